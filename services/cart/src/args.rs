@@ -1,0 +1,48 @@
+//! What the service takes on its command line, beside what all services take.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use selvage_rpc::Target;
+
+/// The cart service's own arguments.
+#[derive(clap::Args, Clone, Debug)]
+pub struct CartArgs {
+    /// Where the catalogue is, for example http://catalogue:50051
+    #[arg(long, env = "SELVAGE_CATALOGUE", value_name = "ADDR", default_value = "http://127.0.0.1:50051")]
+    pub catalogue: Target,
+    /// After how many days a cart that nobody touches is forgotten, 1 to 365
+    #[arg(long, env = "SELVAGE_CART_EXPIRY_DAYS", value_name = "DAYS", default_value_t = 30,
+          value_parser = clap::value_parser!(u32).range(1..=365))]
+    pub cart_expiry_days: u32,
+    /// The shop's currency, an ISO 4217 code
+    #[arg(long, env = "SELVAGE_CURRENCY", value_name = "CODE", default_value = "EUR")]
+    pub currency: Currency,
+}
+
+impl CartArgs {
+    /// How long a cart that nobody touches is kept.
+    pub fn expiry(&self) -> Duration {
+        Duration::from_secs(u64::from(self.cart_expiry_days) * 24 * 3600)
+    }
+}
+
+/// An ISO 4217 alphabetic code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Currency(String);
+
+impl Currency {
+    /// Its three letters.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Currency {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let right = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase());
+        right.then(|| Self(text.to_owned())).ok_or("a currency is three upper-case letters, for example EUR")
+    }
+}

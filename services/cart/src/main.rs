@@ -1,0 +1,5 @@
+//! The cart service as a process of its own.
+
+fn main() -> std::process::ExitCode {
+    selvage_boot::main::<selvage_cart::App>()
+}

@@ -1,0 +1,293 @@
+//! Carts in the database.
+//!
+//! A change locks its cart's row by an upsert (SQLite has one writer anyway), so changes of one cart follow each other
+//! and none is lost, whether or not the row was there before.
+
+mod rows;
+
+use sea_orm::sea_query::{Expr, ExprTrait as _, LockBehavior, LockType, OnConflict, Query};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, FromQueryResult, JoinType, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, Set,
+};
+use selvage_pool::{Class, Pool, Tx};
+use selvage_status::Error;
+use uuid::Uuid;
+
+use crate::domain::cart::{Cart, CartError, Line, Sku};
+use crate::refusal;
+use rows::{cart, line, removal};
+
+/// Carts that are purged in one transaction: at most 200 × 50 lines, some 20 ms.
+pub const PURGE_BATCH: u64 = 200;
+
+/// The store of carts. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: Pool,
+}
+
+/// A cart as it is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeptCart {
+    /// Its lines.
+    pub cart: Cart,
+    /// When it is forgotten, in milliseconds since the Unix epoch; `None` if there is nothing to forget.
+    pub expire_at: Option<i64>,
+}
+
+/// The moment of a change.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// In milliseconds since the Unix epoch.
+    pub now_ms: i64,
+    /// When the changed cart is forgotten.
+    pub expire_at: i64,
+}
+
+impl Store {
+    /// A store in the database of `pool`.
+    pub fn new(pool: Pool) -> Self {
+        Self { pool }
+    }
+
+    /// The cart of `owner`, empty if there is none or it has expired. One statement.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn cart_get(&self, owner: &str, now_ms: i64) -> Result<KeptCart, Error> {
+        #[derive(FromQueryResult)]
+        struct Row {
+            sku: String,
+            quantity: i32,
+            position: i32,
+            expire_at: i64,
+        }
+        let pool = self.pool.named("get_cart", Class::Normal);
+        let mut query = Query::select();
+        query
+            .columns([line::Column::Sku, line::Column::Quantity, line::Column::Position].map(|column| (line::Entity, column)))
+            .column((cart::Entity, cart::Column::ExpireAt))
+            .from(line::Entity)
+            .join(
+                JoinType::InnerJoin,
+                cart::Entity,
+                Expr::col((cart::Entity, cart::Column::Owner)).equals((line::Entity, line::Column::Owner)),
+            )
+            .and_where(Expr::col((line::Entity, line::Column::Owner)).eq(owner))
+            .and_where(Expr::col((cart::Entity, cart::Column::ExpireAt)).gt(now_ms));
+        let rows = pool.query_all(&query).await?;
+        let rows = rows.iter().map(|row| Row::from_query_result(row, "")).collect::<Result<Vec<_>, _>>()?;
+        let expire_at = rows.first().map(|row| row.expire_at);
+        let lines = rows.into_iter().map(|row| restored(&row.sku, row.quantity, row.position));
+        Ok(KeptCart { cart: Cart::of(lines.collect::<Result<_, Error>>()?), expire_at })
+    }
+
+    /// Changes the cart of `owner`, if it is still the one that `etag` (where given) was of. One transaction of two
+    /// statements, and one or two more to write what differs.
+    ///
+    /// # Errors
+    /// ABORTED (`CART_CHANGED`) if the etag is another one; what `change` refuses.
+    pub async fn cart_change<F>(&self, owner: &str, at: Moment, etag: Option<&str>, change: F) -> Result<KeptCart, Error>
+    where
+        F: Fn(&Cart) -> Result<Cart, CartError> + Clone + Send + Sync + 'static,
+    {
+        let (owner, etag) = (owner.to_owned(), etag.map(str::to_owned));
+        self.pool
+            .run_tx("change_cart", Class::Normal, move |tx: Tx| {
+                let (owner, etag, change) = (owner.clone(), etag.clone(), change.clone());
+                async move {
+                    let locked = lock(&tx, &owner, at).await?;
+                    if etag.is_some_and(|etag| etag != locked.cart.etag()) {
+                        return Err(refusal::changed());
+                    }
+                    let changed = change(&locked.cart)?;
+                    write(&tx, &owner, &locked.stored, &changed).await?;
+                    Ok(kept(changed, at))
+                }
+            })
+            .await
+    }
+
+    /// Moves the cart of `guest` into that of `owner`. Repeated, it finds nothing more to move. One transaction of
+    /// four statements, and up to two more to write what differs.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn cart_merge(&self, guest: &str, owner: &str, at: Moment) -> Result<KeptCart, Error> {
+        let (guest, owner) = (guest.to_owned(), owner.to_owned());
+        self.pool
+            .run_tx("merge_carts", Class::Normal, move |tx: Tx| {
+                let (guest, owner) = (guest.clone(), owner.clone());
+                async move {
+                    // Two carts are always locked in one order, so that two merges can't wait for each other.
+                    let (theirs, mine) = if guest < owner {
+                        let theirs = lock(&tx, &guest, at).await?;
+                        (theirs, lock(&tx, &owner, at).await?)
+                    } else {
+                        let mine = lock(&tx, &owner, at).await?;
+                        (lock(&tx, &guest, at).await?, mine)
+                    };
+                    if guest == owner {
+                        return Ok(kept(mine.cart, at));
+                    }
+                    let merged = mine.cart.merge(&theirs.cart);
+                    write(&tx, &owner, &mine.stored, &merged).await?;
+                    write(&tx, &guest, &theirs.stored, &Cart::default()).await?;
+                    Ok::<_, Error>(kept(merged, at))
+                }
+            })
+            .await
+    }
+
+    /// Takes what was ordered out of the cart of `owner`, once for each order. Returns whether this was the first time.
+    /// One transaction of three statements and up to two more; a repetition is one.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn cart_remove_ordered(
+        &self,
+        order_id: Uuid,
+        owner: &str,
+        ordered: &[(Sku, i32)],
+        at: Moment,
+    ) -> Result<bool, Error> {
+        let (owner, ordered) = (owner.to_owned(), ordered.to_vec());
+        self.pool
+            .run_tx("remove_ordered_lines", Class::Normal, move |tx: Tx| {
+                let (owner, ordered) = (owner.clone(), ordered.clone());
+                async move {
+                    let mut once = Query::insert();
+                    once.into_table(removal::Entity)
+                        .columns([removal::Column::OrderId, removal::Column::RemovedAt])
+                        .values_panic([order_id.into(), at.now_ms.into()])
+                        .on_conflict(OnConflict::column(removal::Column::OrderId).do_nothing().to_owned());
+                    if tx.execute(&once).await?.rows_affected() == 0 {
+                        return Ok(false);
+                    }
+                    let locked = lock(&tx, &owner, at).await?;
+                    write(&tx, &owner, &locked.stored, &locked.cart.remove_ordered(&ordered)).await?;
+                    Ok::<_, Error>(true)
+                }
+            })
+            .await
+    }
+
+    /// Forgets up to [`PURGE_BATCH`] carts that have expired and, as many, removals from before `removed_before`.
+    /// Returns how many rows of these went. One transaction of two to five statements.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn cart_purge(&self, now_ms: i64, removed_before: i64) -> Result<u64, Error> {
+        self.pool
+            .run_tx("purge_carts", Class::Sheddable, move |tx: Tx| async move {
+                let owners: Vec<String> = cart::Entity::find()
+                    .select_only()
+                    .column(cart::Column::Owner)
+                    .filter(cart::Column::ExpireAt.lte(now_ms))
+                    .order_by_asc(cart::Column::ExpireAt)
+                    .limit(PURGE_BATCH)
+                    .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+                    .into_tuple()
+                    .all(&tx)
+                    .await?;
+                let orders: Vec<Uuid> = removal::Entity::find()
+                    .select_only()
+                    .column(removal::Column::OrderId)
+                    .filter(removal::Column::RemovedAt.lt(removed_before))
+                    .limit(PURGE_BATCH)
+                    .into_tuple()
+                    .all(&tx)
+                    .await?;
+                let mut purged = 0;
+                if !owners.is_empty() {
+                    let of_these = line::Column::Owner.is_in(owners.clone());
+                    line::Entity::delete_many().filter(of_these).exec(&tx).await?;
+                    let these = cart::Column::Owner.is_in(owners);
+                    purged += cart::Entity::delete_many().filter(these).exec(&tx).await?.rows_affected;
+                }
+                if !orders.is_empty() {
+                    let these = removal::Column::OrderId.is_in(orders);
+                    purged += removal::Entity::delete_many().filter(these).exec(&tx).await?.rows_affected;
+                }
+                Ok::<_, Error>(purged)
+            })
+            .await
+    }
+}
+
+/// A cart whose row is locked until the transaction ends.
+struct Locked {
+    /// The cart: empty if it had expired.
+    cart: Cart,
+    /// What is stored, expired or not.
+    stored: Cart,
+}
+
+/// Locks the row of `owner`, made if need be, and puts its expiry off; then reads the lines.
+async fn lock(tx: &Tx, owner: &str, at: Moment) -> Result<Locked, Error> {
+    let mut upsert = Query::insert();
+    upsert
+        .into_table(cart::Entity)
+        .columns([
+            cart::Column::Owner,
+            cart::Column::ExpireAt,
+            cart::Column::PreviousExpireAt,
+            cart::Column::UpdatedAt,
+        ])
+        .values_panic([owner.into(), at.expire_at.into(), at.expire_at.into(), at.now_ms.into()])
+        .on_conflict(
+            OnConflict::column(cart::Column::Owner)
+                .value(
+                    cart::Column::PreviousExpireAt,
+                    Expr::col((cart::Entity, cart::Column::ExpireAt)),
+                )
+                .update_columns([cart::Column::ExpireAt, cart::Column::UpdatedAt])
+                .to_owned(),
+        )
+        .returning_col(cart::Column::PreviousExpireAt);
+    let row = tx.query_one(&upsert).await?;
+    let row = row.ok_or_else(|| Error::internal("an upsert returned no row"))?;
+    let previous_expire_at: i64 = row.try_get("", "previous_expire_at")?;
+
+    let lines = line::Entity::find().filter(line::Column::Owner.eq(owner)).all(tx).await?;
+    let lines = lines.iter().map(|row| restored(&row.sku, row.quantity, row.position)).collect::<Result<_, Error>>()?;
+    let stored = Cart::of(lines);
+    let cart = if previous_expire_at <= at.now_ms { Cart::default() } else { stored.clone() };
+    Ok(Locked { cart, stored })
+}
+
+/// Writes what differs: nothing, one statement or two.
+async fn write(tx: &Tx, owner: &str, stored: &Cart, cart: &Cart) -> Result<(), DbErr> {
+    let (written, gone) = cart.difference(stored);
+    if !gone.is_empty() {
+        line::Entity::delete_many()
+            .filter(line::Column::Owner.eq(owner))
+            .filter(line::Column::Sku.is_in(gone.iter().map(Sku::as_str)))
+            .exec(tx)
+            .await?;
+    }
+    if !written.is_empty() {
+        let rows = written.into_iter().map(|line| line::ActiveModel {
+            owner: Set(owner.to_owned()),
+            sku: Set(line.sku.as_str().to_owned()),
+            quantity: Set(line.quantity),
+            position: Set(line.position),
+        });
+        let there = OnConflict::columns([line::Column::Owner, line::Column::Sku])
+            .update_columns([line::Column::Quantity, line::Column::Position])
+            .to_owned();
+        line::Entity::insert_many(rows).on_conflict(there).exec_without_returning(tx).await?;
+    }
+    Ok(())
+}
+
+fn restored(sku: &str, quantity: i32, position: i32) -> Result<Line, Error> {
+    let sku = Sku::parse(sku).ok_or_else(|| Error::internal("a stored SKU isn't one"))?;
+    Ok(Line { sku, quantity, position })
+}
+
+fn kept(cart: Cart, at: Moment) -> KeptCart {
+    let expire_at = (!cart.lines().is_empty()).then_some(at.expire_at);
+    KeptCart { cart, expire_at }
+}

@@ -1,0 +1,143 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use selvage_boot::{Database, Host, Service};
+use selvage_outbox::{Kick, Relay};
+use selvage_pool::{Config, Pool};
+use selvage_proto::cart::v1::cart_client::CartClient;
+use selvage_proto::catalogue::v1::catalogue_client::CatalogueClient;
+use selvage_proto::checkout::v1::checkout_server::CheckoutServer;
+use selvage_proto::delivery::v1::delivery_client::DeliveryClient;
+use selvage_rpc::Channel;
+use tonic::service::RoutesBuilder;
+use tonic::service::interceptor::InterceptedService;
+use uuid::Uuid;
+
+use crate::args::CheckoutArgs;
+use crate::grpc::Server;
+use crate::mail::Mailer;
+use crate::migration::Migrator;
+use crate::payment::{Provider, TestProvider};
+use crate::saga::{Follow, Placing, Shop, Sweeper};
+use crate::store::Store;
+
+/// The largest request: an order's is below 4 KiB.
+const MAX_REQUEST_BYTES: usize = 64 * 1024;
+
+/// What can be set.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How long placing an order may take; below the 30 s that any rpc may.
+    pub place_bound: Duration,
+    /// How long stock is set aside, seconds.
+    pub hold_seconds: i32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { place_bound: Duration::from_secs(20), hold_seconds: 900 }
+    }
+}
+
+/// The services that checkout calls; each channel bears checkout's own token.
+pub struct Peers {
+    /// The cart service.
+    pub cart: Channel,
+    /// The catalogue service.
+    pub catalogue: Channel,
+    /// The delivery service.
+    pub delivery: Channel,
+}
+
+/// Checkout's pools.
+#[derive(Clone)]
+pub struct Pools {
+    /// For orders.
+    pub orders: Pool,
+    /// For the relay, apart, so that a shop that is busy taking orders still ships them.
+    pub relay: Pool,
+    /// For the test provider's books: somebody else's database, but for trying out.
+    pub provider: Pool,
+}
+
+impl Pools {
+    /// Opens them, tuned.
+    ///
+    /// # Errors
+    /// If the database doesn't answer, or what the user set makes no sense.
+    pub async fn open(database: &Database, relay_limit: u32) -> anyhow::Result<Self> {
+        Ok(Self {
+            orders: database.open("checkout", orders_tuning).await?,
+            // The relay does 16 orders at once, each with two transactions of about 4 ms between calls of some 10 ms.
+            relay: database.open_apart("checkout-relay", |config| config.limit = relay_limit).await?,
+            provider: database.open_apart("checkout-provider", |config| config.limit = 2).await?,
+        })
+    }
+}
+
+/// 50 orders a second, each two transactions of about 4 ms and a look of 1 ms, use 50 × 0.009 s = 0.45 connections; at
+/// 0.7 utilisation and with tenfold use time under stress 0.45 × 10 ÷ 0.7 ≈ 6.4: 8.
+fn orders_tuning(config: &mut Config) {
+    config.limit = 8;
+}
+
+/// The checkout service.
+pub struct App {
+    server: CheckoutServer<Server>,
+    host: Host,
+}
+
+impl App {
+    /// Wires it, and starts relay and sweep.
+    pub fn new(pools: Pools, mailer: Arc<dyn Mailer>, settings: Settings, peers: Peers, host: Host) -> Self {
+        let shop = Shop {
+            cart: CartClient::new(peers.cart),
+            catalogue: CatalogueClient::new(peers.catalogue),
+            delivery: DeliveryClient::new(peers.delivery),
+        };
+        let provider: Arc<dyn Provider> = Arc::new(TestProvider::new(pools.provider, host.clock.clone()));
+        let kick = Kick::default();
+        let placing = Placing {
+            store: Store::new(pools.orders),
+            shop: shop.clone(),
+            provider: provider.clone(),
+            clock: host.clock.clone(),
+            kick: kick.clone(),
+            bound: settings.place_bound,
+            hold_seconds: settings.hold_seconds,
+        };
+        let follow =
+            Follow { store: Store::new(pools.relay.clone()), shop, provider, mailer, clock: host.clock.clone() };
+        let relay = Relay::new(pools.relay, follow, host.clock.clone(), kick);
+        host.life.spawn("relay", relay.run(host.life.clone()));
+        host.life.spawn("sweep", Sweeper(placing.clone()).run(host.life.clone()));
+        let server = CheckoutServer::new(Server { placing, new_id: Uuid::now_v7 });
+        Self { server: server.max_decoding_message_size(MAX_REQUEST_BYTES), host }
+    }
+}
+
+#[tonic::async_trait]
+impl Service for App {
+    const NAME: &'static str = "checkout";
+    const GRPC_NAME: &'static str = "selvage.checkout.v1.Checkout";
+    const DEFAULT_PORT: u16 = 50053;
+    type Args = CheckoutArgs;
+    type Migrator = Migrator;
+
+    async fn start(args: CheckoutArgs, host: Host, database: &Database) -> anyhow::Result<Self> {
+        let token = host.token.clone().context("checkout calls other services and needs --issuer-key")?;
+        let channel = |target| Channel::to(target).with_service_token(token.clone());
+        let peers = Peers {
+            cart: channel(args.cart.clone()),
+            catalogue: channel(args.catalogue.clone()),
+            delivery: channel(args.delivery.clone()),
+        };
+        let pools = Pools::open(database, args.relay_pool_limit).await?;
+        Ok(Self::new(pools, args.mailer()?, args.settings(), peers, host))
+    }
+
+    fn add_to(&self, routes: &mut RoutesBuilder) {
+        routes.add_service(InterceptedService::new(self.server.clone(), self.host.verifier.clone()));
+    }
+}

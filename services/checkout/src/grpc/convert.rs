@@ -1,0 +1,114 @@
+//! The domain's words in the API's.
+
+use prost_types::Timestamp;
+use selvage_outbox::DeadLetter;
+use selvage_proto::checkout::v1 as api;
+use selvage_proto::delivery::v1 as delivery;
+use selvage_proto::money::v1::Money;
+
+use crate::domain::order::{Address, Line, Order, PaymentState, Speed, State};
+use crate::domain::pricing::Amounts;
+
+pub(crate) fn order(order: &Order) -> api::Order {
+    let what = &order.what;
+    api::Order {
+        order_id: what.id.to_string(),
+        number: order.number.clone(),
+        state: state(order.state).into(),
+        payment_state: payment(order.payment).into(),
+        lines: lines(&what.lines, &what.amounts.currency),
+        amounts: Some(amounts(&what.amounts)),
+        email: what.email.clone(),
+        address: Some(address(&what.address)),
+        speed: speed(what.speed).into(),
+        create_time: Some(timestamp(order.created_at)),
+        update_time: Some(timestamp(order.updated_at)),
+    }
+}
+
+pub(crate) fn state(state: State) -> api::order::State {
+    match state {
+        State::Pending => api::order::State::Pending,
+        State::Confirmed => api::order::State::Confirmed,
+        State::OutOfStock => api::order::State::OutOfStock,
+        State::Declined => api::order::State::Declined,
+        State::Undone => api::order::State::Undone,
+        State::Cancelling => api::order::State::Cancelling,
+        State::Cancelled => api::order::State::Cancelled,
+        State::Refunding => api::order::State::Refunding,
+        State::Refunded => api::order::State::Refunded,
+    }
+}
+
+fn payment(payment: PaymentState) -> api::order::PaymentState {
+    match payment {
+        PaymentState::None => api::order::PaymentState::Unspecified,
+        PaymentState::Authorised => api::order::PaymentState::Authorised,
+        PaymentState::Captured => api::order::PaymentState::Captured,
+        PaymentState::Voided => api::order::PaymentState::Voided,
+        PaymentState::Refunded => api::order::PaymentState::PaymentRefunded,
+    }
+}
+
+pub(crate) fn speed(speed: Speed) -> delivery::Speed {
+    match speed {
+        Speed::Standard => delivery::Speed::Standard,
+        Speed::Express => delivery::Speed::Express,
+    }
+}
+
+pub(crate) fn address(address: &Address) -> delivery::Address {
+    delivery::Address {
+        recipient: address.recipient.clone(),
+        lines: address.lines.clone(),
+        postal_code: address.postal_code.clone(),
+        city: address.city.clone(),
+        country: address.country.clone(),
+    }
+}
+
+pub(crate) fn lines(lines: &[Line], currency: &str) -> Vec<api::OrderLine> {
+    let line = |line: &Line| api::OrderLine {
+        sku: line.sku.clone(),
+        slug: line.slug.clone(),
+        title: line.title.clone(),
+        size: line.size.clone(),
+        colour: line.colour.clone(),
+        quantity: i32::try_from(line.quantity).unwrap_or(i32::MAX),
+        unit_price: Some(money(currency, line.unit_price)),
+        line_total: Some(money(currency, line.unit_price.saturating_mul(i64::from(line.quantity)))),
+        picture_key: line.picture_key.clone(),
+    };
+    lines.iter().map(line).collect()
+}
+
+pub(crate) fn amounts(amounts: &Amounts) -> api::Amounts {
+    let money = |minor| Some(money(&amounts.currency, minor));
+    api::Amounts {
+        subtotal: money(amounts.subtotal),
+        delivery: money(amounts.delivery),
+        tax: money(amounts.tax),
+        tax_basis_points: i32::try_from(amounts.tax_basis_points).unwrap_or(i32::MAX),
+        total: money(amounts.total),
+    }
+}
+
+pub(crate) fn money(currency: &str, minor_units: i64) -> Money {
+    Money { currency: currency.to_owned(), minor_units }
+}
+
+pub(crate) fn dead_letter(letter: &DeadLetter) -> api::DeadLetter {
+    api::DeadLetter {
+        message_id: letter.position.to_string(),
+        order_id: letter.key.to_string(),
+        topic: letter.topic.clone(),
+        attempts: letter.attempts,
+        last_error: letter.last_error.clone().unwrap_or_default(),
+        create_time: Some(timestamp(letter.created_at)),
+    }
+}
+
+fn timestamp(ms: i64) -> Timestamp {
+    let nanos = i32::try_from(ms.rem_euclid(1000) * 1_000_000).expect("below a second");
+    Timestamp { seconds: ms.div_euclid(1000), nanos }
+}

@@ -1,0 +1,8 @@
+//! The gRPC edge: requests are parsed into the domain's words, answers put into the API's.
+
+pub(crate) mod convert;
+mod page;
+mod parse;
+mod server;
+
+pub(crate) use server::Server;

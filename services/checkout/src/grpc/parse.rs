@@ -1,0 +1,190 @@
+//! Requests, checked: all wrong fields of a request are named at once.
+
+use selvage_proto::checkout::v1 as api;
+use selvage_proto::delivery::v1 as delivery;
+use selvage_status::{Error, ErrorCode, Result};
+use uuid::Uuid;
+
+use crate::domain::intent::Intent;
+use crate::domain::order::{Address, Speed};
+
+/// By RFC 5321 no address that can be reached is longer.
+const MAX_EMAIL_BYTES: usize = 254;
+
+pub(super) fn uuid(field: &str, text: &str) -> Result<Uuid> {
+    Uuid::try_parse(text).map_err(|_| Error::invalid(field, "must be a UUID"))
+}
+
+pub(super) fn country(field: &str, text: &str) -> Result<String> {
+    if text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        Ok(text.to_owned())
+    } else {
+        Err(Error::invalid(field, "must be two upper-case letters (ISO 3166-1), for example DE"))
+    }
+}
+
+pub(super) fn speed(field: &str, value: i32) -> Result<Speed> {
+    match delivery::Speed::try_from(value) {
+        Ok(delivery::Speed::Unspecified | delivery::Speed::Standard) => Ok(Speed::Standard),
+        Ok(delivery::Speed::Express) => Ok(Speed::Express),
+        Err(_) => Err(Error::invalid(field, format!("must be SPEED_STANDARD or SPEED_EXPRESS, is {value}"))),
+    }
+}
+
+pub(super) fn intent(request: api::PlaceOrderRequest) -> Result<Intent> {
+    let mut wrong = Wrong::default();
+    wrong.unless(is_key(&request.idempotency_key), "idempotency_key", "must be 16 to 64 of A-Z, a-z, 0-9, '-' and '_'");
+    wrong.text("cart_etag", &request.cart_etag, 1, 64);
+    wrong.text("payment_token", &request.payment_token, 1, 128);
+    wrong.unless(is_email(&request.email), "email", "must be an e-mail address of at most 254 characters");
+    let expected = request.expected_total.unwrap_or_default();
+    wrong.unless(
+        expected.currency.len() == 3 && expected.currency.bytes().all(|byte| byte.is_ascii_uppercase()),
+        "expected_total.currency",
+        "must be three upper-case letters (ISO 4217), for example EUR",
+    );
+    wrong.unless(expected.minor_units >= 0, "expected_total.minor_units", "must not be negative");
+    let address = address(request.address.unwrap_or_default(), &mut wrong);
+    let speed = speed("speed", request.speed).unwrap_or_else(|_| {
+        wrong.unless(false, "speed", "must be SPEED_STANDARD or SPEED_EXPRESS");
+        Speed::Standard
+    });
+    wrong.none()?;
+    Ok(Intent {
+        idempotency_key: request.idempotency_key,
+        cart_etag: request.cart_etag,
+        currency: expected.currency,
+        expected_total: expected.minor_units,
+        email: request.email,
+        address,
+        speed,
+        payment_token: request.payment_token,
+    })
+}
+
+/// Checks what any parcel needs; what a country's postal codes look like is delivery's to say.
+fn address(address: delivery::Address, wrong: &mut Wrong) -> Address {
+    wrong.text("address.recipient", &address.recipient, 1, 100);
+    wrong.unless((1..=3).contains(&address.lines.len()), "address.lines", "must be 1 to 3 lines");
+    for (index, line) in address.lines.iter().take(3).enumerate() {
+        wrong.text(&format!("address.lines[{index}]"), line, 1, 100);
+    }
+    wrong.text("address.postal_code", &address.postal_code, 0, 20);
+    wrong.text("address.city", &address.city, 1, 100);
+    wrong.unless(country("", &address.country).is_ok(), "address.country", "must be two upper-case letters, like DE");
+    Address {
+        recipient: address.recipient,
+        lines: address.lines,
+        postal_code: address.postal_code,
+        city: address.city,
+        country: address.country,
+    }
+}
+
+fn is_key(text: &str) -> bool {
+    (16..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}
+
+/// Whether a mail could be sent there: what lettre takes, with a domain.
+fn is_email(text: &str) -> bool {
+    text.len() <= MAX_EMAIL_BYTES && text.parse::<lettre::Address>().is_ok_and(|address| address.domain().contains('.'))
+}
+
+/// Collects wrong fields.
+#[derive(Default)]
+struct Wrong(Option<Error>);
+
+impl Wrong {
+    fn unless(&mut self, right: bool, field: &str, description: &str) {
+        if !right {
+            let error = self.0.take();
+            let error =
+                error.unwrap_or_else(|| Error::new(ErrorCode::InvalidArgument, "the request has wrong fields"));
+            self.0 = Some(error.field(field, description));
+        }
+    }
+
+    fn text(&mut self, field: &str, text: &str, min: usize, max: usize) {
+        let length = text.chars().count();
+        let right = (min..=max).contains(&length) && !text.chars().any(char::is_control);
+        self.unless(right, field, &format!("must be {min} to {max} characters without control characters"));
+        if min > 0 && right {
+            self.unless(!text.trim().is_empty(), field, "must not be blank");
+        }
+    }
+
+    fn none(self) -> Result<()> {
+        self.0.map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use selvage_proto::money::v1::Money;
+    use selvage_status::field_violations;
+    use tonic::Status;
+
+    use super::*;
+
+    fn right() -> api::PlaceOrderRequest {
+        api::PlaceOrderRequest {
+            idempotency_key: "0123456789abcdef".into(),
+            cart_etag: "3".into(),
+            expected_total: Some(Money { currency: "EUR".into(), minor_units: 3990 }),
+            email: "ada@example.org".into(),
+            address: Some(delivery::Address {
+                recipient: "Ada".into(),
+                lines: vec!["Ring 1".into()],
+                postal_code: "04109".into(),
+                city: "Leipzig".into(),
+                country: "DE".into(),
+            }),
+            speed: delivery::Speed::Express.into(),
+            payment_token: "tok_succeeds".into(),
+        }
+    }
+
+    #[test]
+    fn a_right_request_is_an_intent() {
+        let intent = intent(right()).unwrap();
+        assert_eq!((intent.speed, intent.expected_total), (Speed::Express, 3990));
+    }
+
+    #[test]
+    fn all_wrong_fields_are_named_at_once() {
+        let status = Status::from(intent(api::PlaceOrderRequest::default()).unwrap_err());
+        let fields: Vec<_> = field_violations(&status).into_iter().map(|(field, _)| field).collect();
+        for field in ["idempotency_key", "cart_etag", "email", "expected_total.currency", "address.recipient",
+            "address.lines", "address.city", "address.country", "payment_token"] {
+            assert!(fields.iter().any(|named| named == field), "{field} is missing in {fields:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_text_is_named_not_taken(text in "\\PC*|[\\x00-\\x1f]{1,9}|.{101,300}", which in 0_usize..7) {
+            let mut request = right();
+            let address = request.address.as_mut().unwrap();
+            let (field, slot) = match which {
+                0 => ("idempotency_key", &mut request.idempotency_key),
+                1 => ("email", &mut request.email),
+                2 => ("address.recipient", &mut address.recipient),
+                3 => ("address.lines[0]", &mut address.lines[0]),
+                4 => ("address.city", &mut address.city),
+                5 => ("address.country", &mut address.country),
+                _ => ("payment_token", &mut request.payment_token),
+            };
+            *slot = text.clone();
+            match intent(request) {
+                // What is taken has no control characters and is within its bound.
+                Ok(_) => prop_assert!(text.chars().count() <= 254 && !text.chars().any(char::is_control)),
+                Err(error) => {
+                    let named = field_violations(&Status::from(error));
+                    prop_assert!(named.iter().all(|(name, _)| name == field), "{:?}", named);
+                    prop_assert!(!named.is_empty());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Orders and payments. An order is placed once or not at all, whatever crashes; `saga` says how.
+
+mod app;
+mod args;
+pub mod domain;
+mod grpc;
+pub mod mail;
+pub mod migration;
+pub mod payment;
+mod saga;
+pub mod store;
+
+pub use app::{App, Peers, Pools, Settings};
+pub use args::CheckoutArgs;

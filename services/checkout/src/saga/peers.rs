@@ -1,0 +1,180 @@
+//! What placing an order asks of the other services, in checkout's own words.
+
+use prost_types::Timestamp;
+use selvage_identity::Caller;
+use selvage_proto::cart::v1::cart_client::CartClient;
+use selvage_proto::cart::v1::cart_line::Availability;
+use selvage_proto::cart::v1::{GetCartRequest, OrderedLine, RemoveOrderedLinesRequest};
+use selvage_proto::catalogue::v1::catalogue_client::CatalogueClient;
+use selvage_proto::catalogue::v1::reservation::State as ReservationState;
+use selvage_proto::catalogue::v1::{CommitStockRequest, ReleaseStockRequest, ReservationLine, ReserveStockRequest};
+use selvage_proto::delivery::v1::delivery_client::DeliveryClient;
+use selvage_proto::delivery::v1::{
+    CancelShipmentRequest, CreateShipmentRequest, DeliveryOption, QuoteDeliveryRequest,
+};
+use selvage_proto::money::v1::Money;
+use selvage_rpc::{Channel, on_behalf_of};
+use selvage_status::{Error, Result, precondition_subjects, reason};
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use crate::domain::order::{Line, NewOrder, Speed};
+use crate::domain::refusal::Shortage;
+use crate::grpc::convert;
+
+/// The services that checkout calls.
+#[derive(Clone)]
+pub(crate) struct Shop {
+    pub(crate) cart: CartClient<Channel>,
+    pub(crate) catalogue: CatalogueClient<Channel>,
+    pub(crate) delivery: DeliveryClient<Channel>,
+}
+
+/// A cart, as far as an order needs it.
+pub(crate) struct Bag {
+    pub(crate) lines: Vec<Line>,
+    pub(crate) shortages: Vec<Shortage>,
+    pub(crate) etag: String,
+    pub(crate) grams: i32,
+    pub(crate) currency: String,
+}
+
+/// What became of setting stock aside.
+pub(crate) enum Reserved {
+    /// It is, until then (milliseconds since the Unix epoch).
+    Until(i64),
+    /// These can't be had.
+    Short(Vec<Shortage>),
+    /// It was given back before: somebody undid the order.
+    Released,
+}
+
+impl Shop {
+    /// The caller's cart with today's prices.
+    pub(crate) async fn bag(&self, caller: &Caller) -> Result<Bag> {
+        let view = self.cart.clone().get_cart(on_behalf_of(caller, GetCartRequest {})).await?.into_inner();
+        let (mut lines, mut shortages, mut grams) = (Vec::new(), Vec::new(), 0_i64);
+        for line in view.lines {
+            if line.availability() != Availability::Available {
+                let why = match line.available {
+                    0 => "is sold out".to_owned(),
+                    left => format!("only {left} left"),
+                };
+                shortages.push(Shortage { sku: line.sku.clone(), why });
+            }
+            let quantity = u32::try_from(line.quantity).unwrap_or_default();
+            grams += i64::from(line.grams) * i64::from(quantity);
+            lines.push(Line {
+                unit_price: line.unit_price.map_or(0, |price| price.minor_units),
+                sku: line.sku,
+                slug: line.slug,
+                title: line.title,
+                size: line.size,
+                colour: line.colour,
+                quantity,
+                picture_key: line.picture_key,
+            });
+        }
+        let currency = view.subtotal.map(|money| money.currency).unwrap_or_default();
+        Ok(Bag { lines, shortages, etag: view.etag, grams: i32::try_from(grams).unwrap_or(i32::MAX), currency })
+    }
+
+    /// The delivery options for goods of that weight and price.
+    pub(crate) async fn quote(
+        &self,
+        caller: &Caller,
+        country: &str,
+        grams: i32,
+        subtotal: Money,
+    ) -> Result<Vec<DeliveryOption>> {
+        let request = QuoteDeliveryRequest { country: country.to_owned(), grams, subtotal: Some(subtotal) };
+        match self.delivery.clone().quote_delivery(on_behalf_of(caller, request)).await {
+            Ok(response) => Ok(response.into_inner().options),
+            Err(status) => match (status.code(), reason(&status).as_deref()) {
+                (Code::FailedPrecondition, Some("COUNTRY_NOT_SERVED")) => {
+                    Err(Error::precondition("COUNTRY_NOT_SERVED", format!("nothing is delivered to {country}")))
+                }
+                // Delivery knows best what a parcel may be; its word on the weight is for the buyer.
+                (Code::InvalidArgument, _) => Err(Error::invalid("country", status.message())),
+                _ => Err(status.into()),
+            },
+        }
+    }
+
+    /// Sets the order's stock aside under its id.
+    pub(crate) async fn reserve(&self, order: &NewOrder, hold_seconds: i32) -> Result<Reserved> {
+        let lines = order.lines.iter().map(|line| ReservationLine { sku: line.sku.clone(), quantity: pieces(line) });
+        let request =
+            ReserveStockRequest { reservation_id: order.id.to_string(), lines: lines.collect(), hold_seconds };
+        match self.catalogue.clone().reserve_stock(request).await {
+            Ok(response) => {
+                let reservation = response.into_inner();
+                Ok(match reservation.state() {
+                    ReservationState::Held => Reserved::Until(millis(reservation.expire_time)),
+                    // Taken off the shelf for this order: it can't lapse any more.
+                    ReservationState::Committed => Reserved::Until(i64::MAX),
+                    ReservationState::Released | ReservationState::Unspecified => Reserved::Released,
+                })
+            }
+            Err(status) => match (status.code(), reason(&status).as_deref()) {
+                (Code::FailedPrecondition, Some("RESERVATION_RELEASED")) => Ok(Reserved::Released),
+                (Code::FailedPrecondition, Some("OUT_OF_STOCK")) | (Code::NotFound, _) => {
+                    let subjects = precondition_subjects(&status);
+                    Ok(Reserved::Short(subjects.into_iter().map(|(sku, why)| Shortage { sku, why }).collect()))
+                }
+                _ => Err(status.into()),
+            },
+        }
+    }
+
+    pub(super) async fn commit_stock(&self, order_id: Uuid) -> std::result::Result<(), Status> {
+        let request = CommitStockRequest { reservation_id: order_id.to_string() };
+        self.catalogue.clone().commit_stock(request).await.map(drop)
+    }
+
+    pub(super) async fn release_stock(&self, order_id: Uuid) -> std::result::Result<(), Status> {
+        let request = ReleaseStockRequest { reservation_id: order_id.to_string() };
+        self.catalogue.clone().release_stock(request).await.map(drop)
+    }
+
+    pub(super) async fn create_shipment(&self, order: &NewOrder) -> std::result::Result<(), Status> {
+        let request = CreateShipmentRequest {
+            order_id: order.id.to_string(),
+            owner: order.owner.clone(),
+            address: Some(convert::address(&order.address)),
+            speed: convert::speed(order.speed).into(),
+            grams: order.grams,
+        };
+        self.delivery.clone().create_shipment(request).await.map(drop)
+    }
+
+    pub(super) async fn cancel_shipment(&self, order_id: Uuid) -> std::result::Result<(), Status> {
+        let request = CancelShipmentRequest { order_id: order_id.to_string() };
+        self.delivery.clone().cancel_shipment(request).await.map(drop)
+    }
+
+    pub(super) async fn clear_cart(&self, order: &NewOrder) -> std::result::Result<(), Status> {
+        let lines = order.lines.iter().map(|line| OrderedLine { sku: line.sku.clone(), quantity: pieces(line) });
+        let request = RemoveOrderedLinesRequest {
+            order_id: order.id.to_string(),
+            owner: order.owner.clone(),
+            lines: lines.collect(),
+        };
+        self.cart.clone().remove_ordered_lines(request).await.map(drop)
+    }
+}
+
+/// The price of the option with that speed.
+pub(crate) fn price_of(options: &[DeliveryOption], speed: Speed) -> Option<i64> {
+    let wanted = convert::speed(speed);
+    let option = options.iter().find(|option| option.speed() == wanted)?;
+    option.price.as_ref().map(|price| price.minor_units)
+}
+
+fn pieces(line: &Line) -> i32 {
+    i32::try_from(line.quantity).unwrap_or(i32::MAX)
+}
+
+fn millis(time: Option<Timestamp>) -> i64 {
+    time.map_or(0, |time| time.seconds.saturating_mul(1000).saturating_add(i64::from(time.nanos) / 1_000_000))
+}

@@ -1,0 +1,260 @@
+//! Placing an order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use selvage_context::clock::Clock;
+use selvage_context::deadline;
+use selvage_identity::Caller;
+use selvage_outbox::Kick;
+use selvage_proto::money::v1::Money;
+use selvage_status::{Error, ErrorCode, Result};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::messages::{self, Reached};
+use super::peers::{Bag, Reserved, Shop, price_of};
+use crate::domain::intent::Intent;
+use crate::domain::order::{NewOrder, Order, State};
+use crate::domain::pricing;
+use crate::domain::recovery::{self, Known};
+use crate::domain::refusal::Refusal;
+use crate::payment::{Answer, Authorise, Provider, ProviderError};
+use crate::store::{Inserted, Store};
+
+/// How long the payment provider may take to answer before it is asked by the order's id.
+const AUTHORISE_BOUND: Duration = Duration::from_secs(4);
+/// A caller whose order is still being placed asks again after this.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Places orders.
+#[derive(Clone)]
+pub(crate) struct Placing {
+    pub(crate) store: Store,
+    pub(crate) shop: Shop,
+    pub(crate) provider: Arc<dyn Provider>,
+    pub(crate) clock: Clock,
+    pub(crate) kick: Kick,
+    /// How long placing may take. After it, and a fifth more, the sweep takes an order up that is still pending: it can't
+    /// meet the one who was placing it, who has stopped by then.
+    pub(crate) bound: Duration,
+    /// How long stock is set aside: far longer than placing may take, and the margin of a confirmed order.
+    pub(crate) hold_seconds: i32,
+}
+
+/// How one step of placing ended: the order goes on, or its fate is decided.
+enum Fate {
+    Refused(Refusal, Reached),
+    /// Nobody knows yet; the sweep will find out.
+    Unknown,
+}
+
+type Step<T> = std::result::Result<T, Fate>;
+
+impl Placing {
+    /// Buys what is in the caller's cart, once for each key.
+    ///
+    /// The work goes on if the caller goes away: half an order is worse than one that nobody waits for.
+    pub(crate) async fn place(&self, caller: Caller, intent: Intent, id: Uuid) -> Result<Order> {
+        let this = self.clone();
+        let bounded = async move {
+            let work = deadline::scope(Instant::now() + this.bound, this.place_within_bound(&caller, &intent, id));
+            tokio::time::timeout(this.bound, work).await.unwrap_or_else(|_| Err(still_placing()))
+        };
+        tokio::spawn(bounded).await.map_err(Error::internal)?
+    }
+
+    async fn place_within_bound(&self, caller: &Caller, intent: &Intent, id: Uuid) -> Result<Order> {
+        let bag = self.shop.bag(caller).await?;
+        let order = match self.order_of(caller, intent, id, bag).await {
+            Ok(order) => order,
+            // A repeated call finds its cart emptied by its own order: it is the key that counts.
+            Err(refusal) => {
+                return match self.store.order_by_key(caller.subject(), &intent.idempotency_key).await? {
+                    Some(order) => replay(intent, order),
+                    None => Err(refusal),
+                };
+            }
+        };
+        let now = self.clock.now_ms();
+        match self.store.order_insert(&order, self.attempt_until(now), now).await? {
+            Inserted::Existing(existing) => replay(intent, *existing),
+            Inserted::New => self.carry_out(order, &intent.payment_token).await,
+        }
+    }
+
+    /// Until when an attempt that begins at `now_ms` keeps others off its order.
+    pub(super) fn attempt_until(&self, now_ms: i64) -> i64 {
+        now_ms + i64::try_from((self.bound + self.bound / 5).as_millis()).unwrap_or(i64::MAX / 2)
+    }
+
+    /// The order that the intent means, if the bag is the one that the buyer saw, at the price that they saw.
+    async fn order_of(&self, caller: &Caller, intent: &Intent, id: Uuid, bag: Bag) -> Result<NewOrder> {
+        if bag.lines.is_empty() {
+            return Err(Error::precondition("CART_EMPTY", "there is nothing in the bag to order"));
+        }
+        if bag.etag != intent.cart_etag {
+            return Err(Error::precondition("CART_CHANGED", "the bag has changed; look at it again before ordering"));
+        }
+        if !bag.shortages.is_empty() {
+            return Err(Refusal::OutOfStock { shortages: bag.shortages }.error(""));
+        }
+        let subtotal = pricing::subtotal(&bag.lines).map_err(|error| Error::invalid("cart", error.to_string()))?;
+        let money = Money { currency: bag.currency.clone(), minor_units: subtotal };
+        let options = self.shop.quote(caller, &intent.address.country, bag.grams, money).await?;
+        let delivery = price_of(&options, intent.speed)
+            .ok_or_else(|| Error::invalid("speed", "isn't offered for this country; take one from the preview"))?;
+        let amounts = pricing::amounts(&bag.currency, subtotal, delivery, &intent.address.country)
+            .map_err(|error| Error::invalid("cart", error.to_string()))?;
+        if (amounts.total, amounts.currency.as_str()) != (intent.expected_total, intent.currency.as_str()) {
+            return Err(Error::precondition("PRICE_CHANGED", "the total has changed; look at it again before ordering")
+                .with("total_minor_units", amounts.total)
+                .with("currency", &amounts.currency));
+        }
+        Ok(NewOrder {
+            id,
+            owner: caller.subject().to_owned(),
+            idempotency_key: intent.idempotency_key.clone(),
+            fingerprint: intent.fingerprint(),
+            lines: bag.lines,
+            amounts,
+            email: intent.email.clone(),
+            address: intent.address.clone(),
+            speed: intent.speed,
+            grams: bag.grams,
+        })
+    }
+
+    async fn carry_out(&self, order: NewOrder, token: &str) -> Result<Order> {
+        let fate = match self.reserve_and_pay(&order, token).await {
+            Ok(reserved_until) => self.confirm(&order, reserved_until).await?,
+            Err(fate) => Some(fate),
+        };
+        match fate {
+            None => {}
+            Some(Fate::Unknown) => return Err(still_placing()),
+            Some(Fate::Refused(refusal, reached)) => self.refuse(&order, refusal, reached).await?,
+        }
+        // Another may have decided before; what is stored is what counts.
+        let stored = self.store.order_get(order.id).await?;
+        outcome(stored.ok_or_else(|| Error::internal("an order that was placed is gone"))?)
+    }
+
+    /// Sets stock and money aside; returns until when the stock is.
+    async fn reserve_and_pay(&self, order: &NewOrder, token: &str) -> Step<i64> {
+        let reserved_until = match self.shop.reserve(order, self.hold_seconds).await {
+            Ok(Reserved::Until(until)) => until,
+            Ok(Reserved::Short(shortages)) => {
+                return Err(Fate::Refused(Refusal::OutOfStock { shortages }, Reached::Nothing));
+            }
+            Ok(Reserved::Released) => return Err(Fate::Refused(Refusal::Interrupted, Reached::Stock)),
+            // It may have been set aside all the same.
+            Err(error) => {
+                tracing::warn!(order = %order.id, error = %error, "stock can't be set aside now");
+                return Err(Fate::Refused(Refusal::Interrupted, Reached::Stock));
+            }
+        };
+        match self.authorise(order, token).await {
+            Known::Approved => Ok(reserved_until),
+            Known::Declined => Err(Fate::Refused(Refusal::PaymentDeclined, Reached::Stock)),
+            Known::Nothing => Err(Fate::Refused(Refusal::Interrupted, Reached::Payment)),
+            Known::Processing => Err(Fate::Unknown),
+        }
+    }
+
+    /// Authorises the payment. No answer is no answer: the provider is asked what it knows.
+    async fn authorise(&self, order: &NewOrder, token: &str) -> Known {
+        let request = Authorise {
+            order_id: order.id,
+            amount: order.amounts.total,
+            currency: order.amounts.currency.clone(),
+            token: token.to_owned(),
+        };
+        // A short bound on placing leaves a third of it for asking again.
+        let bound = AUTHORISE_BOUND.min(self.bound / 3);
+        match tokio::time::timeout(bound, self.provider.authorise(request)).await {
+            Ok(Ok(Answer::Approved)) => Known::Approved,
+            Ok(Ok(Answer::Declined)) | Ok(Err(ProviderError::Refused(_))) => Known::Declined,
+            Ok(Err(ProviderError::Unknown(_))) | Err(_) => self.known(order.id).await,
+        }
+    }
+
+    /// What the provider knows; not to be had counts as still at it, for then nothing may be undone.
+    pub(super) async fn known(&self, order_id: Uuid) -> Known {
+        self.provider.lookup(order_id).await.unwrap_or_else(|error| {
+            tracing::warn!(order = %order_id, error = %error, "the payment provider can't be asked");
+            Known::Processing
+        })
+    }
+
+    /// Confirms the order; `Some` if its reservation might lapse before the stock is taken off the shelf.
+    async fn confirm(&self, order: &NewOrder, reserved_until: i64) -> Result<Option<Fate>> {
+        let now = self.clock.now_ms();
+        if !recovery::may_confirm(reserved_until, now) {
+            return Ok(Some(Fate::Refused(Refusal::ReservationLapsed, Reached::Payment)));
+        }
+        self.store.order_advance(order.id, (State::Pending, State::Confirmed), &messages::confirmed(order), now).await?;
+        self.kick.now();
+        Ok(None)
+    }
+
+    async fn refuse(&self, order: &NewOrder, refusal: Refusal, reached: Reached) -> Result<()> {
+        let (state, change) = messages::refused(order, refusal, reached);
+        self.store.order_advance(order.id, (State::Pending, state), &change, self.clock.now_ms()).await?;
+        self.kick.now();
+        Ok(())
+    }
+
+    /// Takes up an order whose placing was interrupted.
+    pub(super) async fn resume(&self, order: Order) -> Result<()> {
+        let what = order.what;
+        let known = self.known(what.id).await;
+        // Setting the stock aside again under the same id tells whether it is.
+        let reserved = if known == Known::Approved {
+            match self.shop.reserve(&what, self.hold_seconds).await? {
+                Reserved::Until(until) => Some(until),
+                Reserved::Short(_) | Reserved::Released => None,
+            }
+        } else {
+            None
+        };
+        let step = recovery::decide(known, reserved, self.clock.now_ms());
+        tracing::info!(order = %what.id, ?known, ?step, "an interrupted order is taken up");
+        match step {
+            recovery::Step::AskAgain => Ok(()),
+            recovery::Step::Decline => self.refuse(&what, Refusal::PaymentDeclined, Reached::Stock).await,
+            recovery::Step::Undo => self.refuse(&what, Refusal::Interrupted, Reached::Payment).await,
+            recovery::Step::Lapse => self.refuse(&what, Refusal::ReservationLapsed, Reached::Payment).await,
+            recovery::Step::Confirm => match self.confirm(&what, reserved.unwrap_or_default()).await? {
+                Some(Fate::Refused(refusal, reached)) => self.refuse(&what, refusal, reached).await,
+                Some(Fate::Unknown) | None => Ok(()),
+            },
+        }
+    }
+}
+
+/// The answer to a call whose key was used before.
+fn replay(intent: &Intent, order: Order) -> Result<Order> {
+    if order.what.fingerprint != intent.fingerprint() {
+        return Err(Error::precondition(
+            "IDEMPOTENCY_KEY_REUSED",
+            "this key was used for another purchase; choose a new one",
+        ));
+    }
+    outcome(order)
+}
+
+/// What a caller is told of an order that somebody placed.
+fn outcome(order: Order) -> Result<Order> {
+    match &order.refusal {
+        Some(refusal) => Err(refusal.error(&order.what.id.to_string())),
+        None if order.state == State::Pending => Err(still_placing()),
+        None => Ok(order),
+    }
+}
+
+fn still_placing() -> Error {
+    Error::new(ErrorCode::Aborted, "the order is still being placed; ask again with the same key")
+        .reason("STILL_PLACING")
+        .retry_after(ASK_AGAIN)
+}

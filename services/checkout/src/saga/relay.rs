@@ -1,0 +1,137 @@
+//! What follows from an order's states, message by message. Each is idempotent at the other end by the order's id.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sea_orm::DbErr;
+use selvage_context::clock::Clock;
+use selvage_outbox::{Failure, Handler, Message};
+use selvage_pool::Tx;
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use super::messages::{self, Topic};
+use super::peers::Shop;
+use crate::domain::order::{Order, PaymentState, State};
+use crate::mail::{Mail, Mailer};
+use crate::payment::{Provider, ProviderError};
+use crate::store::{self, Store};
+
+/// Does the messages of orders.
+pub(crate) struct Follow {
+    pub(crate) store: Store,
+    pub(crate) shop: Shop,
+    pub(crate) provider: Arc<dyn Provider>,
+    pub(crate) mailer: Arc<dyn Mailer>,
+    pub(crate) clock: Clock,
+}
+
+/// What a done message means for the order's row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    Nothing,
+    Captured,
+    Refunded,
+    ShipmentCancelled,
+    TooLateToCancel,
+}
+
+#[async_trait]
+impl Handler for Follow {
+    type Done = Done;
+
+    async fn handle(&self, message: &Message) -> Result<Done, Failure> {
+        let topic = Topic::from_word(&message.topic)
+            .ok_or_else(|| Failure::Never(format!("there is no topic '{}'", message.topic)))?;
+        let id = message.key;
+        match topic {
+            Topic::CommitStock => self.shop.commit_stock(id).await.map_err(of_peer)?,
+            Topic::ReleaseStock => self.shop.release_stock(id).await.map_err(of_peer)?,
+            Topic::VoidPayment => self.provider.void(id).await.map_err(of_provider)?,
+            Topic::CapturePayment => {
+                self.provider.capture(id).await.map_err(of_provider)?;
+                return Ok(Done::Captured);
+            }
+            Topic::RefundPayment => {
+                self.provider.refund(id).await.map_err(of_provider)?;
+                return Ok(Done::Refunded);
+            }
+            Topic::CreateShipment => {
+                let order = self.order(id).await?;
+                self.shop.create_shipment(&order.what).await.map_err(of_peer)?;
+            }
+            Topic::CancelShipment => {
+                return match self.shop.cancel_shipment(id).await {
+                    Ok(()) => Ok(Done::ShipmentCancelled),
+                    Err(status) if status.code() == Code::FailedPrecondition => Ok(Done::TooLateToCancel),
+                    Err(status) => Err(of_peer(status)),
+                };
+            }
+            Topic::ClearCart => {
+                let order = self.order(id).await?;
+                self.shop.clear_cart(&order.what).await.map_err(of_peer)?;
+            }
+            Topic::Mail(occasion) => {
+                let order = self.order(id).await?;
+                let sent = self.mailer.send(Mail::about(&order, occasion)).await;
+                sent.map_err(|error| Failure::Later(error.to_string()))?;
+            }
+        }
+        Ok(Done::Nothing)
+    }
+
+    async fn settle(&self, tx: &Tx, key: Uuid, done: &[Done]) -> Result<(), DbErr> {
+        let now = self.clock.now_ms();
+        for done in done {
+            match done {
+                Done::Nothing => {}
+                Done::Captured => store::payment_set(tx, key, PaymentState::Captured, now).await?,
+                Done::Refunded => {
+                    store::payment_set(tx, key, PaymentState::Refunded, now).await?;
+                    // Of a cancelled order this was the last word on money already.
+                    let nothing = store::Change::default();
+                    store::order_advance(tx, key, (State::Refunding, State::Refunded), &nothing, now).await?;
+                }
+                Done::ShipmentCancelled => {
+                    let change = messages::cancelled(key);
+                    store::order_advance(tx, key, (State::Cancelling, State::Cancelled), &change, now).await?;
+                }
+                Done::TooLateToCancel => {
+                    let change = messages::on_its_way(key);
+                    store::order_advance(tx, key, (State::Cancelling, State::Confirmed), &change, now).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Follow {
+    async fn order(&self, id: Uuid) -> Result<Order, Failure> {
+        match self.store.order_get(id).await {
+            Ok(Some(order)) => Ok(order),
+            Ok(None) => Err(Failure::Never("its order is gone".into())),
+            Err(error) => Err(Failure::Later(error.to_string())),
+        }
+    }
+}
+
+/// A peer that refuses our request for what it is will refuse it again.
+#[expect(clippy::needless_pass_by_value, reason = "it is a map_err")]
+fn of_peer(status: Status) -> Failure {
+    let text = format!("{:?}: {}", status.code(), status.message());
+    match status.code() {
+        Code::InvalidArgument | Code::FailedPrecondition | Code::AlreadyExists | Code::Unimplemented => {
+            Failure::Never(text)
+        }
+        _ => Failure::Later(text),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is a map_err")]
+fn of_provider(error: ProviderError) -> Failure {
+    match error {
+        ProviderError::Refused(_) => Failure::Never(error.to_string()),
+        ProviderError::Unknown(_) => Failure::Later(error.to_string()),
+    }
+}

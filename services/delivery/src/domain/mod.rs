@@ -1,0 +1,8 @@
+//! What delivery knows, apart from databases, networks and clocks.
+
+pub mod address;
+pub mod country;
+pub mod events;
+pub mod quote;
+pub mod shipment;
+pub mod tracking_number;

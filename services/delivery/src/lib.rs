@@ -1,0 +1,13 @@
+//! Delivery: what it costs, the shipments of orders, a carrier that moves them, and where they are.
+
+mod app;
+mod args;
+mod carrier;
+pub mod domain;
+mod grpc;
+pub mod migration;
+pub mod store;
+mod tracking;
+
+pub use app::{App, Settings, tune};
+pub use args::DeliveryArgs;

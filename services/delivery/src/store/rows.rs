@@ -1,0 +1,137 @@
+//! The rows behind shipments, private to the store.
+
+use sea_orm::{NotSet, Set};
+use selvage_status::{Error, Result};
+use uuid::Uuid;
+
+use crate::domain::address::Address;
+use crate::domain::shipment::{Consignment, Event, Shipment, Speed, State};
+use crate::domain::tracking_number::tracking_number;
+
+pub(super) mod shipment {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "shipments")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub order_id: Uuid,
+        pub owner: Option<String>,
+        pub address: Option<Json>,
+        pub speed: Option<String>,
+        pub grams: Option<i32>,
+        pub state: String,
+        pub tracking_number: String,
+        pub next_move_at: Option<i64>,
+        pub created_at: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub(super) mod event {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "shipment_events")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub order_id: Uuid,
+        pub state: String,
+        pub at: i64,
+        pub place: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+impl shipment::ActiveModel {
+    /// A new shipment.
+    pub(super) fn of(goods: &Consignment, now_ms: i64, pick_up_at: i64) -> Result<Self> {
+        Ok(Self {
+            order_id: Set(goods.order_id),
+            owner: Set(Some(goods.owner.clone())),
+            address: Set(Some(serde_json::to_value(&goods.address).map_err(Error::internal)?)),
+            speed: Set(Some(goods.speed.word().to_owned())),
+            grams: Set(Some(goods.grams)),
+            state: Set(State::LabelCreated.word().to_owned()),
+            tracking_number: Set(tracking_number(goods.order_id)),
+            next_move_at: Set(Some(pick_up_at)),
+            created_at: Set(now_ms),
+        })
+    }
+
+    /// What is left behind for an order that must never be shipped.
+    pub(super) fn never(order_id: Uuid, now_ms: i64) -> Self {
+        Self {
+            order_id: Set(order_id),
+            owner: Set(None),
+            address: Set(None),
+            speed: Set(None),
+            grams: Set(None),
+            state: Set(State::Cancelled.word().to_owned()),
+            tracking_number: Set(String::new()),
+            next_move_at: Set(None),
+            created_at: Set(now_ms),
+        }
+    }
+}
+
+impl shipment::Model {
+    /// Where it goes, if that is known.
+    pub(super) fn address(&self) -> Result<Option<Address>> {
+        self.address.clone().map(serde_json::from_value).transpose().map_err(Error::internal)
+    }
+
+    /// The shipment with its own among `events`. They may have been read a moment after the row, so they, not the row,
+    /// say where it stands.
+    pub(super) fn with(self, events: &[event::Model]) -> Result<Shipment> {
+        let events: Vec<_> =
+            events.iter().filter(|row| row.order_id == self.order_id).map(happened).collect::<Result<_>>()?;
+        let state = match events.last() {
+            Some(event) => event.state,
+            None => state(&self.state)?,
+        };
+        let address = self.address()?;
+        let consignment = match (self.owner, address, self.speed, self.grams) {
+            (Some(owner), Some(address), Some(word), Some(grams)) => {
+                let speed = Speed::from_word(&word).ok_or_else(|| unknown(&word))?;
+                Some(Consignment { order_id: self.order_id, owner, address, speed, grams })
+            }
+            _ => None,
+        };
+        Ok(Shipment { order_id: self.order_id, consignment, tracking_number: self.tracking_number, state, events })
+    }
+}
+
+impl event::ActiveModel {
+    /// A new event.
+    pub(super) fn of(order_id: Uuid, event: &Event) -> Self {
+        Self {
+            id: NotSet,
+            order_id: Set(order_id),
+            state: Set(event.state.word().to_owned()),
+            at: Set(event.at_ms),
+            place: Set(event.place.clone()),
+        }
+    }
+}
+
+fn happened(row: &event::Model) -> Result<Event> {
+    Ok(Event { state: state(&row.state)?, at_ms: row.at, place: row.place.clone() })
+}
+
+fn state(word: &str) -> Result<State> {
+    State::from_word(word).ok_or_else(|| unknown(word))
+}
+
+fn unknown(word: &str) -> Error {
+    Error::internal(format!("the stored word '{word}' is unknown"))
+}

@@ -1,0 +1,130 @@
+//! A delivery service on a database of its own, served on a port, with the keys to it.
+
+use std::time::Duration;
+
+use selvage_boot::{Database, Host, Life, Service as _, grpc};
+use selvage_context::clock::Clock;
+use selvage_delivery::domain::address::Address;
+use selvage_delivery::domain::shipment::{Consignment, Speed};
+use selvage_delivery::migration::Migrator;
+use selvage_delivery::store::Store;
+use selvage_delivery::{App, Settings, tune};
+use selvage_identity::{Issuer, IssuerKey, Role, TrustedKeys, Verifier};
+use selvage_pool::Pool;
+use selvage_proto::delivery::v1::delivery_client::DeliveryClient;
+use selvage_proto::delivery::v1::{self as proto, CreateShipmentRequest};
+use selvage_rpc::{Channel, with_token};
+use selvage_testkit::Engine;
+use tonic::Request;
+use uuid::Uuid;
+
+/// Noon of some day.
+pub(crate) const NOON: i64 = 1_795_521_600_000;
+/// What the carrier takes from one state to the next; the clock is moved by it.
+pub(crate) const STEP_MS: i64 = 1_000;
+
+/// A store alone.
+pub(crate) struct Shelf {
+    pub(crate) store: Store,
+    pub(crate) pool: Pool,
+    _database: selvage_testkit::Database,
+}
+
+impl Shelf {
+    pub(crate) async fn open(engine: Engine) -> Self {
+        let kit = selvage_testkit::database(engine).await;
+        let database = Database::at(kit.url());
+        database.migrate::<Migrator>().await.unwrap();
+        let pool = database.open("delivery", tune).await.unwrap();
+        Self { store: Store::new(pool.clone()), pool, _database: kit }
+    }
+}
+
+/// The whole service.
+pub(crate) struct Shop {
+    pub(crate) clock: Clock,
+    pub(crate) life: Life,
+    pub(crate) client: DeliveryClient<Channel>,
+    issuer: Issuer,
+    shelf: Shelf,
+}
+
+impl Shop {
+    pub(crate) async fn open(engine: Engine) -> Self {
+        let shelf = Shelf::open(engine).await;
+        let clock = Clock::standing_at(NOON);
+        let key = IssuerKey::generate().unwrap();
+        let trusted = TrustedKeys::parse(&TrustedKeys::line(&Role::ALL, &key)).unwrap();
+        let life = Life::new();
+        let verifier = Verifier::new(trusted, clock.clone());
+        let host = Host { clock: clock.clone(), verifier, life: life.clone(), token: None };
+        let step = Duration::from_millis(STEP_MS.unsigned_abs());
+        let app = App::new(shelf.pool.clone(), Settings { carrier_step: step, ..Settings::default() }, host).unwrap();
+
+        let mut services = grpc::Services::default();
+        services.add(App::GRPC_NAME, |routes| app.add_to(routes));
+        let routes = services.finish(&life).await.unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let serving = life.clone();
+        let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
+        tokio::spawn(async move { grpc::serve(routes, incoming, &serving).await.unwrap() });
+        let client = DeliveryClient::new(Channel::to(address.parse().unwrap()));
+        let issuer = Issuer::new(key, clock.clone());
+        Self { clock, life, client, issuer, shelf }
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.shelf.store
+    }
+
+    /// A request of `subject` in `role`.
+    pub(crate) fn of<T>(&self, subject: &str, role: Role, message: T) -> Request<T> {
+        with_token(&self.issuer.issue(subject, role, Duration::from_secs(86_400)), message)
+    }
+
+    pub(crate) fn service<T>(&self, message: T) -> Request<T> {
+        self.of("checkout", Role::Service, message)
+    }
+
+    /// Hands an order of `owner` to the carrier.
+    pub(crate) async fn ship(&self, order_id: Uuid, owner: &str) -> proto::Shipment {
+        let request = self.service(creation(order_id, owner));
+        self.client.clone().create_shipment(request).await.unwrap().into_inner()
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        self.life.end();
+    }
+}
+
+pub(crate) fn creation(order_id: Uuid, owner: &str) -> CreateShipmentRequest {
+    CreateShipmentRequest {
+        order_id: order_id.to_string(),
+        owner: owner.to_owned(),
+        address: Some(proto_address()),
+        speed: proto::Speed::Standard.into(),
+        grams: 300,
+    }
+}
+
+pub(crate) fn proto_address() -> proto::Address {
+    let Address { recipient, lines, postal_code, city, country } = address();
+    proto::Address { recipient, lines, postal_code, city, country }
+}
+
+fn address() -> Address {
+    Address {
+        recipient: "Ada Weber".into(),
+        lines: vec!["Nikolaistraße 3".into()],
+        postal_code: "04109".into(),
+        city: "Leipzig".into(),
+        country: "DE".into(),
+    }
+}
+
+pub(crate) fn goods(order_id: Uuid) -> Consignment {
+    Consignment { order_id, owner: "guest-1".into(), address: address(), speed: Speed::Standard, grams: 300 }
+}

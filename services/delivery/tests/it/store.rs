@@ -1,0 +1,141 @@
+//! What the store promises, on both engines.
+
+use futures::future::join_all;
+use selvage_delivery::domain::shipment::{Consignment, State};
+use selvage_status::ErrorCode;
+use selvage_testkit::engines;
+use uuid::Uuid;
+
+use crate::shop::{NOON, Shelf, goods};
+
+const LATER: i64 = NOON + 1_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shipment_is_made_once_and_reads_as_it_was_made() {
+    for engine in engines() {
+        let shelf = Shelf::open(engine).await;
+        let store = &shelf.store;
+        let goods = goods(Uuid::now_v7());
+        let made = store.shipment_create(&goods, NOON, LATER).await.unwrap();
+        assert_eq!(made.consignment, Some(goods.clone()));
+        assert_eq!((made.state, made.events.len()), (State::LabelCreated, 1));
+        assert_eq!(store.shipment_get(goods.order_id).await.unwrap(), Some(made.clone()));
+        // A repetition, later: the same shipment.
+        assert_eq!(store.shipment_create(&goods, NOON + 500, LATER + 500).await.unwrap(), made);
+        assert_eq!(store.next_move_at().await.unwrap(), Some(LATER));
+
+        let other = Consignment { grams: 301, ..goods };
+        let refused = store.shipment_create(&other, NOON, LATER).await.unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::AlreadyExists, "{engine:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_shipment_made_thirty_two_times_at_once_is_one() {
+    for engine in engines() {
+        let shelf = Shelf::open(engine).await;
+        let store = &shelf.store;
+        let goods = goods(Uuid::now_v7());
+        let made = join_all((0..32).map(|_| store.shipment_create(&goods, NOON, LATER))).await;
+        let first = made[0].as_ref().unwrap();
+        assert!(made.iter().all(|shipment| shipment.as_ref().unwrap() == first), "{engine:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shipment_can_be_stopped_until_it_is_picked_up() {
+    for engine in engines() {
+        let shelf = Shelf::open(engine).await;
+        let store = &shelf.store;
+        let (stopped, moving) = (goods(Uuid::now_v7()), goods(Uuid::now_v7()));
+        store.shipment_create(&stopped, NOON, LATER).await.unwrap();
+        let cancelled = store.shipment_cancel(stopped.order_id, NOON + 1).await.unwrap();
+        assert_eq!((cancelled.state, cancelled.events.len()), (State::Cancelled, 2));
+        assert_eq!(store.shipment_cancel(stopped.order_id, NOON + 2).await.unwrap(), cancelled);
+        assert_eq!(store.next_move_at().await.unwrap(), None, "{engine:?}: the carrier leaves it alone");
+        let refused = store.shipment_create(&stopped, NOON, LATER).await.unwrap_err();
+        assert_eq!(refused.reason_code(), Some("SHIPMENT_CANCELLED"));
+
+        store.shipment_create(&moving, NOON, LATER).await.unwrap();
+        assert_eq!(store.shipment_move_due(LATER, LATER + 1_000).await.unwrap(), 1);
+        let refused = store.shipment_cancel(moving.order_id, LATER).await.unwrap_err();
+        assert_eq!(refused.reason_code(), Some("SHIPMENT_ON_ITS_WAY"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_is_cancelled_first_is_never_shipped() {
+    for engine in engines() {
+        let shelf = Shelf::open(engine).await;
+        let store = &shelf.store;
+        let goods = goods(Uuid::now_v7());
+        let cancelled = store.shipment_cancel(goods.order_id, NOON).await.unwrap();
+        assert_eq!((cancelled.state, cancelled.owner()), (State::Cancelled, ""));
+        assert_eq!(store.shipment_cancel(goods.order_id, NOON + 9).await.unwrap(), cancelled);
+        let refused = store.shipment_create(&goods, NOON, LATER).await.unwrap_err();
+        assert_eq!(refused.reason_code(), Some("SHIPMENT_CANCELLED"), "{engine:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_creation_and_a_cancellation_at_once_the_cancellation_stays() {
+    for engine in engines() {
+        let shelf = Shelf::open(engine).await;
+        let store = &shelf.store;
+        for _ in 0..20 {
+            let goods = goods(Uuid::now_v7());
+            let (_, cancelled) = futures::join!(
+                store.shipment_create(&goods, NOON, LATER),
+                store.shipment_cancel(goods.order_id, NOON)
+            );
+            assert_eq!(cancelled.unwrap().state, State::Cancelled, "{engine:?}");
+            let found = store.shipment_get(goods.order_id).await.unwrap().unwrap();
+            assert_eq!(found.state, State::Cancelled);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_carriers_move_each_parcel_through_each_state_once() {
+    const PARCELS: usize = 150;
+    for engine in engines() {
+        let shelf = Shelf::open(engine).await;
+        let store = &shelf.store;
+        let ids: Vec<_> = (0..PARCELS).map(|_| Uuid::now_v7()).collect();
+        for id in &ids {
+            store.shipment_create(&goods(*id), NOON, NOON).await.unwrap();
+        }
+        // All are due at once, and again as soon as they were moved.
+        let work = (0..8).map(|_| async {
+            let mut moved = 0;
+            while store.next_move_at().await.unwrap().is_some() {
+                moved += store.shipment_move_due(NOON, NOON).await.unwrap();
+            }
+            moved
+        });
+        let moved: u64 = join_all(work).await.into_iter().sum();
+        assert_eq!(moved, 3 * PARCELS as u64, "{engine:?}");
+        for shipment in store.shipment_list(&ids).await.unwrap() {
+            let states: Vec<_> = shipment.events.iter().map(|event| event.state).collect();
+            assert_eq!(states, State::ALL[..4], "{engine:?}");
+            assert!(shipment.events[1].place.contains("Leipzig"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_read_from_the_cursor_on() {
+    for engine in engines() {
+        let shelf = Shelf::open(engine).await;
+        let store = &shelf.store;
+        let mut cursor = store.event_end().await.unwrap();
+        let (first, second) = (goods(Uuid::now_v7()), goods(Uuid::now_v7()));
+        for goods in [&first, &second] {
+            store.shipment_create(goods, NOON, LATER).await.unwrap();
+        }
+        let events = store.event_list(&cursor).await.unwrap();
+        assert_eq!(events.iter().map(|event| event.1).collect::<Vec<_>>(), [first.order_id, second.order_id]);
+        cursor.read(&events.iter().map(|event| event.0).collect::<Vec<_>>(), NOON);
+        assert!(store.event_list(&cursor).await.unwrap().is_empty(), "{engine:?}");
+    }
+}

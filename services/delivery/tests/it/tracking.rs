@@ -1,0 +1,121 @@
+//! Watching a parcel.
+
+use std::time::Duration;
+
+use sea_orm::ConnectionTrait as _;
+use selvage_delivery::domain::shipment::State as Kept;
+use selvage_identity::Role;
+use selvage_pool::{Class, Tx};
+use selvage_proto::delivery::v1::shipment::State;
+use selvage_proto::delivery::v1::{CancelShipmentRequest, Shipment, TrackShipmentRequest};
+use selvage_status::Error;
+use selvage_testkit::{Engine, engines, eventually};
+use tokio::sync::Barrier;
+use tonic::Streaming;
+use uuid::Uuid;
+
+use crate::shop::{NOON, STEP_MS, Shelf, Shop, goods};
+
+const BOUND: Duration = Duration::from_secs(10);
+
+async fn watch(shop: &Shop, order: Uuid, owner: &str) -> Streaming<Shipment> {
+    let request = TrackShipmentRequest { order_id: order.to_string() };
+    shop.client.clone().track_shipment(shop.of(owner, Role::Guest, request)).await.unwrap().into_inner()
+}
+
+async fn next(stream: &mut Streaming<Shipment>) -> Option<Shipment> {
+    tokio::time::timeout(BOUND, stream.message()).await.expect("within its bound").unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watchers_see_every_state_and_then_the_end() {
+    for engine in engines() {
+        let shop = Shop::open(engine).await;
+        let (order, other) = (Uuid::now_v7(), Uuid::now_v7());
+        shop.ship(order, "guest-1").await;
+        let (mut one, mut two) = (watch(&shop, order, "guest-1").await, watch(&shop, order, "guest-1").await);
+        for stream in [&mut one, &mut two] {
+            assert_eq!(next(stream).await.unwrap().state(), State::LabelCreated);
+        }
+        // A parcel that nobody watches doesn't disturb.
+        shop.ship(other, "guest-2").await;
+        for (count, state) in [(2, State::InTransit), (3, State::OutForDelivery), (4, State::Delivered)] {
+            shop.clock.advance_ms(STEP_MS);
+            for stream in [&mut one, &mut two] {
+                let seen = next(stream).await.unwrap();
+                assert_eq!((seen.state(), seen.events.len()), (state, count), "{engine:?}");
+            }
+        }
+        assert_eq!((next(&mut one).await, next(&mut two).await), (None, None), "{engine:?}");
+        // Who comes late gets the last state and the end.
+        let mut late = watch(&shop, order, "guest-1").await;
+        assert_eq!(next(&mut late).await.unwrap().state(), State::Delivered);
+        assert_eq!(next(&mut late).await, None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancellation_ends_the_stream() {
+    for engine in engines() {
+        let shop = Shop::open(engine).await;
+        let order = Uuid::now_v7();
+        shop.ship(order, "guest-1").await;
+        let mut stream = watch(&shop, order, "guest-1").await;
+        next(&mut stream).await.unwrap();
+        let stop = CancelShipmentRequest { order_id: order.to_string() };
+        shop.client.clone().cancel_shipment(shop.service(stop)).await.unwrap();
+        assert_eq!(next(&mut stream).await.unwrap().state(), State::Cancelled, "{engine:?}");
+        assert_eq!(next(&mut stream).await, None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_the_process_ends_the_streams() {
+    let shop = Shop::open(Engine::Sqlite).await;
+    let order = Uuid::now_v7();
+    shop.ship(order, "guest-1").await;
+    let mut stream = watch(&shop, order, "guest-1").await;
+    next(&mut stream).await.unwrap();
+    shop.life.end();
+    assert_eq!(next(&mut stream).await, None);
+    assert!(shop.life.drain().await);
+}
+
+/// PostgreSQL shows an event when its transaction commits, so a later one can be seen first.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_committed_late_is_not_passed_over() {
+    if !engines().contains(&Engine::Postgres) {
+        return;
+    }
+    let shelf = Shelf::open(Engine::Postgres).await;
+    let (slow, quick) = (Uuid::now_v7(), Uuid::now_v7());
+    let mut cursor = shelf.store.event_end().await.unwrap();
+    let (inserted, may_commit) = (Barrier::new(2), Barrier::new(2));
+    let late = shelf.pool.run_tx("late_event", Class::Normal, |tx: Tx| {
+        let (inserted, may_commit) = (&inserted, &may_commit);
+        async move {
+            let sql = format!(
+                "INSERT INTO shipment_events (order_id, state, at, place) VALUES ('{slow}', '{}', {NOON}, 'x')",
+                Kept::LabelCreated.word()
+            );
+            tx.execute_unprepared(&sql).await?;
+            inserted.wait().await;
+            may_commit.wait().await;
+            Ok::<_, Error>(())
+        }
+    });
+    let reader = async {
+        inserted.wait().await;
+        shelf.store.shipment_create(&goods(quick), NOON, NOON).await.unwrap();
+        let seen = shelf.store.event_list(&cursor).await.unwrap();
+        assert_eq!(seen.iter().map(|event| event.1).collect::<Vec<_>>(), [quick]);
+        cursor.read(&seen.iter().map(|event| event.0).collect::<Vec<_>>(), NOON);
+        may_commit.wait().await;
+        eventually(BOUND, "the late event is found", async || {
+            shelf.store.event_list(&cursor).await.unwrap().iter().map(|event| event.1).eq([slow])
+        })
+        .await;
+    };
+    let (committed, ()) = futures::join!(late, reader);
+    committed.unwrap();
+}

@@ -1,0 +1,179 @@
+//! The gRPC server around a service: health, reflection, deadlines, bounds, and no panic that takes others down.
+
+use std::any::Any;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::Stream;
+use futures::future::BoxFuture;
+use http::{HeaderValue, Request, Response};
+use selvage_context::{deadline, lease};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::service::{Routes, RoutesBuilder};
+use tonic::transport::Server;
+use tonic::transport::server::Connected;
+use tonic_health::ServingStatus;
+use tower::{Layer, Service};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::Life;
+
+/// The longest that any rpc may run, and what a caller gets that names no time.
+pub const LONGEST_DEADLINE: Duration = Duration::from_secs(30);
+/// What a caller gets that names no time.
+pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
+/// Streams on one connection at a time: a web process watches up to 1,000 parcels beside its short calls.
+const MAX_STREAMS: u32 = 2_000;
+
+/// The services of a server, with health and reflection for exactly those.
+pub struct Services {
+    routes: RoutesBuilder,
+    names: Vec<&'static str>,
+}
+
+impl Default for Services {
+    fn default() -> Self {
+        Self { routes: Routes::builder(), names: Vec::new() }
+    }
+}
+
+impl Services {
+    /// Adds the service `name` (with its package); `add` puts its server into the routes.
+    pub fn add(&mut self, name: &'static str, add: impl FnOnce(&mut RoutesBuilder)) {
+        add(&mut self.routes);
+        self.names.push(name);
+    }
+
+    /// Adds health and reflection, and closes the list.
+    ///
+    /// # Errors
+    /// If the descriptors are damaged, which a build can't produce.
+    pub async fn finish(mut self, life: &Life) -> anyhow::Result<Routes> {
+        let (reporter, health) = tonic_health::server::health_reporter();
+        for name in &self.names {
+            reporter.set_service_status(*name, ServingStatus::Serving).await;
+        }
+        let (stopping, names) = (life.stopping(), self.names.clone());
+        life.spawn("health", async move {
+            stopping.await;
+            reporter.set_service_status("", ServingStatus::NotServing).await;
+            for name in names {
+                reporter.set_service_status(name, ServingStatus::NotServing).await;
+            }
+        });
+        let mut reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(selvage_proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name("grpc.health.v1.Health");
+        for name in self.names {
+            reflection = reflection.with_service_name(name);
+        }
+        self.routes.add_service(health).add_service(reflection.build_v1()?);
+        Ok(self.routes.routes().prepare())
+    }
+}
+
+/// Serves `routes` to the connections of `incoming` until the end of `life`, then lets those in flight finish.
+///
+/// # Errors
+/// If the listener fails.
+pub async fn serve<I, C, E>(routes: Routes, incoming: I, life: &Life) -> anyhow::Result<()>
+where
+    I: Stream<Item = Result<C, E>>,
+    C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    Server::builder()
+        .max_concurrent_streams(MAX_STREAMS)
+        .http2_keepalive_interval(Some(Duration::from_secs(10)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(5)))
+        .http2_max_header_list_size(16 * 1024)
+        .tcp_nodelay(true)
+        .timeout(LONGEST_DEADLINE)
+        .layer(CatchPanicLayer::custom(internal))
+        .layer(DeadlineLayer)
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, life.stopping())
+        .await?;
+    Ok(())
+}
+
+/// A handler that panicked fails its own call; without this the connection would break under all calls on it.
+fn internal(panic: Box<dyn Any + Send>) -> Response<Body> {
+    let message = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(panic = message, "a handler panicked");
+    Status::internal("something went wrong on our side").into_http()
+}
+
+/// Runs each call with the deadline that its caller sent, and with leases counted.
+#[derive(Clone, Copy, Debug)]
+struct DeadlineLayer;
+
+impl<S> Layer<S> for DeadlineLayer {
+    type Service = Deadline<S>;
+
+    fn layer(&self, inner: S) -> Deadline<S> {
+        Deadline(inner)
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Deadline<S>(S);
+
+impl<S, B> Service<Request<B>> for Deadline<S>
+where
+    S: Service<Request<B>>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<S::Response, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let asked = request.headers().get("grpc-timeout").and_then(parse_timeout).unwrap_or(DEFAULT_DEADLINE);
+        let at = Instant::now() + asked.min(LONGEST_DEADLINE);
+        Box::pin(deadline::scope(at, lease::tracked(self.0.call(request))))
+    }
+}
+
+/// Reads a `grpc-timeout`: at most eight digits and a unit, by the gRPC-over-HTTP/2 specification.
+fn parse_timeout(value: &HeaderValue) -> Option<Duration> {
+    let text = value.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let amount: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(amount * 3600)),
+        "M" => Some(Duration::from_secs(amount * 60)),
+        "S" => Some(Duration::from_secs(amount)),
+        "m" => Some(Duration::from_millis(amount)),
+        "u" => Some(Duration::from_micros(amount)),
+        "n" => Some(Duration::from_nanos(amount)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_read_as_the_specification_writes_them() {
+        let read = |text: &'static str| parse_timeout(&HeaderValue::from_static(text));
+        assert_eq!(read("1H"), Some(Duration::from_secs(3600)));
+        assert_eq!(read("250m"), Some(Duration::from_millis(250)));
+        assert_eq!(read("99999999n"), Some(Duration::from_nanos(99_999_999)));
+        for wrong in ["", "S", "5", "1.5S", "-1S", "100000000S", "5x"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! One main for all: arguments → log → pool → server → drain.
+//!
+//! [`Life`] is the life of a process: background work is spawned on it, and at a signal it ends everything in order.
+//! With the feature `service`, [`Service`] is what a gRPC service is to its main.
+
+#[cfg(feature = "service")]
+pub mod grpc;
+mod keys;
+mod life;
+pub mod listen;
+#[cfg(feature = "service")]
+mod service;
+
+pub use keys::{KeyFiles, read_issuer_key, read_trusted_keys};
+pub use life::Life;
+#[cfg(feature = "service")]
+pub use service::{Database, Host, Service, main};
+
+use std::process::ExitCode;
+
+/// Runs `work` on a new runtime and turns its failure into one sentence on standard error and exit code 1.
+///
+/// `worker_threads`: `None` takes one a core.
+pub fn run<F>(worker_threads: Option<usize>, work: F) -> ExitCode
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = worker_threads {
+        builder.worker_threads(threads);
+    }
+    let outcome = builder.enable_all().build().map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(work));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "the last words of a command belong to its user, log or no log")]
+            {
+                eprintln!("error: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,190 @@
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use sea_orm_migration::MigratorTrait;
+use selvage_context::clock::Clock;
+use selvage_identity::{Issuer, ServiceToken, Verifier};
+use selvage_pool::{Config, Pool};
+use tonic::service::RoutesBuilder;
+
+use crate::{KeyFiles, Life, grpc, listen, read_issuer_key, read_trusted_keys};
+
+/// What surrounds a running service, in a process of its own or together with others.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// The time.
+    pub clock: Clock,
+    /// The check of every call.
+    pub verifier: Verifier,
+    /// When to stop, and where background work is spawned.
+    pub life: Life,
+    /// The service's own token for calls that it makes by itself.
+    pub token: Option<ServiceToken>,
+}
+
+/// A gRPC service, to its main.
+#[tonic::async_trait]
+pub trait Service: Sized + Send + Sync + 'static {
+    /// Its short name, "cart".
+    const NAME: &'static str;
+    /// Its name with the package, "selvage.cart.v1.Cart".
+    const GRPC_NAME: &'static str;
+    /// The port it listens on unless told otherwise.
+    const DEFAULT_PORT: u16;
+    /// Its own arguments, beside those that all services have.
+    type Args: Args + Send + 'static;
+    /// Its migrations.
+    type Migrator: MigratorTrait;
+
+    /// Wires it and starts its background work on `host.life`.
+    async fn start(args: Self::Args, host: Host, database: &Database) -> anyhow::Result<Self>;
+
+    /// Adds its server, behind `verifier`.
+    fn add_to(&self, routes: &mut RoutesBuilder);
+}
+
+/// A service's database: an address from which pools are opened.
+#[derive(Args, Clone)]
+pub struct Database {
+    /// The database, for example postgres://cart@localhost/cart or sqlite://cart.db. With a password, set it by the
+    /// environment rather than as an argument, which other users can see
+    #[arg(long, env = "SELVAGE_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    database_url: String,
+    /// Connections that the service's pool opens at the most
+    #[arg(long, env = "SELVAGE_POOL_LIMIT", value_name = "CONNECTIONS")]
+    pool_limit: Option<u32>,
+    /// How long a request waits for a connection before it is refused, in milliseconds
+    #[arg(long, env = "SELVAGE_POOL_MAX_WAIT_MS", value_name = "MS")]
+    pool_max_wait_ms: Option<u64>,
+    /// How long the database works on one statement, in milliseconds
+    #[arg(long, env = "SELVAGE_STATEMENT_TIMEOUT_MS", value_name = "MS")]
+    statement_timeout_ms: Option<u64>,
+}
+
+impl Database {
+    /// The database at `url`, with the services' own tunings.
+    pub fn at(url: impl Into<String>) -> Self {
+        Self { database_url: url.into(), pool_limit: None, pool_max_wait_ms: None, statement_timeout_ms: None }
+    }
+
+    /// Opens the pool `name`. `tune` sets the service's tuning; what the user said on the command line wins over it.
+    ///
+    /// # Errors
+    /// If the tuning makes no sense, said with its arithmetic, or the database doesn't answer.
+    pub async fn open(&self, name: &str, tune: impl FnOnce(&mut Config)) -> anyhow::Result<Pool> {
+        self.open_apart(name, |config| {
+            tune(config);
+            if let Some(limit) = self.pool_limit {
+                config.limit = limit;
+            }
+        })
+        .await
+    }
+
+    /// Opens a pool beside the service's main one; `--pool-limit` is not about it.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub async fn open_apart(&self, name: &str, tune: impl FnOnce(&mut Config)) -> anyhow::Result<Pool> {
+        let mut config = Config::new(name, self.database_url.as_str());
+        tune(&mut config);
+        if let Some(wait) = self.pool_max_wait_ms {
+            config.max_wait = Duration::from_millis(wait);
+        }
+        if let Some(timeout) = self.statement_timeout_ms {
+            config.statement_timeout = Duration::from_millis(timeout);
+        }
+        Pool::open(config).await.with_context(|| format!("the pool '{name}' can't be opened"))
+    }
+
+    /// The same with the main pool at `limit` connections, unless the user said otherwise.
+    #[must_use]
+    pub fn with_pool_limit(mut self, limit: u32) -> Self {
+        self.pool_limit.get_or_insert(limit);
+        self
+    }
+
+    /// Applies the migrations that are missing; returns how many.
+    ///
+    /// # Errors
+    /// The first one that fails.
+    pub async fn migrate<M: MigratorTrait>(&self) -> anyhow::Result<usize> {
+        selvage_pool::migrate::up::<M>(&self.database_url).await.context("the database can't be migrated")
+    }
+}
+
+#[derive(Parser)]
+struct Cli<A: Args> {
+    #[command(subcommand)]
+    command: Command<A>,
+}
+
+#[derive(Subcommand)]
+enum Command<A: Args> {
+    /// Serve until a signal says stop
+    Serve {
+        /// The address to listen on [default: 127.0.0.1 and the service's port]
+        #[arg(long, env = "SELVAGE_LISTEN", value_name = "ADDR")]
+        listen: Option<SocketAddr>,
+        #[command(flatten)]
+        keys: KeyFiles,
+        #[command(flatten)]
+        database: Database,
+        #[command(flatten)]
+        own: A,
+    },
+    /// Bring the database's schema up to date, and end
+    Migrate {
+        #[command(flatten)]
+        database: Database,
+    },
+}
+
+/// The main of a service's own binary.
+pub fn main<S: Service>() -> ExitCode {
+    selvage_telemetry::logs::start("info");
+    let command = Cli::<S::Args>::command().name(format!("selvage-{}", S::NAME)).version(env!("CARGO_PKG_VERSION"));
+    let cli = Cli::<S::Args>::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+    crate::run(None, async move {
+        match cli.command {
+            Command::Migrate { database } => {
+                let applied = database.migrate::<S::Migrator>().await?;
+                tracing::info!(applied, "the schema is up to date");
+                Ok(())
+            }
+            Command::Serve { listen, keys, database, own } => serve::<S>(listen, &keys, &database, own).await,
+        }
+    })
+}
+
+async fn serve<S: Service>(
+    listen: Option<SocketAddr>,
+    keys: &KeyFiles,
+    database: &Database,
+    own: S::Args,
+) -> anyhow::Result<()> {
+    let clock = Clock::system();
+    let token = match &keys.issuer_key {
+        Some(path) => Some(ServiceToken::new(Issuer::new(read_issuer_key(path)?, clock.clone()), S::NAME)),
+        None => None,
+    };
+    let verifier = Verifier::new(read_trusted_keys(&keys.trusted_keys)?, clock.clone());
+    let life = Life::new();
+    life.end_at_signal()?;
+
+    let address = listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], S::DEFAULT_PORT)));
+    let listener = listen::tcp(address, "--listen").await?;
+    let host = Host { clock, verifier, life: life.clone(), token };
+    let service = S::start(own, host, database).await?;
+    let mut services = grpc::Services::default();
+    services.add(S::GRPC_NAME, |routes| service.add_to(routes));
+    let routes = services.finish(&life).await?;
+
+    tracing::info!(service = S::NAME, address = %listener.local_addr()?, "serving");
+    grpc::serve(routes, tokio_stream::wrappers::TcpListenerStream::new(listener), &life).await?;
+    life.drain().await;
+    Ok(())
+}

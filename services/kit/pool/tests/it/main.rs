@@ -1,0 +1,7 @@
+//! The pool on real databases, the same on both engines where the engine doesn't matter.
+
+mod cancel;
+mod entity;
+mod gate;
+mod postgres;
+mod transactions;

@@ -1,0 +1,98 @@
+//! What only a server can show: what it sees of us, and what becomes of us when it goes.
+
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
+use selvage_pool::{Config, Pool};
+use selvage_testkit::{Database, Engine, engines, eventually};
+
+use crate::entity::pool;
+
+const LONG: Duration = Duration::from_secs(10);
+
+async fn postgres(limit: u32) -> Option<(Pool, Database, Pool)> {
+    let engine = engines().into_iter().find(|engine| *engine == Engine::Postgres)?;
+    let (pool, database) = pool(engine, |config| {
+        config.limit = limit;
+        config.max_wait = Duration::from_secs(30);
+        config.application_name = "cafe0123/tested".into();
+    })
+    .await;
+    let observer = Config { limit: 1, ..Config::new("observer", database.url()) };
+    Some((pool, database, Pool::open(observer).await.expect("a second pool")))
+}
+
+async fn backends(observer: &Pool) -> i64 {
+    let sql = "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'cafe0123/tested'";
+    let row = observer.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await.unwrap().unwrap();
+    row.try_get("", "n").unwrap()
+}
+
+async fn all_at_once(pool: &Pool, count: usize) -> Vec<Result<(), sea_orm::DbErr>> {
+    let statements = (0..count).map(|_| async { pool.execute_unprepared("SELECT pg_sleep(0.05)").await.map(drop) });
+    futures::future::join_all(statements).await
+}
+
+#[tokio::test]
+async fn the_server_sees_what_the_pool_says() {
+    let Some((pool, _database, observer)) = postgres(3).await else { return };
+    for result in all_at_once(&pool, 12).await {
+        result.unwrap();
+    }
+    assert_eq!(pool.snapshot().open, 3);
+    assert_eq!(backends(&observer).await, 3);
+    pool.close().await;
+    eventually(Duration::from_secs(1), "no backend is left", async || backends(&observer).await == 0).await;
+}
+
+#[tokio::test]
+async fn connections_that_the_server_ended_are_replaced() {
+    let Some((pool, _database, observer)) = postgres(3).await else { return };
+    for result in all_at_once(&pool, 12).await {
+        result.unwrap();
+    }
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'cafe0123/tested'";
+    observer.execute_unprepared(end).await.unwrap();
+    eventually(LONG, "the server has ended them", async || backends(&observer).await == 0).await;
+    // A statement that finds its connection dead fails: nobody knows whether it ran. Only the first does, for the others
+    // are asked whether they live before they are handed out.
+    assert!(pool.execute_unprepared("SELECT 1").await.is_err());
+    for result in all_at_once(&pool, 12).await {
+        result.expect("it serves again");
+    }
+    assert!(pool.snapshot().open <= 3);
+    // A transaction needn't fail at all: its BEGIN can be said again to another connection.
+    observer.execute_unprepared(end).await.unwrap();
+    eventually(LONG, "the server has ended them", async || backends(&observer).await == 0).await;
+    pool.run_tx("again", selvage_pool::Class::Normal, |tx| async move { tx.execute_unprepared("SELECT 1").await })
+        .await
+        .expect("a transaction begins on a live connection");
+}
+
+#[tokio::test]
+async fn a_statement_that_takes_too_long_is_ended_and_its_connection_lives() {
+    let Some((_, database, _)) = postgres(1).await else { return };
+    let config = Config {
+        limit: 1,
+        statement_timeout: Duration::from_millis(50),
+        ..Config::new("impatient", database.url())
+    };
+    let pool = Pool::open(config).await.unwrap();
+    let error = pool.execute_unprepared("SELECT pg_sleep(5)").await.expect_err("it takes too long");
+    assert!(error.to_string().contains("statement timeout"), "{error}");
+    pool.execute_unprepared("SELECT 1").await.expect("the same connection serves on");
+    assert_eq!(pool.snapshot().open, 1);
+}
+
+#[tokio::test]
+async fn a_dropped_statement_leaves_no_more_backends_than_the_limit() {
+    let Some((pool, _database, observer)) = postgres(2).await else { return };
+    for _ in 0..10 {
+        let slow = tokio::time::timeout(Duration::from_millis(10), all_at_once(&pool, 2)).await;
+        assert!(slow.is_err());
+        assert!(pool.snapshot().open <= 2);
+        pool.execute_unprepared("SELECT 1").await.expect("a slot is free as soon as its connection is closed");
+    }
+    // The server notices a client that went in mid-statement when it next speaks to it: the statement's own 50 ms here.
+    eventually(LONG, "the server is rid of them", async || backends(&observer).await <= 2).await;
+}

@@ -1,0 +1,14 @@
+//! Real parts for tests: a database per test on either engine, keys that are trusted, waiting for a condition. Each test
+//! starts what it needs on free ports, and nothing is left behind, whatever happens to it.
+
+#![allow(clippy::print_stderr, clippy::unwrap_used, reason = "tests speak to a person, and fail by panicking")]
+
+mod database;
+mod postgres;
+mod tokens;
+mod wait;
+
+pub use database::{Database, Engine, database, engines};
+pub use postgres::Server;
+pub use tokens::Tokens;
+pub use wait::eventually;

@@ -1,0 +1,152 @@
+//! A PostgreSQL server of the tests' own: one a test process, started at its first use.
+
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Duration;
+
+use sqlx::{Connection as _, PgConnection};
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+use crate::eventually;
+
+/// The administrator's address of a server that is to be used instead of one of our own.
+pub(crate) const GIVEN: &str = "SELVAGE_TEST_POSTGRES";
+
+static SHARED: OnceCell<(String, Option<Server>)> = OnceCell::const_new();
+
+/// The administrator's address of the server that this process's tests share.
+pub(crate) async fn shared() -> String {
+    let start = || async {
+        if let Ok(url) = std::env::var(GIVEN) {
+            return (url, None);
+        }
+        let server = Server::start(&[]).await;
+        (server.url().to_owned(), Some(server))
+    };
+    SHARED.get_or_init(start).await.0.clone()
+}
+
+/// Whether there is a server to start, or one was given.
+pub(crate) fn is_installed() -> bool {
+    std::env::var_os(GIVEN).is_some() || programs().is_some()
+}
+
+/// The folder of PostgreSQL's programs, the newest where there are several.
+fn programs() -> Option<PathBuf> {
+    let packaged = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut folders: Vec<_> = packaged
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path().join("bin"))))
+        .collect();
+    folders.sort();
+    let on_path = std::env::var_os("PATH").into_iter().flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
+    folders.into_iter().rev().map(|(_, path)| path).chain(on_path).find(|folder| {
+        folder.join("postgres").is_file() && folder.join("initdb").is_file()
+    })
+}
+
+/// A server. Its processes and its folder go with the value, or with the process that made it, even by SIGKILL.
+pub struct Server {
+    url: String,
+    /// Reads the pipe whose other end is here; when that closes it stops the server and removes the folder.
+    watchdog: Child,
+    pipe: Option<ChildStdin>,
+    folder: TempDir,
+}
+
+impl Server {
+    /// Starts one with further `settings` (`name=value`) and waits until it answers.
+    ///
+    /// # Panics
+    /// If it can't be started.
+    pub async fn start(settings: &[&str]) -> Self {
+        let programs = programs().expect("PostgreSQL is installed");
+        let folder = tempfile::Builder::new().prefix("selvage-postgres-").tempdir().expect("a temporary folder");
+        let data = folder.path().join("data");
+        std::fs::create_dir(&data).expect("the data folder");
+        let user = own_by_unprivileged(folder.path());
+        let port = free_port();
+        let mut arguments = vec![
+            format!("-D{}", data.display()),
+            format!("-p{port}"),
+            format!("-k{}", folder.path().display()),
+            "-clisten_addresses=127.0.0.1".into(),
+            "-cmax_connections=200".into(),
+            // What is lost in a power cut of a test is no loss; a test that wants durability says so in its settings.
+            "-cfsync=off".into(),
+            "-csynchronous_commit=on".into(),
+            "-cfull_page_writes=off".into(),
+        ];
+        arguments.extend(settings.iter().map(|setting| format!("-c{setting}")));
+        let script = r#"
+            umask 077
+            run() { if [ -n "$AS" ]; then setpriv --reuid="$AS" --regid="$AS" --clear-groups -- "$@"; else "$@"; fi; }
+            cd "$FOLDER"
+            run "$PROGRAMS/initdb" -D "$FOLDER/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >"$FOLDER/log" 2>&1
+            run "$PROGRAMS/postgres" "$@" </dev/null >>"$FOLDER/log" 2>&1 &
+            pid=$!
+            read -r _
+            kill -QUIT $pid 2>/dev/null
+            wait $pid 2>/dev/null
+            cd /
+            rm -rf "$FOLDER"
+        "#;
+        let mut watchdog = Command::new("setsid")
+            .args(["sh", "-c", script, "watchdog"])
+            .args(&arguments)
+            .env("FOLDER", folder.path())
+            .env("PROGRAMS", &programs)
+            .env("AS", user.unwrap_or_default())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a shell");
+        let pipe = watchdog.stdin.take();
+        let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
+        let server = Self { url, watchdog, pipe, folder };
+        let log = server.folder.path().join("log");
+        let answers = async || match PgConnection::connect(&server.url).await {
+            Ok(connection) => connection.close().await.is_ok(),
+            Err(_) => false,
+        };
+        let what = format!("PostgreSQL starts; its log is {}", log.display());
+        eventually(Duration::from_secs(60), &what, answers).await;
+        server
+    }
+
+    /// The administrator's address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut pipe) = self.pipe.take() {
+            let _ = pipe.write_all(b"\n");
+        }
+        let _ = self.watchdog.wait();
+    }
+}
+
+/// PostgreSQL refuses to run as root: its folder is given to `postgres`, or to `nobody` where there is none.
+fn own_by_unprivileged(folder: &Path) -> Option<&'static str> {
+    let root = std::fs::metadata("/proc/self").map(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0).unwrap_or(false);
+    if !root {
+        return None;
+    }
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).expect("permissions");
+    ["postgres", "nobody"].into_iter().find(|user| {
+        let owned = Command::new("chown").arg("-R").arg(user).arg(folder).stderr(Stdio::null()).status();
+        owned.is_ok_and(|status| status.success())
+    })
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
+}

@@ -1,0 +1,84 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use selvage_identity::Role;
+
+/// A clothing shop of small gRPC services. Without a command it serves the whole shop in this one process.
+#[derive(Parser)]
+#[command(version, about, args_conflicts_with_subcommands = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) serve: Serve,
+}
+
+impl Cli {
+    pub(crate) fn is_serving(&self) -> bool {
+        matches!(self.command, None | Some(Command::Serve(_)))
+    }
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Serve the whole shop in one process, seeded at the first start
+    Serve(Serve),
+    /// Import products from a feed: Shopify's product CSV, or JSON Lines
+    Import(Import),
+    /// Print a token, for grpcurl and for admins
+    Token(Token),
+    /// Make the keys of a shop in separate processes, and the list of who may sign what
+    Keys(Keys),
+}
+
+#[derive(Args)]
+pub(crate) struct Data {
+    /// The folder for databases, keys and mails; made if it isn't there
+    #[arg(long, env = "SELVAGE_DATA", value_name = "DIR", default_value = "selvage-data")]
+    pub(crate) data: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) data: Data,
+    /// Where the shop's pages are
+    #[arg(long, env = "SELVAGE_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// Serve all gRPC services on this address too, with reflection, for grpcurl and tests
+    #[arg(long, env = "SELVAGE_GRPC", value_name = "ADDR")]
+    pub(crate) grpc: Option<SocketAddr>,
+    /// How long a parcel stays at each stage of its way, for example 8s, 10m or 6h
+    #[arg(long, env = "SELVAGE_CARRIER_STEP", value_name = "DURATION", default_value = "8s")]
+    pub(crate) carrier_step: selvage_delivery::CarrierStep,
+}
+
+#[derive(Args)]
+pub(crate) struct Import {
+    /// The feed: a .csv or .jsonl file
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: Data,
+}
+
+#[derive(Args)]
+pub(crate) struct Token {
+    /// guest, customer, service or admin
+    #[arg(default_value = "admin")]
+    pub(crate) role: Role,
+    #[command(flatten)]
+    pub(crate) data: Data,
+    /// Whose token: an opaque id of 1 to 64 letters, digits and hyphens
+    #[arg(long, default_value = "operator")]
+    pub(crate) subject: String,
+    /// How long it is valid, in minutes, at most a day
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=1440))]
+    pub(crate) minutes: u64,
+}
+
+#[derive(Args)]
+pub(crate) struct Keys {
+    /// Where the key files go; keys that are there are kept
+    pub(crate) folder: PathBuf,
+}

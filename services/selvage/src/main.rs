@@ -1,0 +1,28 @@
+//! `selvage`: the whole shop in one process on SQLite, and the commands around it.
+
+mod cli;
+mod data;
+mod house;
+mod import;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+/// One process serves everything: two threads do what a core each could, and idle ones cost memory.
+const WORKER_THREADS: usize = 2;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let default_log = if cli.is_serving() { "info" } else { "warn" };
+    selvage_telemetry::logs::start(default_log);
+    selvage_boot::run(Some(WORKER_THREADS), async {
+        match cli.command.unwrap_or_else(|| cli::Command::Serve(cli.serve)) {
+            cli::Command::Serve(serve) => house::serve(&serve).await,
+            cli::Command::Import(import) => import::run(&import).await,
+            cli::Command::Token(token) => token::print(&token),
+            cli::Command::Keys(keys) => data::write_keys(&keys.folder).map(drop),
+        }
+    })
+}
