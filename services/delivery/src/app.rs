@@ -32,11 +32,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            currency: "EUR".to_owned(),
-            free_delivery_from: 7500,
-            carrier_step: Duration::from_secs(6 * 3600),
-        }
+        Self { currency: "EUR".to_owned(), free_delivery_from: 7500, carrier_step: Duration::from_secs(6 * 3600) }
     }
 }
 

@@ -1,1 +1,3 @@
-//! To be written.
+//! The shop as people see it.
+
+pub mod drawing;

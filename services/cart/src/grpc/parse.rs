@@ -70,8 +70,8 @@ pub(super) fn remove_ordered_lines(request: &RemoveOrderedLinesRequest) -> Resul
         lines.extend(sku.map(|sku| (sku, line.quantity)));
     }
     wrong.none()?;
-    // Reached only with an order id: without one a field is wrong.
-    Ok(Removal { order_id: order_id.unwrap_or_default(), owner: owner.clone(), lines })
+    let order_id = order_id.ok_or_else(|| Error::internal("a wrong order id was not noted"))?;
+    Ok(Removal { order_id, owner: owner.clone(), lines })
 }
 
 fn change(sku: &str, quantity: Option<(i32, RangeInclusive<i32>)>, etag: &str) -> Result<Change> {
@@ -94,10 +94,8 @@ struct Wrong(Option<Error>);
 
 impl Wrong {
     fn field(&mut self, field: impl Into<String>, description: impl Into<String>) {
-        let error = self
-            .0
-            .take()
-            .unwrap_or_else(|| Error::new(ErrorCode::InvalidArgument, "the request has wrong fields"));
+        let error =
+            self.0.take().unwrap_or_else(|| Error::new(ErrorCode::InvalidArgument, "the request has wrong fields"));
         self.0 = Some(error.field(field, description));
     }
 

@@ -44,9 +44,7 @@ impl MigrationTrait for Migration {
             )
             .await?;
         manager
-            .create_index(
-                Index::create().name("carts_expire_at").table(Carts::Table).col(Carts::ExpireAt).to_owned(),
-            )
+            .create_index(Index::create().name("carts_expire_at").table(Carts::Table).col(Carts::ExpireAt).to_owned())
             .await?;
         manager
             .create_table(

@@ -66,7 +66,10 @@ impl Store {
         let pool = self.pool.named("get_cart", Class::Normal);
         let mut query = Query::select();
         query
-            .columns([line::Column::Sku, line::Column::Quantity, line::Column::Position].map(|column| (line::Entity, column)))
+            .columns(
+                [line::Column::Sku, line::Column::Quantity, line::Column::Position]
+                    .map(|column| (line::Entity, column)),
+            )
             .column((cart::Entity, cart::Column::ExpireAt))
             .from(line::Entity)
             .join(
@@ -88,7 +91,13 @@ impl Store {
     ///
     /// # Errors
     /// ABORTED (`CART_CHANGED`) if the etag is another one; what `change` refuses.
-    pub async fn cart_change<F>(&self, owner: &str, at: Moment, etag: Option<&str>, change: F) -> Result<KeptCart, Error>
+    pub async fn cart_change<F>(
+        &self,
+        owner: &str,
+        at: Moment,
+        etag: Option<&str>,
+        change: F,
+    ) -> Result<KeptCart, Error>
     where
         F: Fn(&Cart) -> Result<Cart, CartError> + Clone + Send + Sync + 'static,
     {
@@ -229,19 +238,11 @@ async fn lock(tx: &Tx, owner: &str, at: Moment) -> Result<Locked, Error> {
     let mut upsert = Query::insert();
     upsert
         .into_table(cart::Entity)
-        .columns([
-            cart::Column::Owner,
-            cart::Column::ExpireAt,
-            cart::Column::PreviousExpireAt,
-            cart::Column::UpdatedAt,
-        ])
+        .columns([cart::Column::Owner, cart::Column::ExpireAt, cart::Column::PreviousExpireAt, cart::Column::UpdatedAt])
         .values_panic([owner.into(), at.expire_at.into(), at.expire_at.into(), at.now_ms.into()])
         .on_conflict(
             OnConflict::column(cart::Column::Owner)
-                .value(
-                    cart::Column::PreviousExpireAt,
-                    Expr::col((cart::Entity, cart::Column::ExpireAt)),
-                )
+                .value(cart::Column::PreviousExpireAt, Expr::col((cart::Entity, cart::Column::ExpireAt)))
                 .update_columns([cart::Column::ExpireAt, cart::Column::UpdatedAt])
                 .to_owned(),
         )

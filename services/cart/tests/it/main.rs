@@ -1,1 +1,10 @@
-//! The service at its edges: its database, and its rpcs.
+//! Carts at their edges: their database, their rpcs.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod edge;
+mod hostile;
+mod priced;
+mod scripted;
+mod shop;
+mod store;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::number;
 use super::pricing::Amounts;
 use super::refusal::Refusal;
 
@@ -211,6 +212,22 @@ pub struct Order {
     pub created_at: i64,
     /// Milliseconds since the Unix epoch.
     pub updated_at: i64,
+}
+
+impl Order {
+    /// An order that has just been confirmed.
+    pub fn confirmed(what: NewOrder, created_at: i64, confirmed_at: i64) -> Self {
+        Self {
+            number: number::of(what.id),
+            state: State::Confirmed,
+            payment: PaymentState::Authorised,
+            refusal: None,
+            attempt_until: created_at,
+            created_at,
+            updated_at: confirmed_at,
+            what,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -142,7 +142,7 @@ impl Server {
         let too_large = |error: pricing::TooLarge| Error::invalid("cart", error.to_string());
         let subtotal = pricing::subtotal(&bag.lines).map_err(too_large)?;
         let money = convert::money(&bag.currency, subtotal);
-        let options = shop.quote(caller, country, bag.grams, money).await?;
+        let options = shop.quote(caller, country, None, bag.grams, money).await?;
         let delivery =
             price_of(&options, speed).ok_or_else(|| Error::invalid("speed", "isn't offered for this country"))?;
         let amounts = pricing::amounts(&bag.currency, subtotal, delivery, country).map_err(too_large)?;

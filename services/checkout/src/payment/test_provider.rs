@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{DbErr, EntityTrait as _, TryInsertResult};
+use sea_orm::{DbErr, TryInsertResult};
 use selvage_context::clock::Clock;
 use selvage_context::lease::refuse_network_call;
 use selvage_pool::{Class, Pool};
@@ -22,20 +22,20 @@ mod book {
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "provider_payments")]
-    pub struct Model {
+    pub(super) struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
-        pub order_id: Uuid,
-        pub amount: i64,
-        pub currency: String,
-        pub state: String,
-        pub captured: i64,
-        pub refunded: i64,
+        pub(super) order_id: Uuid,
+        pub(super) amount: i64,
+        pub(super) currency: String,
+        pub(super) state: String,
+        pub(super) captured: i64,
+        pub(super) refunded: i64,
         /// From when on a look-up finds it.
-        pub known_from: i64,
+        pub(super) known_from: i64,
     }
 
     #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
+    pub(super) enum Relation {}
 
     impl ActiveModelBehavior for ActiveModel {}
 }
@@ -87,7 +87,7 @@ impl TestProvider {
                 };
                 let booked_before = OnConflict::column(book::Column::OrderId).do_nothing().to_owned();
                 let inserted =
-                    book::Entity::insert(row).on_conflict(booked_before).do_nothing().exec_without_returning(&tx).await?;
+                    book::Entity::insert(row).on_conflict(booked_before).try_insert().exec_without_returning(&tx).await?;
                 if matches!(inserted, TryInsertResult::Inserted(1..)) {
                     return Ok(state.to_owned());
                 }
@@ -210,7 +210,6 @@ impl Provider for TestProvider {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is a map_err")]
 fn unknown(error: DbErr) -> ProviderError {
     ProviderError::Unknown(error.to_string())
 }

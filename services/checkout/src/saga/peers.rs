@@ -14,11 +14,11 @@ use selvage_proto::delivery::v1::{
 };
 use selvage_proto::money::v1::Money;
 use selvage_rpc::{Channel, on_behalf_of};
-use selvage_status::{Error, Result, precondition_subjects, reason};
+use selvage_status::{Error, ErrorCode, Result, field_violations, precondition_subjects, reason};
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use crate::domain::order::{Line, NewOrder, Speed};
+use crate::domain::order::{Address, Line, NewOrder, Speed};
 use crate::domain::refusal::Shortage;
 use crate::grpc::convert;
 
@@ -79,23 +79,34 @@ impl Shop {
         Ok(Bag { lines, shortages, etag: view.etag, grams: i32::try_from(grams).unwrap_or(i32::MAX), currency })
     }
 
-    /// The delivery options for goods of that weight and price.
+    /// The delivery options for goods of that weight and price. With an address, delivery says too whether a parcel can
+    /// be sent there: better before the order than after.
     pub(crate) async fn quote(
         &self,
         caller: &Caller,
         country: &str,
+        address: Option<&Address>,
         grams: i32,
         subtotal: Money,
     ) -> Result<Vec<DeliveryOption>> {
-        let request = QuoteDeliveryRequest { country: country.to_owned(), grams, subtotal: Some(subtotal) };
+        let request = QuoteDeliveryRequest {
+            country: country.to_owned(),
+            grams,
+            subtotal: Some(subtotal),
+            address: address.map(convert::address),
+        };
         match self.delivery.clone().quote_delivery(on_behalf_of(caller, request)).await {
             Ok(response) => Ok(response.into_inner().options),
             Err(status) => match (status.code(), reason(&status).as_deref()) {
                 (Code::FailedPrecondition, Some("COUNTRY_NOT_SERVED")) => {
                     Err(Error::precondition("COUNTRY_NOT_SERVED", format!("nothing is delivered to {country}")))
                 }
-                // Delivery knows best what a parcel may be; its word on the weight is for the buyer.
-                (Code::InvalidArgument, _) => Err(Error::invalid("country", status.message())),
+                // Its fields are ours by name, and what is wrong with them is for the buyer.
+                (Code::InvalidArgument, _) => {
+                    let wrong = Error::new(ErrorCode::InvalidArgument, "this can't be delivered");
+                    let fields = field_violations(&status).into_iter();
+                    Err(fields.fold(wrong, |error, (field, description)| error.field(field, description)))
+                }
                 _ => Err(status.into()),
             },
         }

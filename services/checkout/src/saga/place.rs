@@ -42,14 +42,12 @@ pub(crate) struct Placing {
     pub(crate) hold_seconds: i32,
 }
 
-/// How one step of placing ended: the order goes on, or its fate is decided.
-enum Fate {
+/// Why placing an order didn't get to its end.
+enum Stop {
     Refused(Refusal, Reached),
     /// Nobody knows yet; the sweep will find out.
     Unknown,
 }
-
-type Step<T> = std::result::Result<T, Fate>;
 
 impl Placing {
     /// Buys what is in the caller's cart, once for each key.
@@ -58,7 +56,8 @@ impl Placing {
     pub(crate) async fn place(&self, caller: Caller, intent: Intent, id: Uuid) -> Result<Order> {
         let this = self.clone();
         let bounded = async move {
-            let work = deadline::scope(Instant::now() + this.bound, this.place_within_bound(&caller, &intent, id));
+            let work = this.place_within_bound(&caller, &intent, id);
+            let work = Box::pin(deadline::scope(Instant::now() + this.bound, work));
             tokio::time::timeout(this.bound, work).await.unwrap_or_else(|_| Err(still_placing()))
         };
         tokio::spawn(bounded).await.map_err(Error::internal)?
@@ -79,7 +78,7 @@ impl Placing {
         let now = self.clock.now_ms();
         match self.store.order_insert(&order, self.attempt_until(now), now).await? {
             Inserted::Existing(existing) => replay(intent, *existing),
-            Inserted::New => self.carry_out(order, &intent.payment_token).await,
+            Inserted::New => self.carry_out(order, &intent.payment_token, now).await,
         }
     }
 
@@ -101,7 +100,7 @@ impl Placing {
         }
         let subtotal = pricing::subtotal(&bag.lines).map_err(|error| Error::invalid("cart", error.to_string()))?;
         let money = Money { currency: bag.currency.clone(), minor_units: subtotal };
-        let options = self.shop.quote(caller, &intent.address.country, bag.grams, money).await?;
+        let options = self.shop.quote(caller, &intent.address.country, Some(&intent.address), bag.grams, money).await?;
         let delivery = price_of(&options, intent.speed)
             .ok_or_else(|| Error::invalid("speed", "isn't offered for this country; take one from the preview"))?;
         let amounts = pricing::amounts(&bag.currency, subtotal, delivery, &intent.address.country)
@@ -125,40 +124,47 @@ impl Placing {
         })
     }
 
-    async fn carry_out(&self, order: NewOrder, token: &str) -> Result<Order> {
-        let fate = match self.reserve_and_pay(&order, token).await {
-            Ok(reserved_until) => self.confirm(&order, reserved_until).await?,
-            Err(fate) => Some(fate),
+    async fn carry_out(&self, what: NewOrder, token: &str, created_at: i64) -> Result<Order> {
+        let decided = match self.reserve_and_pay(&what, token).await {
+            Ok(()) => self.confirm(&what).await?,
+            Err(Stop::Unknown) => return Err(still_placing()),
+            Err(Stop::Refused(refusal, reached)) => {
+                if self.refuse(&what, refusal.clone(), reached).await? {
+                    return Err(refusal.error(&what.id.to_string()));
+                }
+                None
+            }
         };
-        match fate {
-            None => {}
-            Some(Fate::Unknown) => return Err(still_placing()),
-            Some(Fate::Refused(refusal, reached)) => self.refuse(&order, refusal, reached).await?,
+        match decided {
+            Some(confirmed_at) => Ok(Order::confirmed(what, created_at, confirmed_at)),
+            // Another decided before; what is stored is what counts.
+            None => {
+                let stored = self.store.order_get(what.id).await?;
+                outcome(stored.ok_or_else(|| Error::internal("an order that was placed is gone"))?)
+            }
         }
-        // Another may have decided before; what is stored is what counts.
-        let stored = self.store.order_get(order.id).await?;
-        outcome(stored.ok_or_else(|| Error::internal("an order that was placed is gone"))?)
     }
 
-    /// Sets stock and money aside; returns until when the stock is.
-    async fn reserve_and_pay(&self, order: &NewOrder, token: &str) -> Step<i64> {
+    /// Sets stock and money aside.
+    async fn reserve_and_pay(&self, order: &NewOrder, token: &str) -> std::result::Result<(), Stop> {
         let reserved_until = match self.shop.reserve(order, self.hold_seconds).await {
             Ok(Reserved::Until(until)) => until,
             Ok(Reserved::Short(shortages)) => {
-                return Err(Fate::Refused(Refusal::OutOfStock { shortages }, Reached::Nothing));
+                return Err(Stop::Refused(Refusal::OutOfStock { shortages }, Reached::Nothing));
             }
-            Ok(Reserved::Released) => return Err(Fate::Refused(Refusal::Interrupted, Reached::Stock)),
+            Ok(Reserved::Released) => return Err(Stop::Refused(Refusal::Interrupted, Reached::Stock)),
             // It may have been set aside all the same.
             Err(error) => {
                 tracing::warn!(order = %order.id, error = %error, "stock can't be set aside now");
-                return Err(Fate::Refused(Refusal::Interrupted, Reached::Stock));
+                return Err(Stop::Refused(Refusal::Interrupted, Reached::Stock));
             }
         };
         match self.authorise(order, token).await {
-            Known::Approved => Ok(reserved_until),
-            Known::Declined => Err(Fate::Refused(Refusal::PaymentDeclined, Reached::Stock)),
-            Known::Nothing => Err(Fate::Refused(Refusal::Interrupted, Reached::Payment)),
-            Known::Processing => Err(Fate::Unknown),
+            Known::Approved if recovery::may_confirm(reserved_until, self.clock.now_ms()) => Ok(()),
+            Known::Approved => Err(Stop::Refused(Refusal::ReservationLapsed, Reached::Payment)),
+            Known::Declined => Err(Stop::Refused(Refusal::PaymentDeclined, Reached::Stock)),
+            Known::Nothing => Err(Stop::Refused(Refusal::Interrupted, Reached::Payment)),
+            Known::Processing => Err(Stop::Unknown),
         }
     }
 
@@ -174,7 +180,7 @@ impl Placing {
         let bound = AUTHORISE_BOUND.min(self.bound / 3);
         match tokio::time::timeout(bound, self.provider.authorise(request)).await {
             Ok(Ok(Answer::Approved)) => Known::Approved,
-            Ok(Ok(Answer::Declined)) | Ok(Err(ProviderError::Refused(_))) => Known::Declined,
+            Ok(Ok(Answer::Declined) | Err(ProviderError::Refused(_))) => Known::Declined,
             Ok(Err(ProviderError::Unknown(_))) | Err(_) => self.known(order.id).await,
         }
     }
@@ -187,22 +193,22 @@ impl Placing {
         })
     }
 
-    /// Confirms the order; `Some` if its reservation might lapse before the stock is taken off the shelf.
-    async fn confirm(&self, order: &NewOrder, reserved_until: i64) -> Result<Option<Fate>> {
+    /// Confirms the order; returns when, or `None` if another has decided about it before.
+    async fn confirm(&self, order: &NewOrder) -> Result<Option<i64>> {
         let now = self.clock.now_ms();
-        if !recovery::may_confirm(reserved_until, now) {
-            return Ok(Some(Fate::Refused(Refusal::ReservationLapsed, Reached::Payment)));
-        }
-        self.store.order_advance(order.id, (State::Pending, State::Confirmed), &messages::confirmed(order), now).await?;
+        let change = messages::confirmed(order);
+        let advanced = self.store.order_advance(order.id, (State::Pending, State::Confirmed), &change, now).await?;
         self.kick.now();
-        Ok(None)
+        Ok(advanced.then_some(now))
     }
 
-    async fn refuse(&self, order: &NewOrder, refusal: Refusal, reached: Reached) -> Result<()> {
+    /// Ends the order and undoes what was done; `false` if another has decided about it before.
+    async fn refuse(&self, order: &NewOrder, refusal: Refusal, reached: Reached) -> Result<bool> {
         let (state, change) = messages::refused(order, refusal, reached);
-        self.store.order_advance(order.id, (State::Pending, state), &change, self.clock.now_ms()).await?;
+        let now = self.clock.now_ms();
+        let advanced = self.store.order_advance(order.id, (State::Pending, state), &change, now).await?;
         self.kick.now();
-        Ok(())
+        Ok(advanced)
     }
 
     /// Takes up an order whose placing was interrupted.
@@ -221,15 +227,13 @@ impl Placing {
         let step = recovery::decide(known, reserved, self.clock.now_ms());
         tracing::info!(order = %what.id, ?known, ?step, "an interrupted order is taken up");
         match step {
-            recovery::Step::AskAgain => Ok(()),
-            recovery::Step::Decline => self.refuse(&what, Refusal::PaymentDeclined, Reached::Stock).await,
-            recovery::Step::Undo => self.refuse(&what, Refusal::Interrupted, Reached::Payment).await,
-            recovery::Step::Lapse => self.refuse(&what, Refusal::ReservationLapsed, Reached::Payment).await,
-            recovery::Step::Confirm => match self.confirm(&what, reserved.unwrap_or_default()).await? {
-                Some(Fate::Refused(refusal, reached)) => self.refuse(&what, refusal, reached).await,
-                Some(Fate::Unknown) | None => Ok(()),
-            },
+            recovery::Step::AskAgain => {}
+            recovery::Step::Confirm => drop(self.confirm(&what).await?),
+            recovery::Step::Decline => drop(self.refuse(&what, Refusal::PaymentDeclined, Reached::Stock).await?),
+            recovery::Step::Undo => drop(self.refuse(&what, Refusal::Interrupted, Reached::Payment).await?),
+            recovery::Step::Lapse => drop(self.refuse(&what, Refusal::ReservationLapsed, Reached::Payment).await?),
         }
+        Ok(())
     }
 }
 

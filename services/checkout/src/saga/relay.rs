@@ -117,7 +117,6 @@ impl Follow {
 }
 
 /// A peer that refuses our request for what it is will refuse it again.
-#[expect(clippy::needless_pass_by_value, reason = "it is a map_err")]
 fn of_peer(status: Status) -> Failure {
     let text = format!("{:?}: {}", status.code(), status.message());
     match status.code() {
@@ -128,7 +127,6 @@ fn of_peer(status: Status) -> Failure {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is a map_err")]
 fn of_provider(error: ProviderError) -> Failure {
     match error {
         ProviderError::Refused(_) => Failure::Never(error.to_string()),

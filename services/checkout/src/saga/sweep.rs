@@ -35,7 +35,7 @@ impl Sweeper {
         futures::stream::iter(claimed)
             .for_each_concurrent(AT_ONCE, |order| async move {
                 let id = order.what.id;
-                let work = deadline::scope(Instant::now() + placing.bound, placing.resume(order));
+                let work = Box::pin(deadline::scope(Instant::now() + placing.bound, placing.resume(order)));
                 match tokio::time::timeout(placing.bound, work).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => tracing::warn!(order = %id, error = %error, "it stays pending for now"),

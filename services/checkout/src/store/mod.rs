@@ -59,7 +59,7 @@ impl Store {
             .pool
             .run_tx("order_insert", Class::Normal, |tx| async move {
                 let key_taken = OnConflict::columns([Column::Owner, Column::IdempotencyKey]).do_nothing().to_owned();
-                Entity::insert(row.clone()).on_conflict(key_taken).do_nothing().exec_without_returning(&tx).await
+                Entity::insert(row.clone()).on_conflict(key_taken).try_insert().exec_without_returning(&tx).await
             })
             .await?;
         if matches!(inserted, TryInsertResult::Inserted(1..)) {

@@ -28,12 +28,7 @@ pub struct Country {
     pub postal_codes: &'static [&'static str],
 }
 
-const fn country(
-    code: &'static str,
-    zone: Zone,
-    hub: &'static str,
-    postal_codes: &'static [&'static str],
-) -> Country {
+const fn country(code: &'static str, zone: Zone, hub: &'static str, postal_codes: &'static [&'static str]) -> Country {
     Country { code, zone, hub, postal_codes }
 }
 
@@ -112,7 +107,9 @@ mod tests {
     fn the_table_is_sorted_and_its_codes_are_codes() {
         assert!(COUNTRIES.is_sorted_by(|a, b| a.code < b.code));
         assert!(COUNTRIES.iter().all(|country| is_country_code(country.code)));
-        assert!(COUNTRIES.iter().all(|country| country.postal_codes.iter().all(|s| s.bytes().all(|b| b"9A".contains(&b)))));
+        assert!(
+            COUNTRIES.iter().all(|country| country.postal_codes.iter().all(|s| s.bytes().all(|b| b"9A".contains(&b))))
+        );
     }
 
     #[test]

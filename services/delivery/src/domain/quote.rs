@@ -42,7 +42,8 @@ impl Tariff {
     fn price(&self, grams: i64) -> i64 {
         let [.., full] = self.prices;
         let (parcels, rest) = (grams / PARCEL_GRAMS, grams % PARCEL_GRAMS);
-        let bracket = BRACKETS.iter().zip(self.prices).find(|(up_to, _)| rest <= **up_to).map_or(full, |(_, price)| price);
+        let bracket =
+            BRACKETS.iter().zip(self.prices).find(|(up_to, _)| rest <= **up_to).map_or(full, |(_, price)| price);
         let rest_price = if rest == 0 && parcels > 0 { 0 } else { bracket };
         parcels * full + rest_price
     }
@@ -95,7 +96,10 @@ mod tests {
     #[test]
     fn standard_is_free_from_the_threshold_on_express_never() {
         let price = |subtotal, speed| {
-            quote(Zone::Near, 300, subtotal, 7500).iter().find(|option| option.speed == speed).map(|option| option.price)
+            quote(Zone::Near, 300, subtotal, 7500)
+                .iter()
+                .find(|option| option.speed == speed)
+                .map(|option| option.price)
         };
         assert_eq!(price(7499, Speed::Standard), Some(690));
         assert_eq!(price(7500, Speed::Standard), Some(0));

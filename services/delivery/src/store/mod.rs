@@ -88,9 +88,10 @@ impl Store {
                     });
                 }
                 let mut shipment = found(&tx, order_id).await?;
-                let next = shipment.state.cancel().map_err(|error @ OnItsWay| {
-                    Error::precondition("SHIPMENT_ON_ITS_WAY", error.to_string())
-                })?;
+                let next = shipment
+                    .state
+                    .cancel()
+                    .map_err(|error @ OnItsWay| Error::precondition("SHIPMENT_ON_ITS_WAY", error.to_string()))?;
                 if next != shipment.state {
                     move_to(&tx, next, &[order_id], None).await?;
                     insert_event(&tx, order_id, &cancelled).await?;

@@ -23,7 +23,7 @@ use crate::store::{EVENTS_BATCH, Store};
 pub(crate) use stream::updates;
 
 /// Watchers of one process: each holds an HTTP/2 stream and about 1 KiB here. A poll reads at most as many shipments.
-pub(crate) const MAX_WATCHERS: usize = 1_000;
+const MAX_WATCHERS: usize = 1_000;
 /// Between two polls: quick enough for a person, two statements a second for the database.
 const POLL: Duration = Duration::from_millis(500);
 /// When a watcher that found no place may try again.
@@ -49,12 +49,8 @@ pub(crate) struct Watcher {
 impl Tracking {
     /// Starts the poller on the life of `host`.
     pub(crate) fn start(store: Store, host: &Host) -> Self {
-        Self::with_places(store, host, MAX_WATCHERS)
-    }
-
-    fn with_places(store: Store, host: &Host, places: usize) -> Self {
-        let tracking =
-            Self { watched: Arc::default(), places: Arc::new(Semaphore::new(places)), wake: Arc::default() };
+        let places = Arc::new(Semaphore::new(MAX_WATCHERS));
+        let tracking = Self { watched: Arc::default(), places, wake: Arc::default() };
         let (poller, life, clock) = (tracking.clone(), host.life.clone(), host.clock.clone());
         host.life.spawn("tracking", async move {
             while !life.is_stopping() {

@@ -20,7 +20,11 @@ impl<F: Future<Output = ()> + Send + Unpin + 'static> Ended for F {}
 
 /// The shipment as it was read when the watcher came, then whenever more has happened to it; ends after its last state,
 /// after half an hour, or when `ended` does.
-pub(crate) fn updates(first: Shipment, watcher: Watcher, ended: impl Ended) -> impl Stream<Item = Arc<Shipment>> + Send {
+pub(crate) fn updates(
+    first: Shipment,
+    watcher: Watcher,
+    ended: impl Ended,
+) -> impl Stream<Item = Arc<Shipment>> + Send {
     let state = Updates { first: Some(first), shown: 0, over: false, watcher, until: Instant::now() + LONGEST, ended };
     unfold(state, |mut state| async move { state.next().await.map(|shipment| (shipment, state)) })
 }

@@ -16,7 +16,10 @@ async fn a_parcel_moves_a_state_a_step_and_stays_delivered() {
         shop.ship(order, "guest-1").await;
         for state in &State::ALL[1..4] {
             let store = shop.store();
-            assert!(store.shipment_get(order).await.unwrap().unwrap().state < *state, "{engine:?}: not before its time");
+            assert!(
+                store.shipment_get(order).await.unwrap().unwrap().state < *state,
+                "{engine:?}: not before its time"
+            );
             shop.clock.advance_ms(STEP_MS);
             eventually(Duration::from_secs(10), "the parcel moves", async || {
                 store.shipment_get(order).await.unwrap().unwrap().state == *state

@@ -29,7 +29,8 @@ async fn quotes_are_for_everybody_with_a_token() {
     let mut client = shop.client.clone();
     let quote = client.quote_delivery(shop.of("guest-1", Role::Guest, question("DE", 3495))).await.unwrap();
     let options = quote.into_inner().options;
-    let seen: Vec<_> = options.iter().map(|option| (option.speed(), option.price.clone().unwrap().minor_units)).collect();
+    let seen: Vec<_> =
+        options.iter().map(|option| (option.speed(), option.price.clone().unwrap().minor_units)).collect();
     assert_eq!(seen, [(Speed::Standard, 390), (Speed::Express, 990)]);
     let quote = client.quote_delivery(shop.of("guest-1", Role::Guest, question("DE", 7500))).await.unwrap();
     assert_eq!(quote.into_inner().options[0].price.clone().unwrap().minor_units, 0);

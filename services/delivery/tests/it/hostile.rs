@@ -12,8 +12,14 @@ use crate::shop::Shop;
 
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
-        any::<String>(), "[ -~]{0,120}", Just("\0".to_owned()), Just("DE".to_owned()), Just("x".repeat(5_000)),
-        Just("018f3b5e-0000-7000-8000-000000000001".to_owned()), Just("04109".to_owned()), Just("EUR".to_owned()),
+        any::<String>(),
+        "[ -~]{0,120}",
+        Just("\0".to_owned()),
+        Just("DE".to_owned()),
+        Just("x".repeat(5_000)),
+        Just("018f3b5e-0000-7000-8000-000000000001".to_owned()),
+        Just("04109".to_owned()),
+        Just("EUR".to_owned()),
     ]
 }
 
@@ -36,9 +42,8 @@ fn creation() -> impl Strategy<Value = CreateShipmentRequest> {
 
 fn question() -> impl Strategy<Value = QuoteDeliveryRequest> {
     let subtotal = (text(), any::<i64>()).prop_map(|(currency, minor_units)| Money { currency, minor_units });
-    (text(), any::<i32>(), prop::option::of(subtotal), prop::option::of(address())).prop_map(
-        |(country, grams, subtotal, address)| QuoteDeliveryRequest { country, grams, subtotal, address },
-    )
+    (text(), any::<i32>(), prop::option::of(subtotal), prop::option::of(address()))
+        .prop_map(|(country, grams, subtotal, address)| QuoteDeliveryRequest { country, grams, subtotal, address })
 }
 
 fn is_sound<T>(answer: Result<T, Status>) -> Result<(), TestCaseError> {
@@ -50,8 +55,7 @@ fn is_sound<T>(answer: Result<T, Status>) -> Result<(), TestCaseError> {
             Ok(())
         }
         Err(status) => {
-            let refusals =
-                [Code::NotFound, Code::AlreadyExists, Code::FailedPrecondition, Code::OutOfRange];
+            let refusals = [Code::NotFound, Code::AlreadyExists, Code::FailedPrecondition, Code::OutOfRange];
             prop_assert!(refusals.contains(&status.code()), "{status:?}");
             Ok(())
         }

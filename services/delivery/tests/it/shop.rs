@@ -9,12 +9,12 @@ use selvage_delivery::domain::shipment::{Consignment, Speed};
 use selvage_delivery::migration::Migrator;
 use selvage_delivery::store::Store;
 use selvage_delivery::{App, Settings, tune};
-use selvage_identity::{Issuer, IssuerKey, Role, TrustedKeys, Verifier};
+use selvage_identity::Role;
 use selvage_pool::Pool;
 use selvage_proto::delivery::v1::delivery_client::DeliveryClient;
 use selvage_proto::delivery::v1::{self as proto, CreateShipmentRequest};
 use selvage_rpc::{Channel, with_token};
-use selvage_testkit::Engine;
+use selvage_testkit::{Engine, Tokens};
 use tonic::Request;
 use uuid::Uuid;
 
@@ -35,7 +35,12 @@ impl Shelf {
         let kit = selvage_testkit::database(engine).await;
         let database = Database::at(kit.url());
         database.migrate::<Migrator>().await.unwrap();
-        let pool = database.open("delivery", tune).await.unwrap();
+        // Tests that race on a slow machine are not refused for the wait.
+        let pool = database.open("delivery", |config| {
+            tune(config);
+            config.max_wait = Duration::from_secs(30);
+        });
+        let pool = pool.await.unwrap();
         Self { store: Store::new(pool.clone()), pool, _database: kit }
     }
 }
@@ -45,7 +50,8 @@ pub(crate) struct Shop {
     pub(crate) clock: Clock,
     pub(crate) life: Life,
     pub(crate) client: DeliveryClient<Channel>,
-    issuer: Issuer,
+    address: String,
+    tokens: Tokens,
     shelf: Shelf,
 }
 
@@ -53,11 +59,9 @@ impl Shop {
     pub(crate) async fn open(engine: Engine) -> Self {
         let shelf = Shelf::open(engine).await;
         let clock = Clock::standing_at(NOON);
-        let key = IssuerKey::generate().unwrap();
-        let trusted = TrustedKeys::parse(&TrustedKeys::line(&Role::ALL, &key)).unwrap();
+        let tokens = Tokens::new(&clock);
         let life = Life::new();
-        let verifier = Verifier::new(trusted, clock.clone());
-        let host = Host { clock: clock.clone(), verifier, life: life.clone(), token: None };
+        let host = Host { clock: clock.clone(), verifier: tokens.verifier(), life: life.clone(), token: None };
         let step = Duration::from_millis(STEP_MS.unsigned_abs());
         let app = App::new(shelf.pool.clone(), Settings { carrier_step: step, ..Settings::default() }, host).unwrap();
 
@@ -70,8 +74,12 @@ impl Shop {
         let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
         tokio::spawn(async move { grpc::serve(routes, incoming, &serving).await.unwrap() });
         let client = DeliveryClient::new(Channel::to(address.parse().unwrap()));
-        let issuer = Issuer::new(key, clock.clone());
-        Self { clock, life, client, issuer, shelf }
+        Self { address, clock, life, client, tokens, shelf }
+    }
+
+    /// A client with a connection of its own.
+    pub(crate) fn connect(&self) -> DeliveryClient<Channel> {
+        DeliveryClient::new(Channel::to(self.address.parse().unwrap()))
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -80,7 +88,7 @@ impl Shop {
 
     /// A request of `subject` in `role`.
     pub(crate) fn of<T>(&self, subject: &str, role: Role, message: T) -> Request<T> {
-        with_token(&self.issuer.issue(subject, role, Duration::from_secs(86_400)), message)
+        with_token(&self.tokens.of(role, subject), message)
     }
 
     pub(crate) fn service<T>(&self, message: T) -> Request<T> {

@@ -84,10 +84,8 @@ async fn of_a_creation_and_a_cancellation_at_once_the_cancellation_stays() {
         let store = &shelf.store;
         for _ in 0..20 {
             let goods = goods(Uuid::now_v7());
-            let (_, cancelled) = futures::join!(
-                store.shipment_create(&goods, NOON, LATER),
-                store.shipment_cancel(goods.order_id, NOON)
-            );
+            let (_, cancelled) =
+                futures::join!(store.shipment_create(&goods, NOON, LATER), store.shipment_cancel(goods.order_id, NOON));
             assert_eq!(cancelled.unwrap().state, State::Cancelled, "{engine:?}");
             let found = store.shipment_get(goods.order_id).await.unwrap().unwrap();
             assert_eq!(found.state, State::Cancelled);

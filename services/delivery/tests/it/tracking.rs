@@ -8,10 +8,10 @@ use selvage_identity::Role;
 use selvage_pool::{Class, Tx};
 use selvage_proto::delivery::v1::shipment::State;
 use selvage_proto::delivery::v1::{CancelShipmentRequest, Shipment, TrackShipmentRequest};
-use selvage_status::Error;
+use selvage_status::{Error, reason, retry_after};
 use selvage_testkit::{Engine, engines, eventually};
 use tokio::sync::Barrier;
-use tonic::Streaming;
+use tonic::{Code, Streaming};
 use uuid::Uuid;
 
 use crate::shop::{NOON, STEP_MS, Shelf, Shop, goods};
@@ -67,6 +67,30 @@ async fn a_cancellation_ends_the_stream() {
         assert_eq!(next(&mut stream).await.unwrap().state(), State::Cancelled, "{engine:?}");
         assert_eq!(next(&mut stream).await, None);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn there_is_room_for_a_thousand_watchers() {
+    let shop = Shop::open(Engine::Sqlite).await;
+    let order = Uuid::now_v7();
+    shop.ship(order, "guest-1").await;
+    let request = || TrackShipmentRequest { order_id: order.to_string() };
+    // A connection carries at most 256 streams.
+    let mut streams = Vec::new();
+    for _ in 0..5 {
+        let client = shop.connect();
+        for _ in 0..200 {
+            let stream = client.clone().track_shipment(shop.of("guest-1", Role::Guest, request())).await.unwrap();
+            streams.push(stream.into_inner());
+        }
+    }
+    let track = async || shop.client.clone().track_shipment(shop.of("guest-1", Role::Guest, request())).await;
+    let refused = track().await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_deref()), (Code::ResourceExhausted, Some("TOO_MANY_WATCHERS")));
+    assert!(retry_after(&refused).is_some());
+    // Who goes makes room.
+    streams.pop();
+    eventually(BOUND, "there is room again", async || track().await.is_ok()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::Stream;
 use futures::future::BoxFuture;
-use http::{HeaderValue, Request, Response};
+use http::{Request, Response};
 use selvage_context::{deadline, lease};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
@@ -137,43 +137,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let asked = request.headers().get("grpc-timeout").and_then(parse_timeout).unwrap_or(DEFAULT_DEADLINE);
-        let at = Instant::now() + asked.min(LONGEST_DEADLINE);
+        let asked = request.headers().get("grpc-timeout").and_then(|value| deadline::from_grpc(value.to_str().ok()?));
+        let at = Instant::now() + asked.unwrap_or(DEFAULT_DEADLINE).min(LONGEST_DEADLINE);
         Box::pin(deadline::scope(at, lease::tracked(self.0.call(request))))
-    }
-}
-
-/// Reads a `grpc-timeout`: at most eight digits and a unit, by the gRPC-over-HTTP/2 specification.
-fn parse_timeout(value: &HeaderValue) -> Option<Duration> {
-    let text = value.to_str().ok()?;
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let amount: u64 = digits.parse().ok()?;
-    match unit {
-        "H" => Some(Duration::from_secs(amount * 3600)),
-        "M" => Some(Duration::from_secs(amount * 60)),
-        "S" => Some(Duration::from_secs(amount)),
-        "m" => Some(Duration::from_millis(amount)),
-        "u" => Some(Duration::from_micros(amount)),
-        "n" => Some(Duration::from_nanos(amount)),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn timeouts_are_read_as_the_specification_writes_them() {
-        let read = |text: &'static str| parse_timeout(&HeaderValue::from_static(text));
-        assert_eq!(read("1H"), Some(Duration::from_secs(3600)));
-        assert_eq!(read("250m"), Some(Duration::from_millis(250)));
-        assert_eq!(read("99999999n"), Some(Duration::from_nanos(99_999_999)));
-        for wrong in ["", "S", "5", "1.5S", "-1S", "100000000S", "5x"] {
-            assert_eq!(read(wrong), None, "{wrong}");
-        }
     }
 }

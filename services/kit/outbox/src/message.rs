@@ -41,7 +41,8 @@ pub struct Model {
 /// A message that was enqueued.
 pub type Message = Model;
 
+/// None.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
-pub(crate) enum Relation {}
+pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -156,6 +156,7 @@ impl<H: Handler> Relay<H> {
             }
         }
         let now = self.clock.now_ms();
+        let failed = failed.map(|(message, failure)| Failed::of(message, &failure, now));
         let (done, positions, failed) = (&done, &positions, &failed);
         self.pool
             .run_tx("outbox_settle", Class::Normal, |tx| async move {
@@ -163,14 +164,8 @@ impl<H: Handler> Relay<H> {
                     self.handler.settle(&tx, key, done).await?;
                     store::remove(&tx, positions.clone()).await?;
                 }
-                if let Some((message, failure)) = failed {
-                    let retry_at = match failure {
-                        Failure::Later(_) => store::pause_ms(message.attempts).map(|pause| now + pause),
-                        Failure::Never(_) => None,
-                    };
-                    log(message, failure, retry_at);
-                    let text = failure.to_string();
-                    store::fail(&tx, message, retry_at, truncated(&text)).await?;
+                if let Some(failed) = failed {
+                    store::fail(&tx, &failed.message, failed.retry_at, &failed.error).await?;
                 }
                 Ok(())
             })
@@ -185,15 +180,28 @@ impl<H: Handler> Relay<H> {
     }
 }
 
-fn log(message: &Message, failure: &Failure, retry_at: Option<i64>) {
-    let (topic, key, attempts) = (&message.topic, message.key, message.attempts);
-    if retry_at.is_some() {
-        tracing::warn!(topic, %key, attempts, error = %failure, "a message failed and will be tried again");
-    } else {
-        tracing::error!(topic, %key, attempts, error = %failure, "a message is a dead letter now");
-    }
+/// A failed attempt, and what becomes of its message.
+struct Failed {
+    message: Message,
+    /// `None`: it is given up.
+    retry_at: Option<i64>,
+    error: String,
 }
 
-fn truncated(text: &str) -> &str {
-    &text[..text.floor_char_boundary(MAX_ERROR_BYTES)]
+impl Failed {
+    fn of(message: Message, failure: &Failure, now_ms: i64) -> Self {
+        let retry_at = match failure {
+            Failure::Later(_) => store::pause_ms(message.attempts).map(|pause| now_ms + pause),
+            Failure::Never(_) => None,
+        };
+        let (topic, key, attempts) = (&message.topic, message.key, message.attempts);
+        if retry_at.is_some() {
+            tracing::warn!(topic, %key, attempts, error = %failure, "a message failed and will be tried again");
+        } else {
+            tracing::error!(topic, %key, attempts, error = %failure, "a message is a dead letter now");
+        }
+        let mut error = failure.to_string();
+        error.truncate(error.floor_char_boundary(MAX_ERROR_BYTES));
+        Self { message, retry_at, error }
+    }
 }

@@ -210,7 +210,7 @@ pub async fn backlog(db: &impl ConnectionTrait) -> Result<Backlog, DbErr> {
 
 /// The pause before the next attempt: 1 s, doubling to 60 s; `None` once there were [`MAX_ATTEMPTS`].
 pub(crate) fn pause_ms(attempts: i32) -> Option<i64> {
-    (attempts < MAX_ATTEMPTS).then(|| (1000_i64 << attempts.clamp(1, 7).saturating_sub(1)).min(60_000))
+    (attempts < MAX_ATTEMPTS).then(|| std::cmp::min(1000 << (attempts.clamp(1, 7) - 1), 60_000))
 }
 
 #[cfg(test)]

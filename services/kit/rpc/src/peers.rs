@@ -1,0 +1,119 @@
+//! The instances of a service, and which of them a call goes to.
+//!
+//! Of two instances taken at random the one with fewer calls in flight gets the call ("the power of two choices",
+//! Mitzenmacher 2001). tonic's own balancer does that too, but to it an instance that refuses connections looks idle,
+//! and so the best; here such a one is passed over for a while.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use rand::RngExt as _;
+use tokio::time::Instant;
+use tonic::transport::{Channel, Endpoint};
+
+/// How long an instance that failed is passed over: doubled with each failure in a row.
+const FIRST_SHUN: Duration = Duration::from_millis(100);
+const LONGEST_SHUN: Duration = Duration::from_secs(5);
+
+/// Moments are kept as milliseconds since this one.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// One instance of a service.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    channel: Channel,
+    in_flight: AtomicUsize,
+    /// Failures in a row.
+    failures: AtomicU32,
+    shunned_until: AtomicU64,
+}
+
+impl Peer {
+    pub(crate) fn new(channel: Channel) -> Arc<Self> {
+        Arc::new(Self {
+            channel,
+            in_flight: AtomicUsize::new(0),
+            failures: AtomicU32::new(0),
+            shunned_until: AtomicU64::new(0),
+        })
+    }
+
+    pub(crate) fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// Counts a call until the guard is dropped.
+    pub(crate) fn busy(self: &Arc<Self>) -> Busy {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        Busy(self.clone())
+    }
+
+    /// It answered, whatever the answer.
+    pub(crate) fn answered(&self) {
+        if self.failures.swap(0, Ordering::Relaxed) > 0 {
+            self.shunned_until.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// It can't be reached.
+    pub(crate) fn failed(&self) {
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed).min(10);
+        let shun = (FIRST_SHUN * 2_u32.pow(failures)).min(LONGEST_SHUN);
+        self.shunned_until.store(now() + millis(shun), Ordering::Relaxed);
+    }
+
+    fn is_shunned(&self) -> bool {
+        self.shunned_until.load(Ordering::Relaxed) > now()
+    }
+}
+
+fn now() -> u64 {
+    millis(START.elapsed())
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 2)
+}
+
+/// A call in flight.
+pub(crate) struct Busy(Arc<Peer>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The instances at one moment.
+pub(crate) type Peers = Arc<[Arc<Peer>]>;
+
+/// The instance for a call; not `tried`, where there is another. `None` if there is none at all.
+pub(crate) fn choose(peers: &[Arc<Peer>], tried: Option<&Arc<Peer>>) -> Option<Arc<Peer>> {
+    let fresh = |peer: &&Arc<Peer>| tried.is_none_or(|tried| !Arc::ptr_eq(tried, peer));
+    let healthy: Vec<_> = peers.iter().filter(fresh).filter(|peer| !peer.is_shunned()).collect();
+    if !healthy.is_empty() {
+        return Some(less_busy(&healthy));
+    }
+    // All are in doubt: better one of them than none.
+    let fresh: Vec<_> = peers.iter().filter(fresh).collect();
+    if fresh.is_empty() { peers.first().cloned() } else { Some(less_busy(&fresh)) }
+}
+
+fn less_busy(peers: &[&Arc<Peer>]) -> Arc<Peer> {
+    let mut random = rand::rng();
+    let mut one = || peers[random.random_range(0..peers.len())];
+    let (first, second) = (one(), one());
+    let load = |peer: &Arc<Peer>| peer.in_flight.load(Ordering::Relaxed);
+    if load(second) < load(first) { second.clone() } else { first.clone() }
+}
+
+/// How each instance is connected to: a dead one is found out within 2 + 2 s.
+pub(crate) fn endpoint(uri: String) -> Result<Endpoint, tonic::transport::Error> {
+    Ok(Endpoint::from_shared(uri)?
+        .connect_timeout(Duration::from_secs(1))
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(Duration::from_secs(2))
+        .keep_alive_timeout(Duration::from_secs(2))
+        .keep_alive_while_idle(true))
+}
