@@ -142,6 +142,9 @@ async fn once(peer: &Arc<Peer>, parts: &Parts, body: &Bytes, ends: Instant) -> O
             peer.answered();
             Outcome { result: Ok(response), never_sent: false }
         }
+        Err(error) if retry::timed_out(&error) => {
+            Outcome { result: Err(Status::deadline_exceeded("the service didn't answer in time")), never_sent: false }
+        }
         Err(error) => {
             peer.failed();
             let never_sent = retry::was_never_sent(&error);

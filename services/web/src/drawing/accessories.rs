@@ -95,7 +95,7 @@ pub(super) fn beanie(canvas: &mut Canvas, cut: Cut) {
     let middle = short(tall + 8.0);
     canvas.panel(&Panel::new(crown.mirrored()).folds(format!("M0 {middle}C40 220 60 300 64 400M0 {middle}C-40 220-62 300-66 400M0 {middle}C84 190 120 300 128 400M0 {middle}C-84 190-120 300-128 400"), format!("M0 {middle}C10 220 10 320 12 400M-2 {middle}C-66 210-92 300-98 400M4 {middle}C60 210 92 300 100 400")).volume(36.0));
     canvas.both_sides(|canvas| {
-        canvas.seam(&format!("M2 {middle}C44 220 62 300 66 384M2 {middle}C84 190 122 300 130 384"))
+        canvas.seam(&format!("M2 {middle}C44 220 62 300 66 384M2 {middle}C84 190 122 300 130 384"));
     });
     let fold =
         "M-174 366C-100 382 100 382 174 366C184 400 184 460 176 492C100 512-100 512-176 492C-184 460-184 400-174 366Z";

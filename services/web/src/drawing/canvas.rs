@@ -311,7 +311,7 @@ impl Canvas {
         };
         let _ = write!(
             self.body,
-            r##"<path d="{path}" stroke="#{colour}" stroke-width="1.5" stroke-dasharray="5 3.5" opacity="{opacity}"/>"##
+            r##"<path d="{path}" stroke="#{colour}" stroke-width="1.5" stroke-dasharray="5 3" opacity="{opacity}"/>"##
         );
     }
 

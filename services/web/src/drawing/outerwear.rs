@@ -120,8 +120,10 @@ pub(super) fn jacket(canvas: &mut Canvas, cut: Cut) {
                     .block(if block { "M0 0H400V900H0Z" } else { "" })
                     .volume(10.0),
             );
-            canvas.stitch(&pocket(left + 4.5, top + 16.0, right - 4.5, hy - 29.0));
-            canvas.stitch(&format!("M{0} {2}H{1}", short(left + 4.0), short(right - 4.0), short(top + 5.0)));
+            canvas.stitch(
+                &(pocket(left + 4.5, top + 16.0, right - 4.5, hy - 29.0)
+                    + &format!("M{0} {2}H{1}", short(left + 4.0), short(right - 4.0), short(top + 5.0))),
+            );
         }
     });
     if !denim {

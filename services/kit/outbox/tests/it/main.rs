@@ -1,1 +1,218 @@
-//! To be written.
+//! The outbox on both engines: in order, at least once, never two at a time for one key.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sea_orm::DbErr;
+use sea_orm_migration::{MigrationName, MigrationTrait, MigratorTrait, SchemaManager};
+use selvage_boot::Life;
+use selvage_context::clock::Clock;
+use selvage_outbox::{Failure, Handler, Kick, MAX_ATTEMPTS, Message, Outgoing, Relay, backlog, dead_letters, enqueue};
+use selvage_pool::{Class, Config, Pool, Tx};
+use selvage_testkit::{Database, Engine, database, engines, eventually};
+use uuid::Uuid;
+
+const LONG: Duration = Duration::from_secs(20);
+
+struct Migrator;
+struct Table;
+
+impl MigrationName for Table {
+    fn name(&self) -> &str {
+        "m1_outbox"
+    }
+}
+
+#[async_trait]
+impl MigrationTrait for Table {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        selvage_outbox::create_table(manager).await
+    }
+}
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(Table)]
+    }
+}
+
+async fn pool(engine: Engine) -> (Pool, Database) {
+    let database = database(engine).await;
+    selvage_pool::migrate::up::<Migrator>(database.url()).await.expect("the table");
+    let pool = Pool::open(Config::new("outbox", database.url())).await.expect("a pool");
+    (pool, database)
+}
+
+async fn send(pool: &Pool, now_ms: i64, messages: &[(Uuid, &'static str, u8)]) {
+    pool.run_tx("send", Class::Normal, |tx| async move {
+        let outgoing =
+            messages.iter().map(|&(key, topic, byte)| Outgoing { key, topic, payload: vec![byte] });
+        enqueue(&tx, now_ms, outgoing).await
+    })
+    .await
+    .expect("enqueued");
+}
+
+/// Writes down what it is asked to do, and fails when it is told to.
+#[derive(Clone, Default)]
+struct Recorder {
+    done: Arc<Mutex<BTreeMap<Uuid, Vec<u8>>>>,
+    settled: Arc<AtomicU32>,
+    busy: Arc<Mutex<Vec<Uuid>>>,
+    overlapped: Arc<AtomicBool>,
+    failing: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Handler for Recorder {
+    type Done = u8;
+
+    async fn handle(&self, message: &Message) -> Result<u8, Failure> {
+        {
+            let mut busy = self.busy.lock().unwrap();
+            if busy.contains(&message.key) {
+                self.overlapped.store(true, Ordering::SeqCst);
+            }
+            busy.push(message.key);
+        }
+        // Others get their chance to overlap.
+        tokio::task::yield_now().await;
+        self.busy.lock().unwrap().retain(|key| *key != message.key);
+        match message.topic.as_str() {
+            "never" => Err(Failure::Never("no use".into())),
+            "fails" if self.failing.load(Ordering::SeqCst) => Err(Failure::Later("not now".into())),
+            _ => {
+                self.done.lock().unwrap().entry(message.key).or_default().push(message.payload[0]);
+                Ok(message.payload[0])
+            }
+        }
+    }
+
+    async fn settle(&self, _tx: &Tx, _key: Uuid, done: &[u8]) -> Result<(), DbErr> {
+        self.settled.fetch_add(u32::try_from(done.len()).unwrap(), Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_keys_messages_are_done_in_order_by_whichever_relay() {
+    for engine in engines() {
+        let (pool, _database) = pool(engine).await;
+        let (clock, life, recorder) = (Clock::system(), Life::new(), Recorder::default());
+        let keys: Vec<_> = (0..40).map(|_| Uuid::now_v7()).collect();
+        for round in 0..5_u8 {
+            for key in &keys {
+                send(&pool, clock.now_ms(), &[(*key, "do", 2 * round), (*key, "do", 2 * round + 1)]).await;
+            }
+        }
+        // On PostgreSQL as many relays as there are replicas; on SQLite there is one process.
+        for _ in 0..if engine == Engine::Postgres { 3 } else { 1 } {
+            let relay = Relay::new(pool.clone(), recorder.clone(), clock.clone(), Kick::default());
+            life.spawn("relay", relay.run(life.clone()));
+        }
+        eventually(LONG, "all is done", async || backlog(&pool).await.unwrap().waiting == 0).await;
+        life.drain().await;
+        let done = recorder.done.lock().unwrap();
+        assert_eq!(done.len(), 40);
+        for order in done.values() {
+            assert_eq!(*order, (0..10).collect::<Vec<_>>());
+        }
+        assert!(!recorder.overlapped.load(Ordering::SeqCst), "a key was in two hands");
+        assert_eq!(recorder.settled.load(Ordering::SeqCst), 400);
+    }
+}
+
+#[tokio::test]
+async fn a_failure_holds_up_its_key_alone_and_is_tried_again_later() {
+    for engine in engines() {
+        let (pool, _database) = pool(engine).await;
+        let (clock, recorder) = (Clock::standing_at(1_000_000), Recorder::default());
+        let relay = Relay::new(pool.clone(), recorder.clone(), clock.clone(), Kick::default());
+        let (bad, good) = (Uuid::now_v7(), Uuid::now_v7());
+        recorder.failing.store(true, Ordering::SeqCst);
+        send(&pool, clock.now_ms(), &[(bad, "do", 1), (bad, "fails", 2), (bad, "do", 3), (good, "do", 9)]).await;
+        assert_eq!(relay.round().await.unwrap(), 2);
+        assert_eq!(recorder.done.lock().unwrap().clone(), BTreeMap::from([(bad, vec![1]), (good, vec![9])]));
+        assert_eq!(relay.round().await.unwrap(), 0, "it isn't due yet");
+
+        recorder.failing.store(false, Ordering::SeqCst);
+        clock.advance_ms(1_000);
+        assert_eq!(relay.round().await.unwrap(), 1);
+        assert_eq!(recorder.done.lock().unwrap()[&bad], [1, 2, 3]);
+        assert_eq!(backlog(&pool).await.unwrap().waiting, 0);
+    }
+}
+
+#[tokio::test]
+async fn what_is_of_no_use_or_fails_too_often_is_a_dead_letter_that_can_be_retried() {
+    for engine in engines() {
+        let (pool, _database) = pool(engine).await;
+        let (clock, recorder) = (Clock::standing_at(1_000_000), Recorder::default());
+        let relay = Relay::new(pool.clone(), recorder.clone(), clock.clone(), Kick::default());
+        let (useless, stubborn) = (Uuid::now_v7(), Uuid::now_v7());
+        recorder.failing.store(true, Ordering::SeqCst);
+        send(&pool, clock.now_ms(), &[(useless, "never", 1), (stubborn, "fails", 2), (stubborn, "do", 3)]).await;
+        for _ in 0..MAX_ATTEMPTS {
+            relay.round().await.unwrap();
+            clock.advance_ms(60_000);
+        }
+        let dead = dead_letters(&pool, 0, 10).await.unwrap();
+        let attempts: Vec<_> = dead.iter().map(|letter| (letter.key, letter.attempts)).collect();
+        assert_eq!(attempts, [(useless, 1), (stubborn, MAX_ATTEMPTS)]);
+        assert_eq!(dead[0].last_error.as_deref(), Some("no use"));
+        assert_eq!(relay.round().await.unwrap(), 0, "what stands behind a dead letter waits for it");
+
+        recorder.failing.store(false, Ordering::SeqCst);
+        let (position, now) = (dead[1].position, clock.now_ms());
+        let revive = |position| {
+            let pool = pool.clone();
+            async move {
+                let pool = &pool;
+                pool.run_tx("retry", Class::Normal, |tx| async move { selvage_outbox::retry(&tx, position, now).await })
+                    .await
+                    .unwrap()
+            }
+        };
+        assert_eq!(revive(position).await.map(|letter| letter.attempts), Some(0));
+        assert_eq!(revive(position).await, None, "it isn't dead any more");
+        relay.round().await.unwrap();
+        assert_eq!(recorder.done.lock().unwrap()[&stubborn], [2, 3]);
+    }
+}
+
+#[tokio::test]
+async fn a_claim_whose_relay_died_ends_by_itself() {
+    for engine in engines() {
+        let (pool, _database) = pool(engine).await;
+        let (clock, recorder) = (Clock::standing_at(1_000_000), Recorder::default());
+        let relay = Relay::new(pool.clone(), recorder.clone(), clock.clone(), Kick::default());
+        let key = Uuid::now_v7();
+        send(&pool, clock.now_ms(), &[(key, "do", 1)]).await;
+        // Dropped wherever it stands: what a killed process leaves behind.
+        for polls in 0..200 {
+            let mut round = std::pin::pin!(relay.round());
+            for _ in 0..polls {
+                let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+                if Future::poll(round.as_mut(), &mut context).is_ready() {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_micros(200)).await;
+            }
+            clock.advance_ms(61_000);
+            if backlog(&pool).await.unwrap().waiting == 0 {
+                break;
+            }
+        }
+        eventually(LONG, "it is done in the end", async || {
+            clock.advance_ms(61_000);
+            relay.round().await.unwrap();
+            backlog(&pool).await.unwrap().waiting == 0
+        })
+        .await;
+        assert!(!recorder.done.lock().unwrap()[&key].is_empty());
+        assert_eq!(backlog(&pool).await.unwrap().dead, 0);
+    }
+}
