@@ -1,3 +1,28 @@
-//! The shop as people see it.
+//! The shop as people see it: pages rendered here, from what the services say over gRPC. There is no database and no
+//! state but a few things kept for seconds; any number of instances serve side by side.
+//!
+//! Everything works without JavaScript. The scripts in `assets/` only spare a click.
 
+mod admission;
+mod app;
+pub mod args;
+mod assets;
+mod cached;
+mod csrf;
 pub mod drawing;
+mod drawn;
+mod fields;
+mod frame;
+mod headers;
+mod mac;
+mod pages;
+mod problem;
+mod server;
+mod session;
+mod shop;
+pub mod view;
+
+pub use app::{App, Peers, Settings};
+pub use csrf::FIELD as CSRF_FIELD;
+pub use server::serve;
+pub use session::COOKIE;

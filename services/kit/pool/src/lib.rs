@@ -47,4 +47,5 @@ pub use config::{Config, ConfigError};
 pub use failure::{OpenError, describe, is_outcome_unknown, is_unique_violation};
 pub use gate::Snapshot;
 pub use pool::{Class, Pool};
+pub use sea_orm;
 pub use transaction::Tx;

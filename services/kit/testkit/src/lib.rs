@@ -12,3 +12,8 @@ pub use database::{Database, Engine, database, engines};
 pub use postgres::Server;
 pub use tokens::Tokens;
 pub use wait::eventually;
+
+/// The machine's clock, for those who sign tokens that a real process is to accept.
+pub fn system_clock() -> selvage_context::clock::Clock {
+    selvage_context::clock::Clock::system()
+}

@@ -84,13 +84,14 @@ impl Server {
         let script = r#"
             umask 077
             run() { if [ -n "$AS" ]; then setpriv --reuid="$AS" --regid="$AS" --clear-groups -- "$@"; else "$@"; fi; }
+            trap '' INT TERM
             cd "$FOLDER"
             run "$PROGRAMS/initdb" -D "$FOLDER/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >"$FOLDER/log" 2>&1
             run "$PROGRAMS/postgres" "$@" </dev/null >>"$FOLDER/log" 2>&1 &
-            pid=$!
             read -r _
-            kill -QUIT $pid 2>/dev/null
-            wait $pid 2>/dev/null
+            # Its own pid, from its own file: a shell's background job ignores signals, and so may what it started.
+            kill -QUIT "$(head -n 1 "$FOLDER/data/postmaster.pid")" 2>/dev/null
+            wait
             cd /
             rm -rf "$FOLDER"
         "#;

@@ -1,0 +1,83 @@
+//! What the binary `selvage-web` takes on its command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Parser;
+use selvage_rpc::{Channel, Target};
+
+use crate::{Peers, Settings};
+
+/// The pages of the Selvage shop.
+#[derive(Parser, Clone, Debug)]
+#[command(name = "selvage-web", version)]
+pub struct Args {
+    /// Where the pages are
+    #[arg(long, env = "SELVAGE_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// The catalogue service
+    #[arg(long, env = "SELVAGE_CATALOGUE", value_name = "HOST:PORT", default_value = "127.0.0.1:50051")]
+    pub catalogue: Target,
+    /// The cart service
+    #[arg(long, env = "SELVAGE_CART", value_name = "HOST:PORT", default_value = "127.0.0.1:50052")]
+    pub cart: Target,
+    /// The checkout service
+    #[arg(long, env = "SELVAGE_CHECKOUT", value_name = "HOST:PORT", default_value = "127.0.0.1:50053")]
+    pub checkout: Target,
+    /// The delivery service
+    #[arg(long, env = "SELVAGE_DELIVERY", value_name = "HOST:PORT", default_value = "127.0.0.1:50054")]
+    pub delivery: Target,
+    /// File with the secret key that guests' sessions are signed with; the services must trust it with the role guest
+    #[arg(long, env = "SELVAGE_ISSUER_KEY", value_name = "FILE")]
+    pub issuer_key: PathBuf,
+    /// People reach the shop by https: browsers send the session over nothing else
+    #[arg(long, env = "SELVAGE_SECURE_COOKIES")]
+    pub secure_cookies: bool,
+    /// The shop's currency, an ISO 4217 code
+    #[arg(long, env = "SELVAGE_CURRENCY", value_name = "CODE", default_value = "EUR")]
+    pub currency: Currency,
+}
+
+impl Args {
+    /// The settings among them.
+    pub fn settings(&self) -> Settings {
+        Settings { secure_cookies: self.secure_cookies, currency: self.currency.0.clone() }
+    }
+
+    /// Channels to the services. To be called within a tokio runtime.
+    pub fn peers(&self) -> Peers {
+        Peers {
+            catalogue: Channel::to(self.catalogue.clone()),
+            cart: Channel::to(self.cart.clone()),
+            checkout: Channel::to(self.checkout.clone()),
+            delivery: Channel::to(self.delivery.clone()),
+        }
+    }
+}
+
+/// An ISO 4217 alphabetic code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Currency(String);
+
+impl FromStr for Currency {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let right = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase());
+        right.then(|| Self(text.to_owned())).ok_or("a currency is three capital letters, for example EUR")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory as _;
+        Args::command().debug_assert();
+        assert!("eur".parse::<Currency>().is_err());
+        assert!(Args::try_parse_from(["web", "--issuer-key", "k", "--cart", "nowhere"]).is_err());
+    }
+}

@@ -1,0 +1,135 @@
+//! Tokens against forged requests: each form bears a keyed hash of its session's subject.
+//!
+//! The hash is masked anew for each page (a compressed page that also shows what somebody searched for would give away a
+//! constant one bit by bit, see <https://breachattack.com>).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{HeaderMap, header};
+
+use crate::mac::MacKey;
+
+/// The name of the hidden field.
+pub const FIELD: &str = "csrf";
+
+/// What stands for the session's subject on pages that were given to nobody in particular. No subject has a space.
+const NOBODY: &str = "no session";
+
+/// Makes and checks the tokens.
+#[derive(Debug)]
+pub(crate) struct Csrf(MacKey);
+
+impl Csrf {
+    /// Keyed by the secret that sessions are signed with, so that all instances agree and a restart spoils no form.
+    pub(crate) fn new(secret: &str) -> Self {
+        Self(MacKey::derive(secret, "selvage web csrf v1"))
+    }
+
+    /// The token for a form of `subject`, masked with `mask`.
+    pub(crate) fn token(&self, subject: Option<&str>, mask: [u8; 32]) -> String {
+        let hash = self.0.of(subject.unwrap_or(NOBODY).as_bytes());
+        let mut bytes = [0_u8; 64];
+        bytes[..32].copy_from_slice(&mask);
+        bytes[32..].copy_from_slice(&xor(hash, &mask));
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Whether a request with these headers and this token came from one of our own pages in `subject`'s browser.
+    pub(crate) fn allows(&self, subject: Option<&str>, token: &str, headers: &HeaderMap) -> bool {
+        let origin = origin(headers);
+        if origin == Origin::Foreign {
+            return false;
+        }
+        let Some(hash) = unmask(token) else { return false };
+        self.0.matches(&hash, subject.unwrap_or(NOBODY).as_bytes())
+            // A page from before the first form was sent (in another tab) has nobody's token. It is let through where the
+            // browser itself vouches for the page: no other site can make it send that header.
+            || (origin == Origin::Vouched && self.0.matches(&hash, NOBODY.as_bytes()))
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// The browser says that the page is ours (`Sec-Fetch-Site`).
+    Vouched,
+    /// Nothing speaks against it.
+    Likely,
+    Foreign,
+}
+
+fn origin(headers: &HeaderMap) -> Origin {
+    let text = |name| headers.get(name).map(|value: &http::HeaderValue| value.to_str().unwrap_or("?"));
+    match text(http::HeaderName::from_static("sec-fetch-site")) {
+        Some("same-origin") => return Origin::Vouched,
+        Some("none") => return Origin::Likely,
+        Some(_) => return Origin::Foreign,
+        None => {}
+    }
+    // Older browsers, and those that reach us without https, tell the origin only.
+    match (text(header::ORIGIN), text(header::HOST)) {
+        (None, _) => Origin::Likely,
+        (Some(origin), Some(host)) if origin.split_once("://").is_some_and(|(_, at)| at == host) => Origin::Likely,
+        (Some(_), _) => Origin::Foreign,
+    }
+}
+
+fn unmask(token: &str) -> Option<[u8; 32]> {
+    let bytes: [u8; 64] = URL_SAFE_NO_PAD.decode(token).ok()?.try_into().ok()?;
+    let (mask, masked) = bytes.split_at(32);
+    Some(xor(masked.try_into().ok()?, mask))
+}
+
+fn xor(mut bytes: [u8; 32], with: &[u8]) -> [u8; 32] {
+    bytes.iter_mut().zip(with).for_each(|(byte, with)| *byte ^= with);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn a_token_is_good_for_its_subject_and_key_alone() {
+        let (ours, other) = (Csrf::new("a secret of the shop's own"), Csrf::new("another secret altogether"));
+        let token = ours.token(Some("g-1"), [7; 32]);
+        let plain = HeaderMap::new();
+        assert!(ours.allows(Some("g-1"), &token, &plain));
+        assert!(!ours.allows(Some("g-2"), &token, &plain));
+        assert!(!ours.allows(None, &token, &plain));
+        assert!(!other.allows(Some("g-1"), &token, &plain));
+        for wrong in ["", "x", &token[1..], &format!("{token}A"), &"A".repeat(86)] {
+            assert!(!ours.allows(Some("g-1"), wrong, &plain), "{wrong}");
+        }
+        assert_ne!(token, ours.token(Some("g-1"), [8; 32]));
+    }
+
+    #[test]
+    fn other_sites_are_refused_even_with_a_token() {
+        let csrf = Csrf::new("a secret of the shop's own");
+        let token = csrf.token(Some("g-1"), [0; 32]);
+        for (pairs, allowed) in [
+            (&[("sec-fetch-site", "same-origin")][..], true),
+            (&[("sec-fetch-site", "none")], true),
+            (&[("sec-fetch-site", "cross-site")], false),
+            (&[("sec-fetch-site", "same-site")], false),
+            (&[("origin", "https://shop.example"), ("host", "shop.example")], true),
+            (&[("origin", "https://shop.example.evil"), ("host", "shop.example")], false),
+            (&[("origin", "null"), ("host", "shop.example")], false),
+        ] {
+            assert_eq!(csrf.allows(Some("g-1"), &token, &headers(pairs)), allowed, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn nobodys_token_needs_the_browsers_word() {
+        let csrf = Csrf::new("a secret of the shop's own");
+        let token = csrf.token(None, [3; 32]);
+        assert!(csrf.allows(Some("g-1"), &token, &headers(&[("sec-fetch-site", "same-origin")])));
+        assert!(!csrf.allows(Some("g-1"), &token, &headers(&[("sec-fetch-site", "none")])));
+        assert!(!csrf.allows(Some("g-1"), &token, &HeaderMap::new()));
+    }
+}
