@@ -1,1 +1,15 @@
-//! To be written.
+//! Products, their prices and their stock: the only authority on all three.
+
+mod app;
+mod args;
+pub mod domain;
+mod grpc;
+mod lapse;
+pub mod migration;
+mod planting;
+pub mod seed;
+pub mod store;
+
+pub use app::{App, Peers, Settings, tune};
+pub use args::CatalogueArgs;
+pub use planting::plant_seed;

@@ -10,4 +10,4 @@ pub mod store;
 mod tracking;
 
 pub use app::{App, Settings, tune};
-pub use args::DeliveryArgs;
+pub use args::{DeliveryArgs, Step};

@@ -51,7 +51,7 @@ pub(crate) struct Serve {
     pub(crate) grpc: Option<SocketAddr>,
     /// How long a parcel stays at each stage of its way, for example 8s, 10m or 6h
     #[arg(long, env = "SELVAGE_CARRIER_STEP", value_name = "DURATION", default_value = "8s")]
-    pub(crate) carrier_step: selvage_delivery::CarrierStep,
+    pub(crate) carrier_step: selvage_delivery::Step,
 }
 
 #[derive(Args)]

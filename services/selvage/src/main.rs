@@ -3,7 +3,6 @@
 mod cli;
 mod data;
 mod house;
-mod import;
 mod token;
 
 use std::process::ExitCode;
@@ -20,7 +19,7 @@ fn main() -> ExitCode {
     selvage_boot::run(Some(WORKER_THREADS), async {
         match cli.command.unwrap_or_else(|| cli::Command::Serve(cli.serve)) {
             cli::Command::Serve(serve) => house::serve(&serve).await,
-            cli::Command::Import(import) => import::run(&import).await,
+            cli::Command::Import(_) => anyhow::bail!("to be written"),
             cli::Command::Token(token) => token::print(&token),
             cli::Command::Keys(keys) => data::write_keys(&keys.folder).map(drop),
         }

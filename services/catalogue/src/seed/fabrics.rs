@@ -48,10 +48,10 @@ fabrics! {
         "The cloth is as light as a shirt's and as honest as denim.",
         "It will fade slowly along the seams, and look all the better for it.",
     ];
-    VISCOSE: "100% LENZING ECOVERO viscose", DELICATE, [
-        "The fabric falls like silk and asks for much less attention.",
-        "A fluid viscose, spun from certified wood pulp, moves when you do.",
-        "It is cool against the skin and packs down to almost nothing.",
+    VISCOSE: "100% viscose from certified wood pulp", DELICATE, [
+        "It falls like silk and asks for much less attention.",
+        "A fluid cloth with a cool hand, it moves when you do.",
+        "It lies lightly on the skin and packs down to almost nothing.",
     ];
     SILK: "92% silk, 8% elastane", DELICATE, [
         "A sand-washed silk gives it a matt surface, like the skin of a peach.",
@@ -96,7 +96,7 @@ fabrics! {
     ALPACA: "62% baby alpaca, 24% recycled polyamide, 14% wool", WOOL, [
         "Alpaca blown into a fine net weighs little and warms a lot.",
         "The halo of the yarn softens every line of the colour.",
-        "It feels like a cloud and behaves like a jumper.",
+        "It feels like a cloud and wears like wool.",
     ];
     TWILL: "98% cotton, 2% elastane twill, 270 g/m²", COOL, [
         "The twill is brushed for softness and has just enough give to cycle in.",
@@ -131,12 +131,12 @@ fabrics! {
     TWEED: "100% British wool tweed, cupro lining", CLEANER, [
         "The tweed is woven in Yorkshire, and looks plain until you come close.",
         "Three dyed yarns make up the colour; you will find a new one every winter.",
-        "It is dense enough to do without a coat until November.",
+        "It is dense enough to keep out any wind.",
     ];
     WOOL_FLANNEL: "96% virgin wool, 4% elastane", CLEANER, [
         "The wool flannel is milled for a soft face and a clean drape.",
         "Fine wool sheds its creases overnight on the hanger.",
-        "There is a trace of stretch across the back, where you reach.",
+        "There is a trace of stretch, just where you need it.",
     ];
     OVERCOATING: "80% recycled wool, 20% polyamide, viscose lining", CLEANER, [
         "The wool is recycled in Prato, where they have done it for a hundred years.",

@@ -61,7 +61,7 @@ pub(crate) fn was_never_sent(error: &(dyn Error + 'static)) -> bool {
 
 /// Whether it was our own patience that ended the call.
 pub(crate) fn timed_out(error: &(dyn Error + 'static)) -> bool {
-    causes(error).any(|cause| cause.is::<tonic::TimeoutExpired>())
+    causes(error).any(<dyn Error>::is::<tonic::TimeoutExpired>)
 }
 
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

@@ -155,22 +155,22 @@ pub(super) fn cap(canvas: &mut Canvas) {
     canvas.stroke("M0 126V322", canvas.shades.line, 1.5);
     let brim = Outline::from(0.0, 322.0)
         .curve((60.0, 322.0), (120.0, 332.0), (166.0, 358.0))
-        .curve((200.0, 392.0), (222.0, 430.0), (214.0, 462.0))
-        .curve((150.0, 420.0), (70.0, 410.0), (0.0, 410.0));
+        .curve((186.0, 384.0), (200.0, 414.0), (194.0, 444.0))
+        .curve((140.0, 416.0), (70.0, 408.0), (0.0, 408.0));
     let accent = canvas.accent();
     let cloth = if matches!(canvas.pattern(), Pattern::Colourblock) { Cloth::Of(accent) } else { Cloth::Main };
     canvas.panel(
         &Panel::new(brim.mirrored())
             .cloth(cloth)
             .lifted()
-            .folds("M-150 372Q0 330 150 372", "M-180 430Q0 366 180 430")
+            .folds("M-150 372Q0 330 150 372", "M-170 420Q0 366 170 420")
             .volume(20.0),
     );
     for step in [16.0, 32.0, 48.0, 64.0] {
         canvas.stitch(&format!(
             "M-{0} {1}Q0 {2} {0} {1}",
-            short(176.0 + step * 0.42),
-            short(372.0 + step * 0.98),
+            short(168.0 + step * 0.36),
+            short(368.0 + step * 0.9),
             short(300.0 + step * 0.98)
         ));
     }
@@ -220,7 +220,7 @@ pub(super) fn belt(canvas: &mut Canvas) {
     canvas.stroke("M-82 520Q-82 512-74 511H-24", brass.lighter(0.16), 3.0);
     canvas.stroke("M-84 546H-8", brass.lighter(-0.2), 9.0);
     canvas.stroke("M-84 545H-8", brass, 6.5);
-    canvas.panel(&Panel::new("M-130 514L-112 520V574L-132 566Z").cloth(Cloth::Plain).lifted().volume(5.0));
+    canvas.panel(&Panel::new("M6 515H22V579H6Z").cloth(Cloth::Plain).lifted().volume(5.0));
 }
 
 pub(super) fn socks(canvas: &mut Canvas, cut: Cut) {

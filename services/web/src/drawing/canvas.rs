@@ -106,7 +106,8 @@ pub(super) struct Canvas {
     body: String,
     placement: String,
     next_id: u32,
-    turns: Vec<i64>,
+    /// Kind and turn of the fabric tiles defined so far.
+    tiles: Vec<(char, i64)>,
     knitted: bool,
     /// Height of the cloth's creases: leather lies stiffer than cotton.
     creases: f64,
@@ -131,7 +132,7 @@ impl Canvas {
             body: String::new(),
             placement: String::new(),
             next_id: 0,
-            turns: Vec::new(),
+            tiles: Vec::new(),
             knitted,
             creases,
         }
@@ -233,41 +234,29 @@ impl Canvas {
         }
     }
 
-    /// The id of a fabric tile turned by so many degrees; each is defined once.
+    /// The id of a fabric tile turned by so many degrees; each is defined once, and drawn once for all its turns.
     fn tile(&mut self, kind: char, turn: i64) -> String {
-        let key = i64::from(u32::from(kind)) * 1000 + turn;
-        let place = self.turns.iter().position(|&known| known == key);
-        let index = place.unwrap_or_else(|| {
-            self.turns.push(key);
-            self.turns.len() - 1
-        });
-        let id = format!("{kind}{index}");
-        if place.is_none() {
-            let tile = match kind {
-                'w' => fabric::tile(self.picture.pattern, self.shades, self.picture.accent),
-                'k' => fabric::stitches(self.shades),
-                _ => fabric::ribs(self.shades),
-            };
-            let first = self.turns.iter().position(|&known| (known + 500) / 1000 == i64::from(u32::from(kind)));
-            let turned = if turn == 0 { String::new() } else { format!(r#" patternTransform="rotate({turn})""#) };
-            match first {
-                Some(first) if first != index => {
-                    let _ = write!(self.defs, r##"<pattern id="{id}" href="#{kind}{first}"{turned}/>"##);
-                    // A referring pattern inherits the transform it doesn't give: an upright one must give it.
-                    if turn == 0 {
-                        self.defs.truncate(self.defs.len() - 2);
-                        self.defs.push_str(r#" patternTransform="rotate(0)"/>"#);
-                    }
-                }
-                _ => {
-                    let _ = write!(
-                        self.defs,
-                        r#"<pattern id="{id}" patternUnits="userSpaceOnUse" width="{}" height="{}"{turned}>{}</pattern>"#,
-                        tile.width, tile.height, tile.drawing
-                    );
-                }
-            }
+        if let Some(index) = self.tiles.iter().position(|&known| known == (kind, turn)) {
+            return format!("{kind}{index}");
         }
+        let first = self.tiles.iter().position(|&(known, _)| known == kind);
+        let id = format!("{kind}{}", self.tiles.len());
+        self.tiles.push((kind, turn));
+        if let Some(first) = first {
+            let _ =
+                write!(self.defs, r##"<pattern id="{id}" href="#{kind}{first}" patternTransform="rotate({turn})"/>"##);
+            return id;
+        }
+        let tile = match kind {
+            'w' => fabric::tile(self.picture.pattern, self.shades, self.picture.accent),
+            'k' => fabric::stitches(self.shades),
+            _ => fabric::ribs(self.shades),
+        };
+        let _ = write!(
+            self.defs,
+            r#"<pattern id="{id}" patternUnits="userSpaceOnUse" width="{}" height="{}" patternTransform="rotate({turn})">{}</pattern>"#,
+            tile.width, tile.height, tile.drawing
+        );
         id
     }
 

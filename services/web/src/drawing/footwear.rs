@@ -14,8 +14,8 @@ fn pair(canvas: &mut Canvas, shoe: impl FnOnce(&mut Canvas)) {
 }
 
 pub(super) fn sneakers(canvas: &mut Canvas, cut: Cut) {
-    canvas.frame(-190.0, 250.0, 268.0);
     let high = cut == Cut::Long;
+    canvas.frame(if high { -275.0 } else { -215.0 }, 205.0, 268.0);
     let rubber = Colour::new(0xf1, 0xec, 0xe1);
     let accent = canvas.accent();
     pair(canvas, |canvas| {
@@ -39,7 +39,7 @@ pub(super) fn sneakers(canvas: &mut Canvas, cut: Cut) {
             "C178 -70 198 -50 196 -14C194 20 206 60 202 100"
         };
         let upper = format!(
-            "M-222 100C-226 62-196 40-150 30C-104 20-70 4-42 -12L62 {0}C92 {1} 130 {2} 170 {3}{heel}Z",
+            "M-222 100C-230 68-202 48-156 38C-110 28-74 8-44 -14L62 {0}C92 {1} 130 {2} 170 {3}{heel}Z",
             collar - 4.0,
             collar + 22.0,
             collar + 20.0,
@@ -56,10 +56,13 @@ pub(super) fn sneakers(canvas: &mut Canvas, cut: Cut) {
                 .volume(22.0),
         );
         // Toe cap, eyestay, side stripe and heel tab.
-        canvas.seam("M-146 30C-122 44-112 70-114 100");
-        canvas.stitch("M-139 31C-116 46-106 70-108 100");
-        let top =
-            if high { "M-62 2C-44 24-34 34-24 38L92 -58L62 -114Z" } else { "M-62 2C-44 24-34 34-24 38L88 4L62 -36Z" };
+        canvas.seam("M-148 37C-124 48-114 74-116 100");
+        canvas.stitch("M-141 36C-118 48-108 74-110 100");
+        let top = if high {
+            "M-62 2C-44 24-34 34-24 38L92 -58L62 -114Z"
+        } else {
+            "M-60 -2C-46 18-38 28-28 32C12 24 52 6 82 -14L62 -36Z"
+        };
         canvas.panel(&Panel::new(top).cloth(Cloth::Plain).lifted().volume(7.0));
         canvas.panel(
             &Panel::new("M-4 100C24 76 40 48 44 26L74 17C70 52 58 80 40 100Z").cloth(Cloth::Of(accent)).volume(7.0),
@@ -86,10 +89,10 @@ pub(super) fn sneakers(canvas: &mut Canvas, cut: Cut) {
         canvas.stroke(&laces, lace.lighter(-0.22), 9.5);
         canvas.stroke(&laces, lace, 7.5);
         let sole =
-            "M-226 96C-232 116-228 132-214 136C-120 142 60 142 196 136C210 134 212 114 206 92C120 104-120 108-226 96Z";
+            "M-226 96C-233 112-230 126-214 129C-120 135 60 135 196 129C210 127 212 108 206 92C120 104-120 108-226 96Z";
         canvas.panel(&Panel::new(sole).cloth(Cloth::Of(rubber)).lifted().volume(10.0));
-        canvas.stroke("M-224 118C-120 126 90 126 206 116", accent.mixed(rubber, 0.25), 3.0);
-        canvas.stroke("M-216 134C-120 140 60 140 198 134", rubber.lighter(-0.3), 3.5);
+        canvas.stroke("M-225 115C-120 123 90 123 206 113", accent.mixed(rubber, 0.25), 3.0);
+        canvas.stroke("M-216 128C-120 134 60 134 198 128", rubber.lighter(-0.3), 3.5);
         canvas.stitch("M-220 106C-120 115 110 113 202 101");
     });
 }

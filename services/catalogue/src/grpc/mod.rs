@@ -1,0 +1,7 @@
+//! The gRPC edge: requests are parsed into the domain's words, answers put into the API's.
+
+mod convert;
+mod parse;
+mod server;
+
+pub(crate) use server::Server;

@@ -1,0 +1,258 @@
+use std::collections::HashMap;
+
+use selvage_context::clock::Clock;
+use selvage_identity::{Role, caller};
+use selvage_proto::catalogue::v1::catalogue_server::Catalogue;
+use selvage_proto::catalogue::v1::{
+    AdjustStockRequest, BatchGetProductsRequest, BatchGetProductsResponse, CommitStockRequest, CreateProductRequest,
+    GetProductRequest, ListCategoriesRequest, ListCategoriesResponse, ListProductsRequest, ListProductsResponse,
+    Product, ReleaseStockRequest, Reservation, ReserveStockRequest, SearchProductsRequest, SearchProductsResponse,
+    UpdateProductRequest, Variant,
+};
+use selvage_status::{Error, ErrorCode, Result};
+use tonic::{Request, Response, Status};
+
+use super::parse::{Asked, listing};
+use super::{convert, parse};
+use crate::domain::stock::State;
+use crate::store::{Adjusted, Listed, Put, Refused, Store};
+
+/// How long a reservation that was given back before it came is remembered: longer than any request is on its way.
+const TOMBSTONE_MS: i64 = 24 * 3600 * 1000;
+
+/// The rpcs.
+pub(crate) struct Server {
+    pub(crate) store: Store,
+    pub(crate) clock: Clock,
+}
+
+type Answer<T> = std::result::Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl Catalogue for Server {
+    async fn list_products(&self, request: Request<ListProductsRequest>) -> Answer<ListProductsResponse> {
+        caller(&request)?;
+        let request = request.into_inner();
+        let page = self
+            .page(Asked {
+                query: None,
+                page_size: request.page_size,
+                page_token: request.page_token,
+                filter: request.filter,
+                order_by: request.order_by,
+                with_facets: request.with_facets,
+            })
+            .await?;
+        Ok(Response::new(page))
+    }
+
+    async fn search_products(&self, request: Request<SearchProductsRequest>) -> Answer<SearchProductsResponse> {
+        caller(&request)?;
+        let request = request.into_inner();
+        let page = self
+            .page(Asked {
+                query: Some(request.query),
+                page_size: request.page_size,
+                page_token: request.page_token,
+                filter: request.filter,
+                order_by: request.order_by,
+                with_facets: request.with_facets,
+            })
+            .await?;
+        Ok(Response::new(SearchProductsResponse {
+            products: page.products,
+            next_page_token: page.next_page_token,
+            total_size: page.total_size,
+            facets: page.facets,
+        }))
+    }
+
+    async fn get_product(&self, request: Request<GetProductRequest>) -> Answer<Product> {
+        caller(&request)?;
+        let slug = request.into_inner().slug;
+        parse::slug("slug", &slug)?;
+        Ok(Response::new(self.product(&slug).await?))
+    }
+
+    async fn batch_get_products(&self, request: Request<BatchGetProductsRequest>) -> Answer<BatchGetProductsResponse> {
+        caller(&request)?;
+        let skus = request.into_inner().skus;
+        parse::skus(&skus)?;
+        let found = self.store.variants_get(&skus).await.map_err(Error::from)?;
+        let mut found: HashMap<_, _> = found.into_iter().map(|found| (found.variant.variant.sku.clone(), found)).collect();
+        let mut response = BatchGetProductsResponse::default();
+        for sku in skus {
+            match found.remove(&sku) {
+                Some(variant) => response.variants.push(convert::product_variant(variant)),
+                None if response.variants.iter().any(|known| is_of(known, &sku)) => {}
+                None => response.missing_skus.push(sku),
+            }
+        }
+        Ok(Response::new(response))
+    }
+
+    async fn list_categories(&self, request: Request<ListCategoriesRequest>) -> Answer<ListCategoriesResponse> {
+        caller(&request)?;
+        let categories = self.store.category_list().await.map_err(Error::from)?;
+        let categories = categories.into_iter().map(convert::category).collect();
+        Ok(Response::new(ListCategoriesResponse { categories }))
+    }
+
+    async fn reserve_stock(&self, request: Request<ReserveStockRequest>) -> Answer<Reservation> {
+        caller(&request)?.require(&[Role::Service])?;
+        let request = request.into_inner();
+        let id = parse::uuid("reservation_id", &request.reservation_id)?;
+        let lines = parse::lines(request.lines)?;
+        let expires_at = self.clock.now_ms() + parse::hold_seconds(request.hold_seconds)?;
+        match self.store.stock_reserve(id, &lines, expires_at).await.map_err(Error::from)? {
+            Ok(reservation) if reservation.state == State::Released => Err(Error::precondition(
+                "RESERVATION_RELEASED",
+                "this reservation was given back before; its order is undone",
+            )
+            .into()),
+            Ok(reservation) => Ok(Response::new(convert::reservation(reservation))),
+            Err(Refused::OtherLines) => {
+                Err(Error::new(ErrorCode::AlreadyExists, "this reservation exists, with other lines").into())
+            }
+            Err(Refused::Short(short)) => Err(out_of_stock(short).into()),
+        }
+    }
+
+    async fn commit_stock(&self, request: Request<CommitStockRequest>) -> Answer<Reservation> {
+        caller(&request)?.require(&[Role::Service])?;
+        let id = parse::uuid("reservation_id", &request.into_inner().reservation_id)?;
+        let committed = self.store.stock_commit(id).await.map_err(Error::from)?;
+        let reservation = committed.ok_or_else(|| Error::not_found(format!("reservation {id}")))?;
+        if reservation.state == State::Released {
+            return Err(Error::precondition("RESERVATION_RELEASED", "this reservation was given back before").into());
+        }
+        Ok(Response::new(convert::reservation(reservation)))
+    }
+
+    async fn release_stock(&self, request: Request<ReleaseStockRequest>) -> Answer<Reservation> {
+        caller(&request)?.require(&[Role::Service])?;
+        let id = parse::uuid("reservation_id", &request.into_inner().reservation_id)?;
+        let until = self.clock.now_ms() + TOMBSTONE_MS;
+        let released = self.store.stock_release(id, until).await.map_err(Error::from)?;
+        Ok(Response::new(convert::reservation(released)))
+    }
+
+    async fn create_product(&self, request: Request<CreateProductRequest>) -> Answer<Product> {
+        caller(&request)?.require(&[Role::Admin])?;
+        let product = request.into_inner().product.unwrap_or_default();
+        let product = parse::product(product, self.store.currency())?;
+        self.needs_category(&product.category).await?;
+        let put = self.store.product_create(&product, self.clock.now_ms()).await.map_err(Error::from)?;
+        self.stored(put, &product.slug).await
+    }
+
+    async fn update_product(&self, request: Request<UpdateProductRequest>) -> Answer<Product> {
+        caller(&request)?.require(&[Role::Admin])?;
+        let request = request.into_inner();
+        let new = request.product.unwrap_or_default();
+        let mask = request.update_mask.unwrap_or_default().paths;
+        parse::slug("product.slug", &new.slug)?;
+        let found = self.store.product_get(&new.slug).await.map_err(Error::from)?;
+        let stored = found.ok_or_else(|| Error::not_found(format!("product {}", new.slug)))?;
+        if !new.etag.is_empty() && new.etag != stored.etag() {
+            return Err(changed().into());
+        }
+        let version = stored.version;
+        // What the mask doesn't name needn't be in the request, and is right already.
+        let whole = parse::masked_request(new, &stored, &mask, self.store.currency());
+        let new = parse::product(whole, self.store.currency())?;
+        let product = parse::masked(stored.product, new, &mask)?;
+        self.needs_category(&product.category).await?;
+        let now = self.clock.now_ms();
+        let put = self.store.product_update(&product, Some(version), now).await.map_err(Error::from)?;
+        self.stored(put, &product.slug).await
+    }
+
+    async fn adjust_stock(&self, request: Request<AdjustStockRequest>) -> Answer<Variant> {
+        caller(&request)?.require(&[Role::Admin])?;
+        let request = request.into_inner();
+        parse::sku("sku", &request.sku)?;
+        let id = parse::uuid("request_id", &request.request_id)?;
+        if request.delta == 0 || !(-1_000_000..=1_000_000).contains(&request.delta) {
+            return Err(Error::invalid("delta", "must be -1,000,000 to 1,000,000, and not 0").into());
+        }
+        let now = self.clock.now_ms();
+        match self.store.stock_adjust(id, &request.sku, request.delta, now).await.map_err(Error::from)? {
+            Adjusted::Done(variant) => Ok(Response::new(convert::variant(variant, self.store.currency()))),
+            Adjusted::Missing => Err(Error::not_found(format!("SKU {}", request.sku)).into()),
+            Adjusted::OtherRequest => {
+                Err(Error::new(ErrorCode::AlreadyExists, "this request id was used for another adjustment").into())
+            }
+            Adjusted::OutOfBounds => Err(Error::precondition(
+                "STOCK_OUT_OF_BOUNDS",
+                "stock on hand must stay at or above what is set aside, and at or below 1,000,000",
+            )
+            .into()),
+        }
+    }
+}
+
+fn is_of(known: &selvage_proto::catalogue::v1::ProductVariant, sku: &str) -> bool {
+    known.variant.as_ref().is_some_and(|variant| variant.sku == sku)
+}
+
+fn changed() -> Error {
+    Error::new(ErrorCode::Aborted, "the product has changed since; read it again").reason("PRODUCT_CHANGED")
+}
+
+fn out_of_stock(short: Vec<(String, Option<i32>)>) -> Error {
+    let error = Error::precondition("OUT_OF_STOCK", "there is too little stock");
+    short.into_iter().fold(error, |error, (sku, available)| {
+        let why = match available {
+            None => "is no SKU of ours".to_owned(),
+            Some(available) if available <= 0 => "is sold out".to_owned(),
+            Some(available) => format!("only {available} left"),
+        };
+        error.violated(sku, why)
+    })
+}
+
+impl Server {
+    async fn page(&self, asked: Asked) -> Result<ListProductsResponse> {
+        // A search for nothing that could be a word finds nothing.
+        let finds_nothing = asked.query.as_ref().is_some_and(|text| {
+            !text.trim().is_empty() && crate::domain::search::Query::parse(text).is_none()
+        });
+        let (listing, identity) = listing(asked)?;
+        let listed = if finds_nothing { Listed::default() } else { self.store.product_list(&listing).await? };
+        Ok(ListProductsResponse {
+            products: listed.products.into_iter().map(convert::summary).collect(),
+            next_page_token: listed.next.map(|cursor| cursor.token(&identity)).unwrap_or_default(),
+            total_size: i32::try_from(listed.total).unwrap_or(i32::MAX),
+            facets: listed.facets.map(convert::facets),
+        })
+    }
+
+    async fn product(&self, slug: &str) -> Result<Product> {
+        let found = self.store.product_get(slug).await?;
+        found.map(convert::product).ok_or_else(|| Error::not_found(format!("product {slug}")))
+    }
+
+    async fn needs_category(&self, slug: &str) -> Result<()> {
+        if self.store.category_exists(slug).await? {
+            return Ok(());
+        }
+        Err(Error::invalid("product.category", format!("there is no category '{slug}'")))
+    }
+
+    async fn stored(&self, put: Put, slug: &str) -> Answer<Product> {
+        match put {
+            Put::Done => Ok(Response::new(self.product(slug).await?)),
+            Put::SlugTaken => {
+                Err(Error::new(ErrorCode::AlreadyExists, format!("there is a product {slug} already")).into())
+            }
+            Put::SkuTaken(taken) => Err(Error::new(
+                ErrorCode::AlreadyExists,
+                format!("SKU {} belongs to product {} already", taken.sku, taken.by),
+            )
+            .into()),
+            Put::Changed => Err(changed().into()),
+            Put::Missing => Err(Error::not_found(format!("product {slug}")).into()),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Reservations that are past their time. Time alone doesn't end them: checkout is asked whether their order still needs
+//! the stock, and while it can't be asked they stay.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use selvage_boot::Life;
+use selvage_context::clock::Clock;
+use selvage_proto::checkout::v1::BatchGetOrderStatesRequest;
+use selvage_proto::checkout::v1::checkout_client::CheckoutClient;
+use selvage_proto::checkout::v1::order::State;
+use selvage_rpc::Channel;
+use selvage_status::Error;
+use uuid::Uuid;
+
+use crate::domain::stock::{Order, lapses};
+use crate::store::Store;
+
+/// How often it looks.
+const EVERY: Duration = Duration::from_secs(10);
+/// Reservations in one look: as many as checkout tells of at once.
+const A_LOOK: u64 = 100;
+/// When an order that is alive is asked about again.
+const EXTENSION_MS: i64 = 60_000;
+
+/// Ends reservations that nobody needs any more.
+pub(crate) struct Lapse {
+    pub(crate) store: Store,
+    pub(crate) checkout: CheckoutClient<Channel>,
+    pub(crate) clock: Clock,
+}
+
+impl Lapse {
+    pub(crate) async fn run(self, life: Life) {
+        while life.sleep(EVERY).await {
+            if let Err(error) = self.look().await {
+                tracing::warn!(error = %error, "reservations past their time stay, for checkout can't be asked");
+            }
+        }
+    }
+
+    async fn look(&self) -> Result<(), Error> {
+        let now = self.clock.now_ms();
+        let overdue = self.store.reservations_overdue(now, A_LOOK).await?;
+        if overdue.is_empty() {
+            return Ok(());
+        }
+        let request = BatchGetOrderStatesRequest { order_ids: overdue.iter().map(Uuid::to_string).collect() };
+        let answer = self.checkout.clone().batch_get_order_states(request).await?.into_inner();
+        let states: HashMap<_, _> = answer.orders.iter().map(|order| (order.order_id.as_str(), order.state())).collect();
+        let (over, alive): (Vec<_>, Vec<_>) =
+            overdue.into_iter().partition(|id| lapses(order(states.get(id.to_string().as_str()).copied())));
+        for id in over {
+            self.store.stock_release(id, now).await?;
+            tracing::info!(reservation = %id, "a reservation has lapsed");
+        }
+        self.store.reservations_extend(&alive, now + EXTENSION_MS).await?;
+        Ok(())
+    }
+}
+
+fn order(state: Option<State>) -> Order {
+    match state {
+        None => Order::Unknown,
+        Some(State::OutOfStock | State::Declined | State::Undone | State::Cancelled) => Order::Over,
+        // What a newer checkout says that we don't know yet counts as alive: stock that waits is better than stock sold twice.
+        Some(_) => Order::Alive,
+    }
+}

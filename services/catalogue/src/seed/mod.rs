@@ -1,0 +1,98 @@
+//! The shop's default products: clothing written by us, the same on every machine and in every release.
+//!
+//! Styles (hand-written, by category) say in which looks, fabrics, colours and sizes a garment is made; [`products`]
+//! makes them into products with a random generator of its own from a fixed seed. No clock, no files, no dependency.
+
+mod colours;
+mod compose;
+mod fabrics;
+mod splitmix;
+mod styles;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+/// A part of the shop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Category {
+    /// Its part of an address: lower-case letters and hyphens.
+    pub slug: &'static str,
+    /// Its name in the menu.
+    pub name: &'static str,
+    /// One sentence about it.
+    pub blurb: &'static str,
+}
+
+/// A product and the variants in which it is sold.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SeedProduct {
+    /// Its part of an address, unique: lower-case letters, digits and hyphens.
+    pub slug: String,
+    /// Its name, unique.
+    pub name: String,
+    /// Two or three sentences, 80 to 600 characters.
+    pub description: String,
+    /// The category's slug.
+    pub category: &'static str,
+    /// What it is made of.
+    pub material: String,
+    /// How to care for it.
+    pub care: String,
+    /// Words to find it by, lower-case.
+    pub tags: Vec<&'static str>,
+    /// `women`, `men` or `everyone`.
+    pub audience: &'static str,
+    /// The drawing's garment.
+    pub garment: &'static str,
+    /// The drawing's cut.
+    pub cut: &'static str,
+    /// The drawing's pattern.
+    pub pattern: &'static str,
+    /// The drawing's second colour: six lower-case hexadecimal digits.
+    pub accent: &'static str,
+    /// Days since the shop took it up, 1 to 720, counted back from the first start.
+    pub days_ago: u32,
+    /// At least one; all variants of a colour stand together, sizes ascending.
+    pub variants: Vec<SeedVariant>,
+}
+
+/// What one puts into the cart.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SeedVariant {
+    /// Unique in the whole seed: 3 to 40 of `A`-`Z`, `0`-`9` and `-`.
+    pub sku: String,
+    /// The size as customers read it.
+    pub size: String,
+    /// The colour's name.
+    pub colour_name: &'static str,
+    /// The colour: six lower-case hexadecimal digits.
+    pub colour_hex: &'static str,
+    /// Price in euro cents.
+    pub price: i64,
+    /// The price before the sale in euro cents, higher than the price.
+    pub compare_at: Option<i64>,
+    /// Pieces in stock, 0 to 60.
+    pub stock: u32,
+    /// Weight in grams.
+    pub grams: u32,
+}
+
+/// The twelve categories, in the order of the menu.
+pub fn categories() -> &'static [Category] {
+    const CATEGORIES: [Category; 12] = {
+        let mut categories = [styles::RANGES[0].category; 12];
+        let mut place = 0;
+        while place < 12 {
+            categories[place] = styles::RANGES[place].category;
+            place += 1;
+        }
+        categories
+    };
+    &CATEGORIES
+}
+
+/// About 400 products with about 4,000 variants; always the same.
+pub fn products() -> Vec<SeedProduct> {
+    compose::products()
+}

@@ -1,0 +1,33 @@
+//! The catalogue in the database.
+
+mod entity;
+mod listing;
+mod products;
+mod rows;
+mod stock;
+
+use selvage_pool::Pool;
+
+pub use listing::{Facets, Listed, Listing, Summary};
+pub use products::{CategoryCount, Kept, Put, SkuTaken, StoredProduct, StoredVariant, VariantOf};
+pub use stock::{Adjusted, Held, Refused, Reservation};
+
+/// The catalogue behind a pool.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: Pool,
+    /// ISO 4217: the shop's one currency.
+    currency: String,
+}
+
+impl Store {
+    /// The catalogue behind `pool`, priced in `currency`.
+    pub fn new(pool: Pool, currency: impl Into<String>) -> Self {
+        Self { pool, currency: currency.into() }
+    }
+
+    /// The shop's currency.
+    pub fn currency(&self) -> &str {
+        &self.currency
+    }
+}

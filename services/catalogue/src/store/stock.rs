@@ -1,0 +1,281 @@
+//! Reservations and stock.
+
+use sea_orm::ActiveValue::Set;
+use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait as _, DbBackend, DbErr, EntityTrait as _, ExprTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, TryInsertResult,
+};
+use selvage_pool::{Class, Tx};
+use uuid::Uuid;
+
+use super::entity::{adjustment, reservation, variant};
+use super::products::StoredVariant;
+use super::{Store, rows};
+use crate::domain::stock::{Line, State, summed};
+
+/// A reservation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// The order's id.
+    pub id: Uuid,
+    /// Where it stands.
+    pub state: State,
+    /// Each SKU once.
+    pub lines: Vec<Line>,
+    /// From when on it may lapse; milliseconds since the Unix epoch.
+    pub expires_at: i64,
+}
+
+/// Why stock can't be set aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// These SKUs have too little; with what is available, `None` if there is no such SKU.
+    Short(Vec<(String, Option<i32>)>),
+    /// The id is of a reservation with other lines.
+    OtherLines,
+}
+
+/// What became of setting stock aside: it is, or it was before and this is how that one stands.
+pub type Held = Result<Reservation, Refused>;
+
+/// What became of adjusting stock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Adjusted {
+    /// The variant as it is now.
+    Done(StoredVariant),
+    /// The request's id was used for another adjustment.
+    OtherRequest,
+    /// Stock would fall below what is set aside, or rise above a million.
+    OutOfBounds,
+    /// There is no such SKU.
+    Missing,
+}
+
+/// A transaction that must not commit: carries the refusal past the roll-back.
+enum Ended {
+    Refused(Refused),
+    Failed(DbErr),
+}
+
+impl From<DbErr> for Ended {
+    fn from(error: DbErr) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Store {
+    /// Sets stock aside: all lines or none. The id is taken first, so that of two calls with it one waits for the other.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn stock_reserve(&self, id: Uuid, lines: &[Line], expires_at: i64) -> Result<Held, DbErr> {
+        let lines = &summed(lines);
+        let row = &reservation::ActiveModel {
+            id: Set(id),
+            state: Set(State::Held.word().to_owned()),
+            lines: Set(rows::json(lines)?),
+            expires_at: Set(expires_at),
+        };
+        let reserved = self
+            .pool
+            .run_tx("stock_reserve", Class::Critical, |tx| async move {
+                if !insert_unless_there(&tx, row.clone()).await? {
+                    let stored = reservation_get(&tx, id).await?.ok_or(DbErr::RecordNotInserted)?;
+                    // A tombstone has no lines: whatever comes after it is refused by its state.
+                    let same = stored.lines == *lines || stored.lines.is_empty();
+                    return if same { Ok(stored) } else { Err(Ended::Refused(Refused::OtherLines)) };
+                }
+                let mut short = Vec::new();
+                for line in lines {
+                    let free = Expr::col(variant::Column::Stock).sub(Expr::col(variant::Column::Reserved));
+                    let taken = variant::Entity::update_many()
+                        .col_expr(variant::Column::Reserved, Expr::col(variant::Column::Reserved).add(line.quantity))
+                        .filter(variant::Column::Sku.eq(line.sku.as_str()))
+                        .filter(free.gte(line.quantity))
+                        .exec(&tx)
+                        .await?;
+                    if taken.rows_affected == 0 {
+                        let row = variant::Entity::find_by_id(line.sku.as_str()).one(&tx).await?;
+                        short.push((line.sku.clone(), row.map(|row| row.stock - row.reserved)));
+                    }
+                }
+                if short.is_empty() {
+                    Ok(Reservation { id, state: State::Held, lines: lines.clone(), expires_at })
+                } else {
+                    Err(Ended::Refused(Refused::Short(short)))
+                }
+            })
+            .await;
+        match reserved {
+            Ok(reservation) => Ok(Ok(reservation)),
+            Err(Ended::Refused(refused)) => Ok(Err(refused)),
+            Err(Ended::Failed(error)) => Err(error),
+        }
+    }
+
+    /// Takes a reservation's stock off the shelf; returns how it stands then, `None` if there is none.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn stock_commit(&self, id: Uuid) -> Result<Option<Reservation>, DbErr> {
+        self.pool
+            .run_tx("stock_commit", Class::Critical, |tx| async move {
+                if !advance(&tx, id, State::Held, State::Committed).await? {
+                    return reservation_get(&tx, id).await;
+                }
+                let committed = reservation_get(&tx, id).await?;
+                for line in committed.iter().flat_map(|reservation| &reservation.lines) {
+                    change(&tx, line, -1, -1).await?;
+                }
+                Ok(committed)
+            })
+            .await
+    }
+
+    /// Gives a reservation's stock back, from the shelf or to it. An unknown id is remembered as released, until
+    /// `expires_at` at least.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn stock_release(&self, id: Uuid, expires_at: i64) -> Result<Reservation, DbErr> {
+        let tombstone = &reservation::ActiveModel {
+            id: Set(id),
+            state: Set(State::Released.word().to_owned()),
+            lines: Set(rows::json(&Vec::<Line>::new())?),
+            expires_at: Set(expires_at),
+        };
+        self.pool
+            .run_tx("stock_release", Class::Critical, |tx| async move {
+                let (stock, reserved) = if advance(&tx, id, State::Held, State::Released).await? {
+                    (0, -1)
+                } else if advance(&tx, id, State::Committed, State::Released).await? {
+                    (1, 0)
+                } else {
+                    insert_unless_there(&tx, tombstone.clone()).await?;
+                    (0, 0)
+                };
+                let released = reservation_get(&tx, id).await?.ok_or(DbErr::RecordNotInserted)?;
+                if (stock, reserved) != (0, 0) {
+                    for line in &released.lines {
+                        change(&tx, line, stock, reserved).await?;
+                    }
+                }
+                Ok(released)
+            })
+            .await
+    }
+
+    /// Up to `limit` reservations that are past their time.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn reservations_overdue(&self, now_ms: i64, limit: u64) -> Result<Vec<Uuid>, DbErr> {
+        reservation::Entity::find()
+            .select_only()
+            .column(reservation::Column::Id)
+            .filter(reservation::Column::State.eq(State::Held.word()))
+            .filter(reservation::Column::ExpiresAt.lt(now_ms))
+            .order_by_asc(reservation::Column::ExpiresAt)
+            .limit(limit)
+            .into_tuple()
+            .all(&self.pool.named("reservations_overdue", Class::Normal))
+            .await
+    }
+
+    /// Gives reservations more time.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn reservations_extend(&self, ids: &[Uuid], expires_at: i64) -> Result<(), DbErr> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        self.pool
+            .run_tx("reservations_extend", Class::Normal, |tx| async move {
+                reservation::Entity::update_many()
+                    .col_expr(reservation::Column::ExpiresAt, Expr::value(expires_at))
+                    .filter(reservation::Column::Id.is_in(ids.iter().copied()))
+                    .filter(reservation::Column::State.eq(State::Held.word()))
+                    .exec(&tx)
+                    .await
+                    .map(drop)
+            })
+            .await
+    }
+
+    /// Adds to a SKU's stock on hand, once for each request.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn stock_adjust(&self, request_id: Uuid, sku: &str, delta: i32, now_ms: i64) -> Result<Adjusted, DbErr> {
+        let row = &adjustment::ActiveModel {
+            request_id: Set(request_id),
+            sku: Set(sku.to_owned()),
+            delta: Set(delta),
+            adjusted_at: Set(now_ms),
+        };
+        self.pool
+            .run_tx("stock_adjust", Class::Normal, |tx| async move {
+                let Some(before) = variant::Entity::find_by_id(sku).one(&tx).await? else { return Ok(Adjusted::Missing) };
+                if let Some(known) = adjustment::Entity::find_by_id(request_id).one(&tx).await? {
+                    let same = known.sku == sku && known.delta == delta;
+                    return Ok(if same { Adjusted::Done(rows::variant(before)) } else { Adjusted::OtherRequest });
+                }
+                let stock = || Expr::col(variant::Column::Stock).add(delta);
+                let changed = variant::Entity::update_many()
+                    .col_expr(variant::Column::Stock, stock())
+                    .filter(variant::Column::Sku.eq(sku))
+                    .filter(stock().gte(Expr::col(variant::Column::Reserved)))
+                    .filter(stock().lte(1_000_000))
+                    .exec(&tx)
+                    .await?;
+                if changed.rows_affected == 0 {
+                    return Ok(Adjusted::OutOfBounds);
+                }
+                adjustment::Entity::insert(row.clone()).exec_without_returning(&tx).await?;
+                let after = variant::Entity::find_by_id(sku).one(&tx).await?.unwrap_or(before);
+                Ok::<_, DbErr>(Adjusted::Done(rows::variant(after)))
+            })
+            .await
+    }
+}
+
+/// Inserts a reservation; `false` if its id is taken.
+async fn insert_unless_there(tx: &Tx, row: reservation::ActiveModel) -> Result<bool, DbErr> {
+    let taken = OnConflict::column(reservation::Column::Id).do_nothing().to_owned();
+    let inserted = reservation::Entity::insert(row).on_conflict(taken).try_insert().exec_without_returning(tx).await?;
+    Ok(matches!(inserted, TryInsertResult::Inserted(1..)))
+}
+
+/// Locks the row on PostgreSQL: whoever decides by a reservation's state must be alone with it. SQLite has one writer.
+async fn reservation_get(tx: &Tx, id: Uuid) -> Result<Option<Reservation>, DbErr> {
+    let mut query = reservation::Entity::find_by_id(id);
+    if tx.get_database_backend() == DbBackend::Postgres {
+        query = query.lock_exclusive();
+    }
+    let Some(row) = query.one(tx).await? else { return Ok(None) };
+    let state = State::from_word(&row.state).ok_or_else(|| DbErr::Type(format!("reservation {id}: its state")))?;
+    Ok(Some(Reservation { id, state, lines: rows::parse(row.lines)?, expires_at: row.expires_at }))
+}
+
+async fn advance(tx: &Tx, id: Uuid, from: State, to: State) -> Result<bool, DbErr> {
+    let advanced = reservation::Entity::update_many()
+        .col_expr(reservation::Column::State, Expr::value(to.word()))
+        .filter(reservation::Column::Id.eq(id))
+        .filter(reservation::Column::State.eq(from.word()))
+        .exec(tx)
+        .await?;
+    Ok(advanced.rows_affected == 1)
+}
+
+/// Changes a SKU's stock and reserved pieces by the line's, times -1, 0 or 1.
+async fn change(tx: &Tx, line: &Line, stock: i32, reserved: i32) -> Result<(), DbErr> {
+    variant::Entity::update_many()
+        .col_expr(variant::Column::Stock, Expr::col(variant::Column::Stock).add(stock * line.quantity))
+        .col_expr(variant::Column::Reserved, Expr::col(variant::Column::Reserved).add(reserved * line.quantity))
+        .filter(variant::Column::Sku.eq(line.sku.as_str()))
+        .exec(tx)
+        .await
+        .map(drop)
+}

@@ -1,0 +1,127 @@
+//! All services in one process. They talk through real gRPC channels, over memory instead of sockets.
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use selvage_boot::{Host, Life, Service, grpc, listen};
+use selvage_context::clock::Clock;
+use selvage_identity::{Issuer, ServiceToken, Verifier};
+use selvage_rpc::{Channel, InProcess, Target};
+use tokio_stream::wrappers::TcpListenerStream;
+
+use crate::cli::Serve;
+use crate::data::DataFolder;
+
+/// Connections of each service's main pool: one process on one file needs few, and each costs a thread and some memory.
+/// 4 × 0.7 ÷ 0.5 ms a read = 5,600 reads a second, beyond what one machine renders.
+const POOL_LIMIT: u32 = 4;
+
+/// Serves until a signal says stop.
+pub(crate) async fn serve(serve: &Serve) -> anyhow::Result<()> {
+    // Two lives: at a signal the pages end, and what they call only after them.
+    let (life, behind) = (Life::new(), Life::new());
+    life.end_at_signal()?;
+    // Ports first: whoever starts a second shop by mistake learns it before anything is touched.
+    let pages = listen::tcp(serve.listen, "--listen").await?;
+    let rpcs = match serve.grpc {
+        Some(address) => Some(listen::tcp(address, "--grpc").await?),
+        None => None,
+    };
+    let folder = DataFolder::open(&serve.data.data)?;
+    let services = Services::start(&folder, serve, &behind, &life).await?;
+    let mut say = std::io::stdout();
+    if let Some(listener) = rpcs {
+        writeln!(say, "gRPC services at {}", listener.local_addr()?)?;
+        let (routes, on) = (services.routes.clone(), behind.clone());
+        behind.spawn("grpc", async move {
+            if let Err(error) = grpc::serve(routes, TcpListenerStream::new(listener), &on).await {
+                tracing::error!(error = %error, "the gRPC listener failed");
+            }
+        });
+    }
+    writeln!(say, "The shop is open at http://{}", pages.local_addr()?)?;
+    say.flush()?;
+    selvage_web::serve(pages, services.web, &life).await?;
+    life.drain().await;
+    behind.drain().await;
+    Ok(())
+}
+
+struct Services {
+    routes: tonic::service::Routes,
+    web: selvage_web::App,
+}
+
+impl Services {
+    async fn start(folder: &DataFolder, serve: &Serve, life: &Life, web_life: &Life) -> anyhow::Result<Self> {
+        let (clock, keys) = (Clock::system(), folder.keys()?);
+        let verifier = Verifier::new(keys.trusted()?, clock.clone());
+        let host = |token| Host { clock: clock.clone(), verifier: verifier.clone(), life: life.clone(), token };
+        let service_token = |name: &'static str| -> anyhow::Result<ServiceToken> {
+            Ok(ServiceToken::new(Issuer::new(keys.of(name)?, clock.clone()), name))
+        };
+        // Each pair of services has a connection of its own, as it would between processes.
+        let (way_in, incoming) = InProcess::pair();
+        let channel = || Channel::to(Target::InProcess(way_in.clone()));
+
+        let catalogue = folder.database("catalogue").with_pool_limit(POOL_LIMIT);
+        catalogue.migrate::<selvage_catalogue::migration::Migrator>().await?;
+        let peers =
+            selvage_catalogue::Peers { checkout: Some(channel().with_service_token(service_token("catalogue")?)) };
+        let pool = catalogue.open("catalogue", selvage_catalogue::tune).await?;
+        let catalogue = selvage_catalogue::App::new(pool, selvage_catalogue::Settings::default(), peers, host(None));
+        let planted = catalogue.seed_if_empty().await?;
+        if planted > 0 {
+            tracing::info!(products = planted, "the shop was empty and has been stocked");
+        }
+
+        let cart = folder.database("cart").with_pool_limit(POOL_LIMIT);
+        cart.migrate::<selvage_cart::migration::Migrator>().await?;
+        let pool = cart.open("cart", selvage_cart::tune).await?;
+        let peers = selvage_cart::Peers { catalogue: channel() };
+        let cart = selvage_cart::App::new(pool, selvage_cart::Settings::default(), peers, host(None))?;
+
+        let delivery = folder.database("delivery").with_pool_limit(POOL_LIMIT);
+        delivery.migrate::<selvage_delivery::migration::Migrator>().await?;
+        let pool = delivery.open("delivery", selvage_delivery::tune).await?;
+        let settings = selvage_delivery::Settings {
+            carrier_step: serve.carrier_step.duration(),
+            ..selvage_delivery::Settings::default()
+        };
+        let delivery = selvage_delivery::App::new(pool, settings, host(None))?;
+
+        let checkout = folder.database("checkout").with_pool_limit(POOL_LIMIT);
+        checkout.migrate::<selvage_checkout::migration::Migrator>().await?;
+        let pools = selvage_checkout::Pools::open(&checkout, 2).await?;
+        let mails = selvage_checkout::mail::Folder::open(&folder.mails()).context("the folder for mails")?;
+        let token = service_token("checkout")?;
+        let own = || channel().with_service_token(token.clone());
+        let peers = selvage_checkout::Peers { cart: own(), catalogue: own(), delivery: own() };
+        let settings = selvage_checkout::Settings::default();
+        let checkout = selvage_checkout::App::new(pools, Arc::new(mails), settings, peers, host(None));
+
+        let mut services = grpc::Services::default();
+        services.add(selvage_catalogue::App::GRPC_NAME, |routes| catalogue.add_to(routes));
+        services.add(selvage_cart::App::GRPC_NAME, |routes| cart.add_to(routes));
+        services.add(selvage_checkout::App::GRPC_NAME, |routes| checkout.add_to(routes));
+        services.add(selvage_delivery::App::GRPC_NAME, |routes| delivery.add_to(routes));
+        let routes = services.finish(life).await?;
+        let (serving, on) = (routes.clone(), life.clone());
+        life.spawn("services", async move {
+            if let Err(error) = grpc::serve(serving, incoming, &on).await {
+                tracing::error!(error = %error, "the services failed");
+            }
+        });
+
+        let peers = selvage_web::Peers {
+            catalogue: channel(),
+            cart: channel(),
+            checkout: channel(),
+            delivery: channel(),
+        };
+        let web =
+            selvage_web::App::new(selvage_web::Settings::default(), peers, keys.of("web")?, clock.clone(), web_life.clone())?;
+        Ok(Self { routes, web })
+    }
+}

@@ -1,0 +1,105 @@
+//! The tracker that moves by itself: the part of the order's page that changes, sent again at each change
+//! (server-sent events).
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::IntoResponse as _;
+use futures::Stream;
+use selvage_proto::checkout::v1::Order;
+use selvage_proto::checkout::v1::order::State as OrderState;
+use selvage_proto::delivery::v1::Shipment;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+use tonic::Streaming;
+
+use super::order::order_id;
+use super::{App, Page, Who};
+use crate::app::Inner;
+use crate::problem::Problem;
+use crate::session::Session;
+use crate::view::order::Tracker;
+
+/// Pages that watch at once: a connection, a stream to delivery and about 20 KB each. Delivery takes 1,000 watchers.
+pub(crate) const MAX_WATCHERS: usize = 500;
+/// A page watches so long; then its browser comes again by itself, perhaps to another instance.
+const WATCH_BOUND: Duration = Duration::from_secs(600);
+/// Between two looks at an order that has no parcel to watch yet.
+const POLL: Duration = Duration::from_secs(1);
+/// So long a browser waits before it comes again.
+const COME_AGAIN: Duration = Duration::from_secs(3);
+
+/// The part of the page that changes.
+#[derive(Template)]
+#[template(path = "tracker.html")]
+pub(crate) struct TrackerPart {
+    pub(crate) tracker: Tracker,
+}
+
+/// `GET /orders/{id}/events`
+pub(crate) async fn events(State(app): App, Extension(visitor): Who, Path(id): Path<String>) -> Page {
+    let id = order_id(&id)?;
+    let session = visitor.0.ok_or(Problem::NotFound)?;
+    let place = app.watchers.clone().try_acquire_owned().map_err(|_| Problem::busy())?;
+    let order = app.shop.order(&session.token, &id).await?;
+    let stream = watch(app, session, order, place);
+    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response())
+}
+
+fn watch(
+    app: Arc<Inner>,
+    session: Session,
+    first: Order,
+    place: OwnedSemaphorePermit,
+) -> impl Stream<Item = Result<Event, Infallible>> {
+    async_stream::stream! {
+        let _place = place;
+        let ends = Instant::now() + WATCH_BOUND;
+        let mut order = first;
+        let mut shown = String::new();
+        let mut parcel: Option<Streaming<Shipment>> = None;
+        let mut shipment: Option<Shipment> = None;
+        loop {
+            let tracker = Tracker::new(&order, shipment.as_ref());
+            let is_final = tracker.is_final;
+            if let Ok(part) = (TrackerPart { tracker }).render()
+                && part != shown
+            {
+                yield Ok(Event::default().event("moved").retry(COME_AGAIN).data(&part));
+                shown = part;
+            }
+            if is_final || Instant::now() >= ends {
+                break;
+            }
+            if parcel.is_none() && matches!(order.state(), OrderState::Confirmed | OrderState::Cancelling) {
+                parcel = app.shop.track(&session.token, &order.order_id).await.unwrap_or_default();
+            }
+            let next = tokio::select! {
+                next = next(&mut parcel) => next,
+                () = tokio::time::sleep_until(ends) => None,
+                () = app.life.stopping() => break,
+            };
+            match next {
+                Some(moved) => shipment = Some(moved),
+                None => {
+                    // The stream came to its end, or there was none: what it told may have changed the order.
+                    parcel = None;
+                    if !app.life.sleep(POLL).await {
+                        break;
+                    }
+                    order = app.shop.order(&session.token, &order.order_id).await.unwrap_or(order);
+                }
+            }
+        }
+    }
+}
+
+/// The parcel's next event; `None` if there is no stream, or it has ended or broken.
+async fn next(parcel: &mut Option<Streaming<Shipment>>) -> Option<Shipment> {
+    parcel.as_mut()?.message().await.ok().flatten()
+}

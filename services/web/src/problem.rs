@@ -1,0 +1,161 @@
+//! Pages for when something went wrong: what happened, and what to do, in the shop's own style.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use tonic::{Code, Status};
+
+use crate::app::Inner;
+use crate::frame::{Frame, page};
+use crate::session::Visitor;
+
+/// Why there is no page. Handlers return it; [`render`] makes the page, without a call to any service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Problem {
+    /// There is no such page, or not for this visitor.
+    NotFound,
+    /// The request makes no sense to us.
+    BadRequest,
+    /// A form that wasn't sent from one of our pages, as far as we can tell.
+    Forged,
+    /// A form larger than any of ours.
+    TooLarge,
+    /// Too much at once; to be tried again after this time.
+    Busy(Duration),
+    /// A service can't be reached or doesn't answer in time.
+    Unavailable,
+    /// Our fault; it was logged where it happened.
+    Ours,
+}
+
+/// When a busy shop is tried again, unless a service said otherwise.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+impl Problem {
+    /// Too much at once.
+    pub(crate) fn busy() -> Self {
+        Self::Busy(RETRY_AFTER)
+    }
+
+    /// Our fault.
+    pub(crate) fn ours(error: impl std::fmt::Display) -> Self {
+        tracing::error!(%error, "a page failed");
+        Self::Ours
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::Forged => StatusCode::FORBIDDEN,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Busy(_) | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Ours => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// Title and sentence of its page.
+    fn words(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::NotFound => {
+                ("There is nothing on this hanger", "The page has moved, or it was never here. The shop itself is open.")
+            }
+            Self::BadRequest => ("We can't read that", "The request isn't one that this shop understands."),
+            Self::Forged => (
+                "This form has gone stale",
+                "We couldn't tell that it came from a page of ours, so we did nothing. Go back, load the page again, and \
+                 send it once more. If it keeps happening, allow cookies for this shop.",
+            ),
+            Self::TooLarge => ("That is more than fits", "The form was larger than anything this shop takes."),
+            Self::Busy(_) => (
+                "A moment, please: the shop is full",
+                "More people are here than we can serve at once. Your bag is kept. Load the page again in a few seconds.",
+            ),
+            Self::Unavailable => (
+                "A part of the shop isn't answering",
+                "We're on it. Your bag and your orders are kept. Load the page again in a few seconds.",
+            ),
+            Self::Ours => (
+                "We dropped a stitch",
+                "Something went wrong on our side; it has been noted. Nothing was charged by this page.",
+            ),
+        }
+    }
+}
+
+/// What a service's answer means for the page that needs it. Pages that expect a refusal look at it themselves, before.
+impl From<Status> for Problem {
+    fn from(status: Status) -> Self {
+        match status.code() {
+            Code::NotFound => Self::NotFound,
+            Code::InvalidArgument | Code::OutOfRange => Self::BadRequest,
+            Code::ResourceExhausted => Self::Busy(selvage_status::retry_after(&status).unwrap_or(RETRY_AFTER)),
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Aborted => {
+                tracing::warn!(code = ?status.code(), message = status.message(), "a service can't answer");
+                Self::Unavailable
+            }
+            _ => Self::ours(format_args!("{:?}: {}", status.code(), status.message())),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+#[derive(Template)]
+#[template(path = "problem.html")]
+struct ProblemPage {
+    frame: Frame,
+    heading: &'static str,
+    sentence: &'static str,
+    status: u16,
+}
+
+/// Puts a page of ours in the place of any failure that has none yet.
+pub(crate) async fn render(State(app): State<Arc<Inner>>, request: Request, next: Next) -> Response {
+    let visitor = request.extensions().get::<Visitor>().cloned().unwrap_or_default();
+    let response = next.run(request).await;
+    let problem = match response.extensions().get::<Problem>() {
+        Some(problem) => problem.clone(),
+        None => match response.status() {
+            StatusCode::NOT_FOUND => Problem::NotFound,
+            StatusCode::PAYLOAD_TOO_LARGE => Problem::TooLarge,
+            status if status.is_client_error() => Problem::BadRequest,
+            status if status.is_server_error() => Problem::Ours,
+            _ => return response,
+        },
+    };
+    let status = if response.extensions().get::<Problem>().is_some() { problem.status() } else { response.status() };
+    let (heading, sentence) = problem.words();
+    let frame = Frame::without_calls(&app, &visitor, heading);
+    let mut shown = page(&ProblemPage { frame, heading, sentence, status: status.as_u16() }).into_response();
+    *shown.status_mut() = status;
+    // What the failure said beside its body stays: which methods are allowed, cookies.
+    for (name, value) in response.headers() {
+        if name == header::ALLOW || name == header::SET_COOKIE {
+            shown.headers_mut().append(name, value.clone());
+        }
+    }
+    let wait = match &problem {
+        Problem::Busy(wait) => Some(*wait),
+        Problem::Unavailable => Some(RETRY_AFTER),
+        _ => None,
+    };
+    if let Some(wait) = wait {
+        // Whole seconds, rounded up: at least one.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        shown.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.clamp(1, 60)));
+    }
+    shown.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    shown
+}

@@ -1,0 +1,35 @@
+//! What pages show, made from what services say: pure, so that each can be tested without a service.
+
+pub mod bag;
+pub mod card;
+pub mod checkout;
+pub mod countries;
+pub mod date;
+pub mod html;
+pub mod listing;
+pub mod money;
+pub mod order;
+pub mod picture;
+pub mod product;
+
+use selvage_proto::catalogue::v1::Category;
+
+/// A category, to be linked to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CategoryLink {
+    /// As it stands in addresses.
+    pub slug: String,
+    /// Its name.
+    pub title: String,
+    /// One sentence.
+    pub blurb: String,
+    /// How many products it has.
+    pub count: i32,
+}
+
+impl From<Category> for CategoryLink {
+    fn from(category: Category) -> Self {
+        let Category { slug, title, blurb, product_count } = category;
+        Self { slug, title, blurb, count: product_count }
+    }
+}

@@ -1,0 +1,108 @@
+//! Amounts as people write them.
+
+use selvage_proto::money::v1::Money;
+
+/// Digits behind the point, by ISO 4217; 2 for all others.
+fn digits(currency: &str) -> usize {
+    match currency {
+        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND" | "VUV" | "XAF"
+        | "XOF" | "XPF" => 0,
+        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
+        _ => 2,
+    }
+}
+
+/// For example "€1,299.00" or "CHF 39.90".
+pub fn text(minor_units: i64, currency: &str) -> String {
+    let digits = digits(currency);
+    let sign = if minor_units < 0 { "\u{2212}" } else { "" };
+    let padded = format!("{:0>width$}", minor_units.unsigned_abs(), width = digits + 1);
+    let (whole, fraction) = padded.split_at(padded.len() - digits);
+    let mut grouped = String::new();
+    for (index, digit) in whole.chars().enumerate() {
+        if index > 0 && (whole.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    let symbol = match currency {
+        "EUR" => "€".to_owned(),
+        "GBP" => "£".to_owned(),
+        "USD" => "$".to_owned(),
+        "JPY" => "¥".to_owned(),
+        other => format!("{other}\u{a0}"),
+    };
+    let point = if digits > 0 { "." } else { "" };
+    format!("{sign}{symbol}{grouped}{point}{fraction}")
+}
+
+/// The same of a message; empty if there is none.
+pub fn of(money: Option<&Money>) -> String {
+    money.map(|money| text(money.minor_units, &money.currency)).unwrap_or_default()
+}
+
+/// A whole number of major units in minor ones; `None` if that is too much.
+pub fn from_major(major: i64, currency: &str) -> Option<i64> {
+    major.checked_mul(10_i64.pow(u32::try_from(digits(currency)).ok()?))
+}
+
+/// Major units, rounded down.
+pub fn to_major(minor_units: i64, currency: &str) -> i64 {
+    minor_units / 10_i64.pow(u32::try_from(digits(currency)).unwrap_or(0))
+}
+
+/// By how many per cent `price` is below `before`, rounded down; `None` if it isn't by at least one.
+pub fn reduction(price: &Money, before: Option<&Money>) -> Option<i64> {
+    let before = before.filter(|before| before.currency == price.currency && before.minor_units > 0)?;
+    let saved = i128::from(before.minor_units) - i128::from(price.minor_units);
+    i64::try_from(saved * 100 / i128::from(before.minor_units)).ok().filter(|percent| (1..=100).contains(percent))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn amounts_read_as_people_write_them() {
+        for (minor, currency, expected) in [
+            (3990, "EUR", "€39.90"),
+            (0, "EUR", "€0.00"),
+            (5, "GBP", "£0.05"),
+            (129_900, "USD", "$1,299.00"),
+            (-500, "EUR", "−€5.00"),
+            (1_234_567, "JPY", "¥1,234,567"),
+            (1500, "KWD", "KWD\u{a0}1.500"),
+            (3990, "CHF", "CHF\u{a0}39.90"),
+        ] {
+            assert_eq!(text(minor, currency), expected);
+        }
+    }
+
+    #[test]
+    fn reductions_are_never_promised_too_high() {
+        let eur = |minor_units| Money { currency: "EUR".into(), minor_units };
+        assert_eq!(reduction(&eur(6999), Some(&eur(10_000))), Some(30));
+        assert_eq!(reduction(&eur(9999), Some(&eur(10_000))), None);
+        assert_eq!(reduction(&eur(12_000), Some(&eur(10_000))), None);
+        assert_eq!(reduction(&eur(1), Some(&eur(0))), None);
+        assert_eq!(reduction(&eur(1), None), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_amount_loses_a_digit(minor in any::<i64>(), currency in "[A-Z]{3}") {
+            let shown = text(minor, &currency);
+            let read: String = shown.chars().filter(char::is_ascii_digit).collect();
+            prop_assert_eq!(read.parse::<u64>().unwrap(), minor.unsigned_abs());
+        }
+
+        #[test]
+        fn reductions_hold_for_all_amounts(price in any::<i64>(), before in any::<i64>()) {
+            let eur = |minor_units| Money { currency: "EUR".into(), minor_units };
+            let percent = reduction(&eur(price), Some(&eur(before)));
+            prop_assert!(percent.is_none_or(|percent| (1..=100).contains(&percent)));
+        }
+    }
+}
