@@ -47,7 +47,8 @@ impl Lapse {
         }
         let request = BatchGetOrderStatesRequest { order_ids: overdue.iter().map(Uuid::to_string).collect() };
         let answer = self.checkout.clone().batch_get_order_states(request).await?.into_inner();
-        let states: HashMap<_, _> = answer.orders.iter().map(|order| (order.order_id.as_str(), order.state())).collect();
+        let states: HashMap<_, _> =
+            answer.orders.iter().map(|order| (order.order_id.as_str(), order.state())).collect();
         let (over, alive): (Vec<_>, Vec<_>) =
             overdue.into_iter().partition(|id| lapses(order(states.get(id.to_string().as_str()).copied())));
         for id in over {

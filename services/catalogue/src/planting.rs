@@ -22,7 +22,8 @@ pub async fn plant_seed(store: &Store, now_ms: i64) -> Result<usize, DbErr> {
     if !began {
         return Ok(0);
     }
-    let kinds: Vec<_> = categories().iter().map(|kind| (kind.slug.into(), kind.name.into(), kind.blurb.into())).collect();
+    let kinds: Vec<_> =
+        categories().iter().map(|kind| (kind.slug.into(), kind.name.into(), kind.blurb.into())).collect();
     store.categories_keep(&kinds).await?;
     let mut planted = 0;
     let seeds: Vec<_> = seeds.into_iter().map(|seed| product(seed, now_ms)).collect();

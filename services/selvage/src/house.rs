@@ -114,14 +114,15 @@ impl Services {
             }
         });
 
-        let peers = selvage_web::Peers {
-            catalogue: channel(),
-            cart: channel(),
-            checkout: channel(),
-            delivery: channel(),
-        };
-        let web =
-            selvage_web::App::new(selvage_web::Settings::default(), peers, keys.of("web")?, clock.clone(), web_life.clone())?;
+        let peers =
+            selvage_web::Peers { catalogue: channel(), cart: channel(), checkout: channel(), delivery: channel() };
+        let web = selvage_web::App::new(
+            selvage_web::Settings::default(),
+            peers,
+            keys.of("web")?,
+            clock.clone(),
+            web_life.clone(),
+        )?;
         Ok(Self { routes, web })
     }
 }

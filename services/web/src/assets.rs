@@ -41,7 +41,8 @@ pub(crate) async fn get(Path((hash, name)): Path<(String, String)>) -> Response 
     let found = ASSETS.iter().find(|asset| asset.name == name);
     match found.filter(|_| hash == *HASH) {
         Some(asset) => {
-            ([(header::CONTENT_TYPE, asset.content_type), (header::CACHE_CONTROL, IMMUTABLE)], asset.content).into_response()
+            ([(header::CONTENT_TYPE, asset.content_type), (header::CACHE_CONTROL, IMMUTABLE)], asset.content)
+                .into_response()
         }
         None => StatusCode::NOT_FOUND.into_response(),
     }

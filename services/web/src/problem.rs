@@ -62,9 +62,10 @@ impl Problem {
     /// Title and sentence of its page.
     fn words(&self) -> (&'static str, &'static str) {
         match self {
-            Self::NotFound => {
-                ("There is nothing on this hanger", "The page has moved, or it was never here. The shop itself is open.")
-            }
+            Self::NotFound => (
+                "There is nothing on this hanger",
+                "The page has moved, or it was never here. The shop itself is open.",
+            ),
             Self::BadRequest => ("We can't read that", "The request isn't one that this shop understands."),
             Self::Forged => (
                 "This form has gone stale",

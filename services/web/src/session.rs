@@ -96,7 +96,8 @@ impl Sessions {
         match &*held {
             Some((token, renew_at)) if now < *renew_at => token.clone(),
             _ => {
-                let token: Arc<str> = self.issuer.issue(&self.anonymous_subject, Role::Guest, ANONYMOUS_LIFETIME).into();
+                let token: Arc<str> =
+                    self.issuer.issue(&self.anonymous_subject, Role::Guest, ANONYMOUS_LIFETIME).into();
                 let half = i64::try_from(ANONYMOUS_LIFETIME.as_millis() / 2).unwrap_or(i64::MAX);
                 *held = Some((token.clone(), now + half));
                 token

@@ -149,8 +149,16 @@ impl Product {
         unless(images, "image_urls", "must be at most 20 addresses that begin with https://");
         let picture = &self.picture;
         let words = [&picture.garment, &picture.cut, &picture.pattern];
-        unless(words.into_iter().all(|word| is_word(word)), "picture", "must be words of at most 20 lower-case letters");
-        unless(picture.accent.is_empty() || is_hex(&picture.accent), "picture.accent", "must be six hexadecimal digits");
+        unless(
+            words.into_iter().all(|word| is_word(word)),
+            "picture",
+            "must be words of at most 20 lower-case letters",
+        );
+        unless(
+            picture.accent.is_empty() || is_hex(&picture.accent),
+            "picture.accent",
+            "must be six hexadecimal digits",
+        );
         unless((1..=MAX_VARIANTS).contains(&self.variants.len()), "variants", "must be 1 to 200");
         for (index, variant) in self.variants.iter().take(MAX_VARIANTS).enumerate() {
             let at = |field: &str| format!("variants[{index}].{field}");
@@ -229,7 +237,9 @@ fn is_word(text: &str) -> bool {
 }
 
 fn is_image_url(url: &str) -> bool {
-    url.starts_with("https://") && url.len() <= 2048 && !url.chars().any(|c| c.is_control() || c.is_whitespace() || c == '"')
+    url.starts_with("https://")
+        && url.len() <= 2048
+        && !url.chars().any(|c| c.is_control() || c.is_whitespace() || c == '"')
 }
 
 fn is_text(text: &str, min: usize, max: usize) -> bool {
@@ -246,8 +256,22 @@ mod tests {
             title: "Harbour Shirt".into(),
             category: "shirts".into(),
             variants: vec![
-                Variant { sku: "H-M".into(), size: "M".into(), colour: "Ink".into(), colour_hex: "2f4b6e".into(), price: 10, ..Variant::default() },
-                Variant { sku: "H-L".into(), size: "L".into(), colour: "Oat".into(), colour_hex: "e8dcc4".into(), price: 9, ..Variant::default() },
+                Variant {
+                    sku: "H-M".into(),
+                    size: "M".into(),
+                    colour: "Ink".into(),
+                    colour_hex: "2f4b6e".into(),
+                    price: 10,
+                    ..Variant::default()
+                },
+                Variant {
+                    sku: "H-L".into(),
+                    size: "L".into(),
+                    colour: "Oat".into(),
+                    colour_hex: "e8dcc4".into(),
+                    price: 9,
+                    ..Variant::default()
+                },
             ],
             ..Product::default()
         }
@@ -268,7 +292,8 @@ mod tests {
     #[test]
     fn descriptions_keep_their_paragraphs_and_nothing_that_acts() {
         let mut product = shirt();
-        product.description_html = r#"<p onclick="x()">Soft <script>alert(1)</script><a href="javascript:x">link</a></p>"#.into();
+        product.description_html =
+            r#"<p onclick="x()">Soft <script>alert(1)</script><a href="javascript:x">link</a></p>"#.into();
         product.sanitise();
         assert_eq!(product.description_html, "<p>Soft link</p>");
     }

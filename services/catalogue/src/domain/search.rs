@@ -11,7 +11,10 @@ const MAX_WORD: usize = 40;
 /// A text's words, in lower case and without accents, plurals in -s folded into singulars (Harman's S-stemmer, 1991,
 /// without its exceptions for rare endings).
 pub fn words(text: &str) -> impl Iterator<Item = String> {
-    text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()).map(word).filter(|w| !w.is_empty())
+    text.split(|letter: char| !letter.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(word)
+        .filter(|w| !w.is_empty())
 }
 
 /// What is indexed of a text.

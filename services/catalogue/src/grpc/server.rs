@@ -79,7 +79,8 @@ impl Catalogue for Server {
         let skus = request.into_inner().skus;
         parse::skus(&skus)?;
         let found = self.store.variants_get(&skus).await.map_err(Error::from)?;
-        let mut found: HashMap<_, _> = found.into_iter().map(|found| (found.variant.variant.sku.clone(), found)).collect();
+        let mut found: HashMap<_, _> =
+            found.into_iter().map(|found| (found.variant.variant.sku.clone(), found)).collect();
         let mut response = BatchGetProductsResponse::default();
         for sku in skus {
             match found.remove(&sku) {
@@ -215,9 +216,10 @@ fn out_of_stock(short: Vec<(String, Option<i32>)>) -> Error {
 impl Server {
     async fn page(&self, asked: Asked) -> Result<ListProductsResponse> {
         // A search for nothing that could be a word finds nothing.
-        let finds_nothing = asked.query.as_ref().is_some_and(|text| {
-            !text.trim().is_empty() && crate::domain::search::Query::parse(text).is_none()
-        });
+        let finds_nothing = asked
+            .query
+            .as_ref()
+            .is_some_and(|text| !text.trim().is_empty() && crate::domain::search::Query::parse(text).is_none());
         let (listing, identity) = listing(asked)?;
         let listed = if finds_nothing { Listed::default() } else { self.store.product_list(&listing).await? };
         Ok(ListProductsResponse {

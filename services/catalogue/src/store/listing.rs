@@ -2,8 +2,8 @@
 
 use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Func, IntoCondition as _, Order as Direction, Query};
 use sea_orm::{
-    ColumnTrait as _, DbBackend, DbErr, EntityTrait as _, FromQueryResult, JsonValue,
-    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
+    ColumnTrait as _, DbBackend, DbErr, EntityTrait as _, FromQueryResult, JsonValue, PaginatorTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
 };
 use selvage_pool::{Class, Pool};
 
@@ -140,7 +140,8 @@ fn matching(listing: &Listing, backend: DbBackend) -> Select<product::Entity> {
 
 fn found_by(query: &search::Query, backend: DbBackend) -> Condition {
     if backend == DbBackend::Postgres {
-        return Expr::cust_with_values("products.search @@ to_tsquery('simple', $1)", [query.tsquery()]).into_condition();
+        return Expr::cust_with_values("products.search @@ to_tsquery('simple', $1)", [query.tsquery()])
+            .into_condition();
     }
     let found = "products.id IN (SELECT rowid FROM product_search WHERE product_search MATCH ?)";
     Expr::cust_with_values(found, [query.fts5()]).into_condition()
@@ -240,11 +241,7 @@ async fn page(
 }
 
 /// Weights are A to D on PostgreSQL (1, 0.4, 0.2, 0.1 by default), and the same for the columns of FTS5.
-fn by_relevance(
-    select: Select<product::Entity>,
-    query: &search::Query,
-    backend: DbBackend,
-) -> Select<product::Entity> {
+fn by_relevance(select: Select<product::Entity>, query: &search::Query, backend: DbBackend) -> Select<product::Entity> {
     if backend == DbBackend::Postgres {
         let rank = Expr::cust_with_values("ts_rank(products.search, to_tsquery('simple', $1))", [query.tsquery()]);
         return select.order_by(rank, Direction::Desc);

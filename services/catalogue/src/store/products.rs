@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
-    ColumnTrait as _, DbErr, EntityTrait as _, ExprTrait as _, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, DbErr, EntityTrait as _, ExprTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
 };
 use selvage_pool::{Class, Tx};
 
@@ -197,12 +197,13 @@ impl Store {
             .run_tx("categories_keep", Class::Normal, |tx| async move {
                 let there = category::Entity::find().count(&tx).await?;
                 let first = i32::try_from(there).unwrap_or(i32::MAX / 2);
-                let rows = categories.iter().zip(first..).map(|((slug, title, blurb), position)| category::ActiveModel {
-                    slug: Set(slug.clone()),
-                    title: Set(title.clone()),
-                    blurb: Set(blurb.clone()),
-                    position: Set(position),
-                });
+                let rows =
+                    categories.iter().zip(first..).map(|((slug, title, blurb), position)| category::ActiveModel {
+                        slug: Set(slug.clone()),
+                        title: Set(title.clone()),
+                        blurb: Set(blurb.clone()),
+                        position: Set(position),
+                    });
                 let there = OnConflict::column(category::Column::Slug).do_nothing().to_owned();
                 category::Entity::insert_many(rows).on_conflict(there).exec_without_returning(&tx).await.map(drop)
             })
@@ -294,7 +295,10 @@ impl Store {
                 variant::Column::Grams,
             ])
             .to_owned();
-        variant::Entity::insert_many(rows::variant_rows(product)).on_conflict(changed).exec_without_returning(tx).await?;
+        variant::Entity::insert_many(rows::variant_rows(product))
+            .on_conflict(changed)
+            .exec_without_returning(tx)
+            .await?;
         Ok(Put::Done)
     }
 
@@ -384,4 +388,3 @@ impl StoredProduct {
         self.version.to_string()
     }
 }
-

@@ -217,7 +217,9 @@ impl Store {
         };
         self.pool
             .run_tx("stock_adjust", Class::Normal, |tx| async move {
-                let Some(before) = variant::Entity::find_by_id(sku).one(&tx).await? else { return Ok(Adjusted::Missing) };
+                let Some(before) = variant::Entity::find_by_id(sku).one(&tx).await? else {
+                    return Ok(Adjusted::Missing);
+                };
                 if let Some(known) = adjustment::Entity::find_by_id(request_id).one(&tx).await? {
                     let same = known.sku == sku && known.delta == delta;
                     return Ok(if same { Adjusted::Done(rows::variant(before)) } else { Adjusted::OtherRequest });

@@ -1,1 +1,9 @@
-//! To be written.
+//! The catalogue: one contract for both engines, and its rpcs through a real channel.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod edge;
+mod goods;
+mod listing;
+mod reservations;
+mod stored;

@@ -98,8 +98,7 @@ impl Wrong {
     fn unless(&mut self, right: bool, field: &str, description: &str) {
         if !right {
             let error = self.0.take();
-            let error =
-                error.unwrap_or_else(|| Error::new(ErrorCode::InvalidArgument, "the request has wrong fields"));
+            let error = error.unwrap_or_else(|| Error::new(ErrorCode::InvalidArgument, "the request has wrong fields"));
             self.0 = Some(error.field(field, description));
         }
     }
@@ -155,8 +154,17 @@ mod tests {
     fn all_wrong_fields_are_named_at_once() {
         let status = Status::from(intent(api::PlaceOrderRequest::default()).unwrap_err());
         let fields: Vec<_> = field_violations(&status).into_iter().map(|(field, _)| field).collect();
-        for field in ["idempotency_key", "cart_etag", "email", "expected_total.currency", "address.recipient",
-            "address.lines", "address.city", "address.country", "payment_token"] {
+        for field in [
+            "idempotency_key",
+            "cart_etag",
+            "email",
+            "expected_total.currency",
+            "address.recipient",
+            "address.lines",
+            "address.city",
+            "address.country",
+            "payment_token",
+        ] {
             assert!(fields.iter().any(|named| named == field), "{field} is missing in {fields:?}");
         }
     }

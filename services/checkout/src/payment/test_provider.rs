@@ -86,8 +86,11 @@ impl TestProvider {
                     known_from: Set(known_from),
                 };
                 let booked_before = OnConflict::column(book::Column::OrderId).do_nothing().to_owned();
-                let inserted =
-                    book::Entity::insert(row).on_conflict(booked_before).try_insert().exec_without_returning(&tx).await?;
+                let inserted = book::Entity::insert(row)
+                    .on_conflict(booked_before)
+                    .try_insert()
+                    .exec_without_returning(&tx)
+                    .await?;
                 if matches!(inserted, TryInsertResult::Inserted(1..)) {
                     return Ok(state.to_owned());
                 }
@@ -162,8 +165,8 @@ impl Provider for TestProvider {
             .change("provider_capture", order_id, |row| {
                 let approved = row.state == APPROVED;
                 let amount = row.amount;
-                let change = (approved && row.captured == 0)
-                    .then(|| book::ActiveModel { captured: Set(amount), ..row.into() });
+                let change =
+                    (approved && row.captured == 0).then(|| book::ActiveModel { captured: Set(amount), ..row.into() });
                 (change, approved)
             })
             .await?;

@@ -9,9 +9,7 @@ use selvage_proto::catalogue::v1::catalogue_client::CatalogueClient;
 use selvage_proto::catalogue::v1::reservation::State as ReservationState;
 use selvage_proto::catalogue::v1::{CommitStockRequest, ReleaseStockRequest, ReservationLine, ReserveStockRequest};
 use selvage_proto::delivery::v1::delivery_client::DeliveryClient;
-use selvage_proto::delivery::v1::{
-    CancelShipmentRequest, CreateShipmentRequest, DeliveryOption, QuoteDeliveryRequest,
-};
+use selvage_proto::delivery::v1::{CancelShipmentRequest, CreateShipmentRequest, DeliveryOption, QuoteDeliveryRequest};
 use selvage_proto::money::v1::Money;
 use selvage_rpc::{Channel, on_behalf_of};
 use selvage_status::{Error, ErrorCode, Result, field_violations, precondition_subjects, reason};

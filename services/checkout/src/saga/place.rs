@@ -106,9 +106,12 @@ impl Placing {
         let amounts = pricing::amounts(&bag.currency, subtotal, delivery, &intent.address.country)
             .map_err(|error| Error::invalid("cart", error.to_string()))?;
         if (amounts.total, amounts.currency.as_str()) != (intent.expected_total, intent.currency.as_str()) {
-            return Err(Error::precondition("PRICE_CHANGED", "the total has changed; look at it again before ordering")
-                .with("total_minor_units", amounts.total)
-                .with("currency", &amounts.currency));
+            return Err(Error::precondition(
+                "PRICE_CHANGED",
+                "the total has changed; look at it again before ordering",
+            )
+            .with("total_minor_units", amounts.total)
+            .with("currency", &amounts.currency));
         }
         Ok(NewOrder {
             id,

@@ -14,8 +14,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::store;
 use crate::message::Message;
+use crate::store;
 
 /// Keys that one round claims, all done at once. Each handler call uses a connection only to settle, so that a relay
 /// needs far fewer connections than this.

@@ -35,7 +35,9 @@ impl OpenError {
 pub fn describe(error: &DbErr) -> Option<&'static str> {
     let Error::Database(database) = sqlx_error(error)? else {
         return match sqlx_error(error)? {
-            Error::Io(_) | Error::Tls(_) => Some("the database can't be reached; is it running, and is its address right?"),
+            Error::Io(_) | Error::Tls(_) => {
+                Some("the database can't be reached; is it running, and is its address right?")
+            }
             _ => None,
         };
     };
@@ -58,7 +60,9 @@ pub fn describe(error: &DbErr) -> Option<&'static str> {
         "53300" => Some("the database has no connection left; its limit is below what its clients ask for"),
         "57P03" => Some("the database is starting up or shutting down"),
         "42501" => Some("the database role lacks a permission"),
-        _ if message.contains("does not exist") => Some("the schema is missing or old; run the service's migrate command"),
+        _ if message.contains("does not exist") => {
+            Some("the schema is missing or old; run the service's migrate command")
+        }
         _ => None,
     }
 }

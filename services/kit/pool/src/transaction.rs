@@ -10,8 +10,8 @@ use sea_orm::{
     AccessMode, ConnectionTrait, DbBackend, DbErr, ExecResult, IsolationLevel, QueryResult, RuntimeErr, Statement,
     TransactionError, TransactionOptions, TransactionSession, TransactionTrait,
 };
-use selvage_context::lease::{Held, holding};
 use selvage_context::deadline;
+use selvage_context::lease::{Held, holding};
 use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit};
 use tokio::time::Instant;
 use tracing::Instrument as _;

@@ -82,7 +82,12 @@ mod tests {
         let budget = Budget::new();
         let burst = (0..100).filter(|_| budget.spend()).count();
         assert_eq!(burst, 10);
-        let paid = (0..1000).filter(|_| { budget.earn(); budget.spend() }).count();
+        let paid = (0..1000)
+            .filter(|_| {
+                budget.earn();
+                budget.spend()
+            })
+            .count();
         assert_eq!(paid, 100);
     }
 

@@ -12,10 +12,12 @@ const POOL_RETRY_AFTER: Duration = Duration::from_millis(250);
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         match &error {
-            DbErr::ConnectionAcquire(_) => Self::new(ErrorCode::ResourceExhausted, "the shop is very busy; try again shortly")
-                .reason("POOL_EXHAUSTED")
-                .retry_after(POOL_RETRY_AFTER)
-                .source(error),
+            DbErr::ConnectionAcquire(_) => {
+                Self::new(ErrorCode::ResourceExhausted, "the shop is very busy; try again shortly")
+                    .reason("POOL_EXHAUSTED")
+                    .retry_after(POOL_RETRY_AFTER)
+                    .source(error)
+            }
             DbErr::Conn(_) => Self::unavailable("the database", error),
             _ => Self::internal(error),
         }

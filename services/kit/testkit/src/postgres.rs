@@ -42,10 +42,14 @@ fn programs() -> Option<PathBuf> {
         .filter_map(|entry| Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path().join("bin"))))
         .collect();
     folders.sort();
-    let on_path = std::env::var_os("PATH").into_iter().flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
-    folders.into_iter().rev().map(|(_, path)| path).chain(on_path).find(|folder| {
-        folder.join("postgres").is_file() && folder.join("initdb").is_file()
-    })
+    let on_path =
+        std::env::var_os("PATH").into_iter().flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
+    folders
+        .into_iter()
+        .rev()
+        .map(|(_, path)| path)
+        .chain(on_path)
+        .find(|folder| folder.join("postgres").is_file() && folder.join("initdb").is_file())
 }
 
 /// A server. Its processes and its folder go with the value, or with the process that made it, even by SIGKILL.
@@ -136,7 +140,8 @@ impl Drop for Server {
 
 /// PostgreSQL refuses to run as root: its folder is given to `postgres`, or to `nobody` where there is none.
 fn own_by_unprivileged(folder: &Path) -> Option<&'static str> {
-    let root = std::fs::metadata("/proc/self").map(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0).unwrap_or(false);
+    let root =
+        std::fs::metadata("/proc/self").map(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0).unwrap_or(false);
     if !root {
         return None;
     }

@@ -53,10 +53,8 @@ struct HomePage {
 
 /// `GET /`
 pub(crate) async fn show(State(app): App, Extension(visitor): Who) -> Page {
-    let (frame, shelves) = tokio::join!(
-        Frame::new(&app, &visitor, "Selvage: clothes with a finished edge"),
-        app.shelves.get(fill(&app)),
-    );
+    let (frame, shelves) =
+        tokio::join!(Frame::new(&app, &visitor, "Selvage: clothes with a finished edge"), app.shelves.get(fill(&app)),);
     let opening = OPENING.iter().map(|key| drawn::address(key)).collect();
     Ok(page(&HomePage { frame, opening, shelves: shelves? }))
 }
@@ -71,7 +69,8 @@ async fn fill(app: &Inner) -> Result<Shelves, Status> {
     let categories = categories(app);
     let (newest, categories) = tokio::join!(app.shop.products(&token, request), categories);
     let newest = newest?.products;
-    let cards = |products: Vec<_>| -> Vec<Card> { products.into_iter().map(|product| Card::new(product, &[])).collect() };
+    let cards =
+        |products: Vec<_>| -> Vec<Card> { products.into_iter().map(|product| Card::new(product, &[])).collect() };
     let tiles = categories.iter().map(|category| tile(app, &token, category));
     Ok(Shelves {
         new: cards(newest.iter().filter(|product| product.in_stock).take(SHELF).collect()),

@@ -237,9 +237,7 @@ pub fn refused(status: &Status) -> Refused {
         (_, "RESERVATION_LAPSED") => {
             "Placing the order took too long, so it was undone. Nothing was charged. Please place it again."
         }
-        (_, "ORDER_UNDONE") => {
-            "The order was interrupted and undone. Nothing was charged. Please place it again."
-        }
+        (_, "ORDER_UNDONE") => "The order was interrupted and undone. Nothing was charged. Please place it again.",
         (_, "IDEMPOTENCY_KEY_REUSED") => {
             to_orders = true;
             "This form was sent before with other content. If you ordered then, you find it among your orders. \
@@ -417,8 +415,15 @@ mod tests {
     #[test]
     fn every_refusal_says_what_to_do_and_what_was_charged() {
         let reasons = [
-            "OUT_OF_STOCK", "PAYMENT_DECLINED", "PRICE_CHANGED", "CART_CHANGED", "CART_EMPTY", "COUNTRY_NOT_SERVED",
-            "RESERVATION_LAPSED", "ORDER_UNDONE", "IDEMPOTENCY_KEY_REUSED",
+            "OUT_OF_STOCK",
+            "PAYMENT_DECLINED",
+            "PRICE_CHANGED",
+            "CART_CHANGED",
+            "CART_EMPTY",
+            "COUNTRY_NOT_SERVED",
+            "RESERVATION_LAPSED",
+            "ORDER_UNDONE",
+            "IDEMPOTENCY_KEY_REUSED",
         ];
         let mut sentences = std::collections::HashSet::new();
         for reason in reasons {
@@ -431,7 +436,8 @@ mod tests {
 
     #[test]
     fn wrong_fields_are_found_in_the_form() {
-        let error = Error::invalid("address.lines[0]", "x").field("address.postal_code", "x").field("payment_token", "x");
+        let error =
+            Error::invalid("address.lines[0]", "x").field("address.postal_code", "x").field("payment_token", "x");
         let Refused::Shown { wrong, .. } = refused(&Status::from(error)) else { panic!() };
         for field in ["line1", "postal_code", "card"] {
             assert!(!wrong.of(field).is_empty(), "{field}");
@@ -447,6 +453,9 @@ mod tests {
 
     #[test]
     fn per_cents_are_short() {
-        assert_eq!((percent(1900), percent(810), percent(2105), percent(0)), ("19 %".into(), "8.1 %".into(), "21.05 %".into(), "0 %".into()));
+        assert_eq!(
+            (percent(1900), percent(810), percent(2105), percent(0)),
+            ("19 %".into(), "8.1 %".into(), "21.05 %".into(), "0 %".into())
+        );
     }
 }

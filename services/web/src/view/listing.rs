@@ -24,8 +24,7 @@ const ORDERS: [(&str, &str, ProductOrder); 4] = [
     ("price-down", "Price, high to low", ProductOrder::PriceDescending),
     ("title", "Name", ProductOrder::Title),
 ];
-const AUDIENCES: [(&str, &str, Audience); 2] =
-    [("women", "Women", Audience::Women), ("men", "Men", Audience::Men)];
+const AUDIENCES: [(&str, &str, Audience); 2] = [("women", "Women", Audience::Women), ("men", "Men", Audience::Men)];
 
 /// What a listing's address asks for. Reading it can't fail: what makes no sense isn't asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -113,7 +112,8 @@ impl Query {
     pub fn href(&self, path: &str) -> String {
         let (min, max) = (self.min.map(|p| p.to_string()), self.max.map(|p| p.to_string()));
         let one = |name: &'static str, value: &str| (!value.is_empty()).then(|| (name, value.to_owned()));
-        let all = |name: &'static str, values: &[String]| -> Vec<_> { values.iter().map(|v| (name, v.clone())).collect() };
+        let all =
+            |name: &'static str, values: &[String]| -> Vec<_> { values.iter().map(|v| (name, v.clone())).collect() };
         let fields: Vec<(&str, String)> = once(one("q", &self.words))
             .flatten()
             .chain(all("size", &self.sizes))
@@ -295,7 +295,9 @@ mod tests {
 
     #[test]
     fn an_address_is_read_and_written() {
-        let query = parse("q=linen+shirt&size=M&size=L&size=M&colour=Sea+%26+Sky&min=20&max=90&stock=1&for=women&sort=price-up");
+        let query = parse(
+            "q=linen+shirt&size=M&size=L&size=M&colour=Sea+%26+Sky&min=20&max=90&stock=1&for=women&sort=price-up",
+        );
         assert_eq!((query.sizes.len(), query.min, query.audience), (2, Some(20), "women"));
         let filter = query.filter("shirts", "EUR");
         assert_eq!((filter.min_price, filter.max_price, filter.audience()), (Some(2000), Some(9000), Audience::Women));

@@ -94,9 +94,8 @@ fn steps(order: &Order, shipment: Option<&Shipment>) -> Vec<Step> {
         progress: "done",
     };
     let mut steps = vec![placed];
-    let event = |state: Parcel| {
-        shipment.and_then(|shipment| shipment.events.iter().find(|event| event.state() == state))
-    };
+    let event =
+        |state: Parcel| shipment.and_then(|shipment| shipment.events.iter().find(|event| event.state() == state));
     let stopped = !matches!(order.state(), State::Pending | State::Confirmed)
         || shipment.is_some_and(|shipment| shipment.state() == Parcel::Cancelled);
     for (state, label) in WAY {
@@ -252,7 +251,11 @@ mod tests {
     use super::*;
 
     fn order(state: State) -> Order {
-        Order { state: state.into(), create_time: Some(Timestamp { seconds: 1_795_529_109, nanos: 0 }), ..Order::default() }
+        Order {
+            state: state.into(),
+            create_time: Some(Timestamp { seconds: 1_795_529_109, nanos: 0 }),
+            ..Order::default()
+        }
     }
 
     fn shipment(states: &[Parcel]) -> Shipment {

@@ -48,8 +48,7 @@ async fn pool(engine: Engine) -> (Pool, Database) {
 
 async fn send(pool: &Pool, now_ms: i64, messages: &[(Uuid, &'static str, u8)]) {
     pool.run_tx("send", Class::Normal, |tx| async move {
-        let outgoing =
-            messages.iter().map(|&(key, topic, byte)| Outgoing { key, topic, payload: vec![byte] });
+        let outgoing = messages.iter().map(|&(key, topic, byte)| Outgoing { key, topic, payload: vec![byte] });
         enqueue(&tx, now_ms, outgoing).await
     })
     .await

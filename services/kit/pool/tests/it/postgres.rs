@@ -72,11 +72,8 @@ async fn connections_that_the_server_ended_are_replaced() {
 #[tokio::test]
 async fn a_statement_that_takes_too_long_is_ended_and_its_connection_lives() {
     let Some((_, database, _)) = postgres(1).await else { return };
-    let config = Config {
-        limit: 1,
-        statement_timeout: Duration::from_millis(50),
-        ..Config::new("impatient", database.url())
-    };
+    let config =
+        Config { limit: 1, statement_timeout: Duration::from_millis(50), ..Config::new("impatient", database.url()) };
     let pool = Pool::open(config).await.unwrap();
     let error = pool.execute_unprepared("SELECT pg_sleep(5)").await.expect_err("it takes too long");
     assert!(error.to_string().contains("statement timeout"), "{error}");

@@ -101,7 +101,9 @@ async fn increments_that_collide_are_all_counted() {
 /// Two transactions that take two rows in opposite order: PostgreSQL ends one of them, and it is done again.
 #[tokio::test]
 async fn a_deadlock_is_done_again() {
-    let Some(engine) = engines().into_iter().find(|engine| *engine == selvage_testkit::Engine::Postgres) else { return };
+    let Some(engine) = engines().into_iter().find(|engine| *engine == selvage_testkit::Engine::Postgres) else {
+        return;
+    };
     let (pool, _database) = pool(engine, |config| config.max_wait = std::time::Duration::from_secs(30)).await;
     pool.run_tx("insert", Class::Normal, |tx| async move {
         insert(&tx, 1).await?;

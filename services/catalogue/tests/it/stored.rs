@@ -1,0 +1,90 @@
+//! Products, as they are stored and changed.
+
+use selvage_catalogue::plant_seed;
+use selvage_catalogue::store::{Put, SkuTaken};
+use selvage_testkit::engines;
+
+use crate::goods::{catalogue, product, variant};
+
+#[tokio::test]
+async fn a_product_is_read_as_it_was_stored_and_its_guards_hold() {
+    for engine in engines() {
+        let (store, _pool, _database) = catalogue(engine).await;
+        let mut shirt = product(
+            "harbour",
+            "Harbour Shirt",
+            "shirts",
+            vec![variant("H-INK-M", "M", "Ink", 3495, 4), variant("H-OAT-L", "L", "Oat", 2995, 0)],
+        );
+        shirt.variants[1].compare_at = Some(3495);
+        shirt.tags = vec!["linen".into(), "summer".into()];
+        shirt.image_urls = vec!["https://example.org/a.jpg".into()];
+        assert_eq!(store.product_create(&shirt, 1_000).await.unwrap(), Put::Done);
+        let stored = store.product_get("harbour").await.unwrap().unwrap();
+        assert_eq!(stored.product, shirt);
+        assert_eq!((stored.available.as_slice(), stored.created_at, stored.etag()), (&[4, 0][..], 1_000, "1".into()));
+        assert_eq!(store.product_get("nothing").await.unwrap(), None);
+
+        assert_eq!(store.product_create(&shirt, 2_000).await.unwrap(), Put::SlugTaken);
+        let thief = product("thief", "Thief", "coats", vec![variant("H-INK-M", "M", "Ink", 1, 1)]);
+        let taken = Put::SkuTaken(SkuTaken { sku: "H-INK-M".into(), by: "harbour".into() });
+        assert_eq!(store.product_create(&thief, 2_000).await.unwrap(), taken);
+
+        shirt.variants[0].price = 2_000;
+        shirt.variants[0].stock = 999;
+        shirt.variants.push(variant("H-INK-L", "L", "Ink", 3495, 7));
+        assert_eq!(store.product_update(&shirt, Some(7), 3_000).await.unwrap(), Put::Changed);
+        assert_eq!(store.product_update(&shirt, Some(1), 3_000).await.unwrap(), Put::Done);
+        let stored = store.product_get("harbour").await.unwrap().unwrap();
+        assert_eq!(stored.available, [4, 0, 7], "an update of content leaves stock alone");
+        assert_eq!((stored.product.variants[0].price, stored.created_at, stored.updated_at), (2_000, 1_000, 3_000));
+        assert_eq!(
+            store.product_update(&product("none", "None", "bags", vec![]), None, 1).await.unwrap(),
+            Put::Missing
+        );
+    }
+}
+
+#[tokio::test]
+async fn keeping_the_same_products_again_changes_nothing() {
+    for engine in engines() {
+        let (store, _pool, _database) = catalogue(engine).await;
+        let mut goods: Vec<_> = (0..30)
+            .map(|n| {
+                (product(&format!("p{n}"), "Shirt", "shirts", vec![variant(&format!("P{n}"), "M", "Ink", 100, 5)]), n)
+            })
+            .collect();
+        let kept = store.products_keep(&goods).await.unwrap();
+        assert_eq!((kept.created, kept.updated, kept.unchanged), (30, 0, 0));
+        let kept = store.products_keep(&goods).await.unwrap();
+        assert_eq!((kept.created, kept.updated, kept.unchanged), (0, 0, 30));
+        goods[3].0.title = "Another".into();
+        goods[4].0.variants[0].sku = "P5".into();
+        let kept = store.products_keep(&goods).await.unwrap();
+        assert_eq!((kept.created, kept.updated, kept.unchanged), (0, 1, 28));
+        assert_eq!(kept.refused, [("p4".to_owned(), SkuTaken { sku: "P5".into(), by: "p5".into() })]);
+    }
+}
+
+#[tokio::test]
+async fn the_seed_is_planted_once_and_goes_on_where_it_was_stopped() {
+    for engine in engines() {
+        let (store, pool, _database) = catalogue(engine).await;
+        let planted = plant_seed(&store, 1_800_000_000_000).await.unwrap();
+        assert!((380..=450).contains(&planted), "{planted}");
+        assert_eq!(plant_seed(&store, 1_800_000_000_000).await.unwrap(), 0);
+        assert_eq!(store.product_count().await.unwrap(), planted as u64);
+        let categories = store.category_list().await.unwrap();
+        assert!(categories.iter().filter(|category| category.products > 0).count() >= 12);
+
+        // As after a power cut in the middle of it.
+        use sea_orm::ConnectionTrait as _;
+        for sql in [
+            "DELETE FROM variants WHERE product IN (SELECT slug FROM products WHERE id > 200)",
+            "DELETE FROM products WHERE id > 200",
+        ] {
+            pool.execute_unprepared(sql).await.unwrap();
+        }
+        assert_eq!(plant_seed(&store, 1_800_000_000_000).await.unwrap(), planted - 200);
+    }
+}

@@ -1,0 +1,126 @@
+//! Checkout is killed (SIGKILL) at each of its steps and started again. A proxy before its database decides when: at the
+//! n-th message that checkout sends, before the database has seen it, or after it has answered. From the first message
+//! of PlaceOrder to the last of the relay that is every step there is, found by counting and not by a list that can grow
+//! old.
+
+use std::time::Duration;
+
+use selvage_status::reason;
+use selvage_testkit::{Engine, engines, eventually};
+use selvage_tests::buyer::{Buyer, Clients};
+use selvage_tests::ledger::Ledger;
+use selvage_tests::proxy::{Proxy, Strike};
+use selvage_tests::shop::Separate;
+use tonic::Code;
+
+const LONG: Duration = Duration::from_secs(60);
+/// More messages than an order and what follows from it need; idle looks of relay and sweep come on top.
+const MOST: u64 = 120;
+
+fn parts(url: &str) -> (&str, &str, &str) {
+    let (scheme, rest) = url.split_once("://").expect("an address");
+    let (login, rest) = rest.split_once('@').expect("with a user");
+    let (server, database) = rest.split_once('/').expect("and a database");
+    let _ = (scheme, login);
+    (login, server, database)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_is_placed_once_or_not_at_all_wherever_checkout_is_killed() {
+    if !engines().contains(&Engine::Postgres) {
+        return;
+    }
+    let mut proxy = None;
+    let mut shop = Separate::start(Engine::Postgres, async |url: &str| {
+        let (login, server, database) = parts(url);
+        let before = Proxy::before(server).await;
+        let address = format!("postgres://{login}@{}/{database}", before.address);
+        proxy = Some(before);
+        Some(address)
+    })
+    .await;
+    let proxy = proxy.expect("it was asked for");
+    let clients = Clients::new(|name| shop.channel(name));
+    let [catalogue, _, checkout, delivery] = &shop.databases;
+    let ledger = Ledger::open(catalogue.url(), checkout.url(), delivery.url()).await;
+    clients.stock(&shop.tokens(), "FRAGILE", 10_000).await;
+
+    // In the quick form every fifth step, in the usual one every second, in the long one each.
+    let stride = match std::env::var("SELVAGE_TESTS").as_deref() {
+        Ok("quick") => 5,
+        Ok("full") => 1,
+        _ => 2,
+    };
+    let (mut kills, mut placed, mut undone) = (0, 0_i64, 0_i64);
+    for strike in [Strike::Before, Strike::After] {
+        let mut quiet = 0;
+        let mut step = 0;
+        while step < MOST && quiet < 3 {
+            let buyer = Buyer::new(&clients, &shop.tokens());
+            buyer.add("FRAGILE", 1).await.expect("the bag takes it");
+            let key = format!("{strike:?}-{step:012}");
+            let intent = buyer.intent(&key, "tok_succeeds").await.expect("a preview");
+
+            proxy.arm(shop.checkout_id(), step, strike);
+            let first = buyer.place(intent.clone()).await;
+            // The order may be confirmed and the kill yet to come, in the relay: that is awaited, as long as there is work.
+            let finished = async {
+                eventually(LONG, "the relay is done", async || {
+                    if let Ok(order) = &first {
+                        buyer.shipment(&order.order_id).await.is_ok_and(|shipment| shipment.events.len() > 1)
+                    } else {
+                        false
+                    }
+                })
+                .await;
+            };
+            let struck = tokio::select! {
+                biased;
+                () = proxy.struck() => true,
+                () = finished => proxy.disarm(),
+            };
+            if struck {
+                kills += 1;
+                quiet = 0;
+                shop.restart_checkout();
+            } else {
+                quiet += 1;
+            }
+
+            // The caller asks again with the same key until it is told: that is what the key is for.
+            let mut fate = None;
+            eventually(LONG, "the caller learns what became of the order", async || {
+                fate = match buyer.place(intent.clone()).await {
+                    Ok(order) => Some(Ok(order.order_id)),
+                    Err(status) => match (status.code(), reason(&status).as_deref()) {
+                        (Code::FailedPrecondition, Some("ORDER_UNDONE")) => Some(Err(())),
+                        (Code::Aborted | Code::Unavailable | Code::DeadlineExceeded, _) => None,
+                        _ => panic!("step {step}: {status:?}\n{}", shop.checkout_output()),
+                    },
+                };
+                fate.is_some()
+            })
+            .await;
+            match fate.expect("it was waited for") {
+                Ok(id) => {
+                    placed += 1;
+                    if let Ok(order) = first {
+                        assert_eq!(order.order_id, id, "what was confirmed once is that order for ever");
+                    }
+                }
+                Err(()) => {
+                    undone += 1;
+                    assert!(first.is_err(), "a confirmed order was undone");
+                }
+            }
+            ledger.settled(LONG).await;
+            step += stride;
+        }
+        assert!(quiet >= 3, "the kills went on to step {step}: MOST is too small");
+    }
+    ledger.check().await;
+    assert_eq!((ledger.orders("confirmed").await, ledger.orders("undone").await), (placed, undone));
+    assert_eq!(ledger.stock("FRAGILE").await, (10_000 - placed, 0));
+    println!("killed {kills} times; {placed} orders placed, {undone} undone, none lost, none twice");
+    assert!(kills >= 15, "only {kills} kills: the proxy doesn't see the steps");
+}

@@ -1,0 +1,11 @@
+//! The whole shop, tested from outside: processes, databases, a browser, a client that we did not write.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking, and print what they found")]
+
+mod browse;
+mod crash;
+mod figures;
+mod grpcurl;
+mod keys;
+mod race;
+mod tidy;
