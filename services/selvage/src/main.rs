@@ -21,7 +21,7 @@ fn main() -> ExitCode {
             cli::Command::Serve(serve) => house::serve(&serve).await,
             cli::Command::Import(_) => anyhow::bail!("to be written"),
             cli::Command::Token(token) => token::print(&token),
-            cli::Command::Keys(keys) => data::write_keys(&keys.folder).map(drop),
+            cli::Command::Keys(keys) => selvage_boot::KeyFolder::make(&keys.folder).map(drop),
         }
     })
 }

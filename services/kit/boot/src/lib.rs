@@ -11,7 +11,7 @@ pub mod listen;
 #[cfg(feature = "service")]
 mod service;
 
-pub use keys::{KeyFiles, read_issuer_key, read_trusted_keys};
+pub use keys::{KeyFiles, KeyFolder, read_issuer_key, read_trusted_keys};
 pub use life::Life;
 #[cfg(feature = "service")]
 pub use service::{Database, Host, Service, main};
