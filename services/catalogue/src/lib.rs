@@ -4,6 +4,7 @@ mod app;
 mod args;
 pub mod domain;
 mod grpc;
+pub mod import;
 mod lapse;
 pub mod migration;
 mod planting;

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use selvage_boot::{Database, Host, Service};
-use selvage_outbox::{Kick, Relay};
+use selvage_outbox::{DEFAULT_LEASE, Kick, Relay};
 use selvage_pool::{Config, Pool};
 use selvage_proto::cart::v1::cart_client::CartClient;
 use selvage_proto::catalogue::v1::catalogue_client::CatalogueClient;
@@ -32,11 +32,13 @@ pub struct Settings {
     pub place_bound: Duration,
     /// How long stock is set aside, seconds.
     pub hold_seconds: i32,
+    /// How long the relay's claim on an order lasts.
+    pub relay_lease: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { place_bound: Duration::from_secs(20), hold_seconds: 900 }
+        Self { place_bound: Duration::from_secs(20), hold_seconds: 900, relay_lease: DEFAULT_LEASE }
     }
 }
 
@@ -109,7 +111,7 @@ impl App {
         };
         let follow =
             Follow { store: Store::new(pools.relay.clone()), shop, provider, mailer, clock: host.clock.clone() };
-        let relay = Relay::new(pools.relay, follow, host.clock.clone(), kick);
+        let relay = Relay::new(pools.relay, follow, host.clock.clone(), kick).with_lease(settings.relay_lease);
         host.life.spawn("relay", relay.run(host.life.clone()));
         host.life.spawn("sweep", Sweeper(placing.clone()).run(host.life.clone()));
         let server = CheckoutServer::new(Server { placing, new_id: Uuid::now_v7 });

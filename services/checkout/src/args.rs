@@ -27,6 +27,10 @@ pub struct CheckoutArgs {
     /// Connections of the relay's own pool
     #[arg(long, env = "SELVAGE_RELAY_POOL_LIMIT", value_name = "CONNECTIONS", default_value_t = 2)]
     pub relay_pool_limit: u32,
+    /// How long the relay's claim on an order lasts, in seconds: what a killed relay's orders wait
+    #[arg(long, env = "SELVAGE_RELAY_LEASE", value_name = "SECONDS", default_value_t = 15,
+          value_parser = clap::value_parser!(u64).range(3..=300))]
+    pub relay_lease: u64,
     /// Send mail by this server, for example smtps://user:password@host; without it mails are files in a folder
     #[arg(long, env = "SELVAGE_SMTP_URL", hide_env_values = true, value_name = "URL")]
     pub smtp_url: Option<String>,
@@ -40,7 +44,11 @@ pub struct CheckoutArgs {
 
 impl CheckoutArgs {
     pub(crate) fn settings(&self) -> crate::Settings {
-        crate::Settings { place_bound: Duration::from_secs(self.place_bound), hold_seconds: self.hold_stock }
+        crate::Settings {
+            place_bound: Duration::from_secs(self.place_bound),
+            hold_seconds: self.hold_stock,
+            relay_lease: Duration::from_secs(self.relay_lease),
+        }
     }
 
     pub(crate) fn mailer(&self) -> anyhow::Result<std::sync::Arc<dyn crate::mail::Mailer>> {

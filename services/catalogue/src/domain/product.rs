@@ -236,7 +236,7 @@ fn is_word(text: &str) -> bool {
     text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_lowercase())
 }
 
-fn is_image_url(url: &str) -> bool {
+pub(crate) fn is_image_url(url: &str) -> bool {
     url.starts_with("https://")
         && url.len() <= 2048
         && !url.chars().any(|c| c.is_control() || c.is_whitespace() || c == '"')

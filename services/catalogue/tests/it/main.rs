@@ -4,6 +4,7 @@
 
 mod edge;
 mod goods;
+mod import;
 mod listing;
 mod reservations;
 mod stored;

@@ -15,7 +15,7 @@ mod relay;
 mod store;
 
 pub use message::{Message, Outgoing};
-pub use relay::{Failure, Handler, Kick, Relay};
+pub use relay::{DEFAULT_LEASE, Failure, Handler, Kick, Relay};
 pub use store::{Backlog, DeadLetter, backlog, create_table, dead_letters, enqueue, retry};
 
 /// How often a message is tried before it is a dead letter: with the pauses of [`Relay`] (1 s doubling to 60 s) that is

@@ -20,11 +20,10 @@ use crate::store;
 /// Keys that one round claims, all done at once. Each handler call uses a connection only to settle, so that a relay
 /// needs far fewer connections than this.
 const KEYS_A_ROUND: u64 = 16;
-/// How long one message may take, and how long all of a key's may.
-const MESSAGE_BOUND: Duration = Duration::from_secs(10);
-const KEY_BOUND: Duration = Duration::from_secs(45);
-/// A claim outlives the longest run of a key by as much as two machines' clocks may differ.
-const LEASE_MS: i64 = 60_000;
+/// How long a claim is a relay's own, unless it is told otherwise. A third of it is the time that one message has, and
+/// in two thirds a key's last message must have begun and ended; the rest is for clocks that differ. When a relay is
+/// killed its keys wait this long.
+pub const DEFAULT_LEASE: Duration = Duration::from_secs(15);
 /// How often the relay looks without being told: the pause that another replica's messages and retries can wait.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The longest error text that is stored.
@@ -77,12 +76,19 @@ pub struct Relay<H> {
     handler: H,
     clock: Clock,
     kick: Kick,
+    lease: Duration,
 }
 
 impl<H: Handler> Relay<H> {
     /// A relay with a pool of its own, so that a shop that is busy taking orders still ships them.
     pub fn new(pool: Pool, handler: H, clock: Clock, kick: Kick) -> Self {
-        Self { pool, handler, clock, kick }
+        Self { pool, handler, clock, kick, lease: DEFAULT_LEASE }
+    }
+
+    /// The same relay with another length of its claims; all relays of an outbox must have the same.
+    #[must_use]
+    pub fn with_lease(self, lease: Duration) -> Self {
+        Self { lease, ..self }
     }
 
     /// Relays until the end of `life`; the round that is under way is finished.
@@ -110,10 +116,11 @@ impl<H: Handler> Relay<H> {
     /// If the outbox can't be read. A message's own failure is stored, not returned.
     pub async fn round(&self) -> Result<usize, DbErr> {
         let now = self.clock.now_ms();
+        let lease_until = now.saturating_add(i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX));
         let claimed: Vec<Message> = self
             .pool
             .run_tx("outbox_claim", Class::Normal, |tx| async move {
-                store::claim(&tx, now, now + LEASE_MS, KEYS_A_ROUND).await
+                store::claim(&tx, now, lease_until, KEYS_A_ROUND).await
             })
             .await?;
         let mut keys: BTreeMap<Uuid, Vec<Message>> = BTreeMap::new();
@@ -134,14 +141,14 @@ impl<H: Handler> Relay<H> {
     }
 
     async fn key(&self, key: Uuid, messages: Vec<Message>) -> Result<(), DbErr> {
-        let ends = Instant::now() + KEY_BOUND;
+        let ends = Instant::now() + self.lease * 2 / 3;
         let (mut done, mut positions, mut failed) = (Vec::new(), Vec::new(), None);
         for (index, mut message) in messages.into_iter().enumerate() {
             if index > 0 {
                 // The claim counted the attempt of the first message only.
                 message.attempts += 1;
             }
-            if message.dead || Instant::now() + MESSAGE_BOUND > ends {
+            if message.dead || Instant::now() + self.message_bound() > ends {
                 break;
             }
             match self.message(&message).await {
@@ -173,10 +180,15 @@ impl<H: Handler> Relay<H> {
     }
 
     async fn message(&self, message: &Message) -> Result<H::Done, Failure> {
-        let work = deadline::scope(Instant::now() + MESSAGE_BOUND, lease::tracked(self.handler.handle(message)));
-        tokio::time::timeout(MESSAGE_BOUND, work)
+        let bound = self.message_bound();
+        let work = deadline::scope(Instant::now() + bound, lease::tracked(self.handler.handle(message)));
+        tokio::time::timeout(bound, work)
             .await
-            .unwrap_or_else(|_| Err(Failure::Later(format!("took longer than {} s", MESSAGE_BOUND.as_secs()))))
+            .unwrap_or_else(|_| Err(Failure::Later(format!("took longer than {bound:?}"))))
+    }
+
+    fn message_bound(&self) -> Duration {
+        self.lease / 3
     }
 }
 
