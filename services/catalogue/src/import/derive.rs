@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(of("Ocean Blue Shirt", "", "", "with white dots").picture("2f5b8a").accent, "f6f3ec");
         assert_eq!(
             (hex("Light Blue"), hex("navy"), hex("Xyz") == hex("xyz")),
-            ("8ca5be".into(), "28385a".into(), true)
+            ("8ca4be".into(), "28385a".into(), true)
         );
         let body = "<p>80% merino wool, 20 % nylon. 30% off!</p>";
         assert_eq!(of("", "", "", body).material(body), "80 % merino wool, 20 % nylon");

@@ -147,21 +147,25 @@ impl Store {
         };
         self.pool
             .run_tx("stock_release", Class::Critical, |tx| async move {
-                let (stock, reserved) = if advance(&tx, id, State::Held, State::Released).await? {
-                    (0, -1)
-                } else if advance(&tx, id, State::Committed, State::Released).await? {
-                    (1, 0)
-                } else {
-                    insert_unless_there(&tx, tombstone.clone()).await?;
-                    (0, 0)
-                };
-                let released = reservation_get(&tx, id).await?.ok_or(DbErr::RecordNotInserted)?;
-                if (stock, reserved) != (0, 0) {
-                    for line in &released.lines {
-                        change(&tx, line, stock, reserved).await?;
-                    }
+                let mut known = reservation_get(&tx, id).await?;
+                if known.is_none() && !insert_unless_there(&tx, tombstone.clone()).await? {
+                    // It came just now: the insertion waited for it.
+                    known = reservation_get(&tx, id).await?;
                 }
-                Ok(released)
+                let Some(mut reservation) = known else {
+                    return Ok::<_, DbErr>(Reservation { id, state: State::Released, lines: Vec::new(), expires_at });
+                };
+                let (stock, reserved) = match reservation.state {
+                    State::Held => (0, -1),
+                    State::Committed => (1, 0),
+                    State::Released => return Ok(reservation),
+                };
+                advance(&tx, id, reservation.state, State::Released).await?;
+                for line in &reservation.lines {
+                    change(&tx, line, stock, reserved).await?;
+                }
+                reservation.state = State::Released;
+                Ok(reservation)
             })
             .await
     }

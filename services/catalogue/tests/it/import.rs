@@ -23,13 +23,18 @@ fn read(feed: &[u8], format: Format) -> (Vec<Item>, Result<(), ImportError>) {
 }
 
 fn products(items: &[Item]) -> Vec<&Product> {
-    let product = |item| if let &Item::Product(found) = &item { Some(&found.product) } else { None };
-    items.iter().filter_map(product).collect()
+    let found = items.iter().filter_map(|item| if let Item::Product(found) = item { Some(found) } else { None });
+    found.map(|found| &found.product).collect()
 }
 
 fn problems(items: &[Item]) -> Vec<&Problem> {
-    let problem = |item| if let Item::Problem(problem) | Item::Failed(problem) = item { Some(problem) } else { None };
-    items.iter().filter_map(problem).collect()
+    let mut problems = Vec::new();
+    for item in items {
+        if let Item::Problem(problem) | Item::Failed(problem) = item {
+            problems.push(problem);
+        }
+    }
+    problems
 }
 
 fn named<'a>(items: &'a [Item], slug: &str) -> &'a Product {
@@ -102,9 +107,10 @@ fn what_is_wrong_is_told_by_line_field_and_reason() {
 #[test]
 fn it_does_not_matter_how_a_feed_is_saved() {
     let (plain, _) = read(FEED.as_bytes(), Format::ShopifyCsv);
-    // The newline within a description is the feed's own.
-    let crlf = format!("\u{feff}{}", FEED.replace('\n', "\r\n").replace("</p>\r\n<script", "</p>\n<script"));
-    assert_eq!(read(crlf.as_bytes(), Format::ShopifyCsv).0, plain);
+    for end in ["\r\n", "\r"] {
+        let saved = format!("\u{feff}{}", FEED.replace('\n', end));
+        assert_eq!(read(saved.as_bytes(), Format::ShopifyCsv).0, plain);
+    }
 
     // Columns the other way round, with one that nobody knows, between semicolons.
     let mut rows = csv::ReaderBuilder::new().has_headers(false).from_reader(FEED.as_bytes());
@@ -127,13 +133,14 @@ fn a_feed_that_is_none_or_breaks_off_says_so_and_keeps_its_beginning() {
     assert!(matches!(read, Err(ImportError::Endless(3))), "{read:?}");
     assert_eq!(items.len(), 1, "the row before it");
 
-    let long = format!("Handle,Title,Variant Price,Tags\na,A,1,{}\nb,B,1,\nc,C,1,,,\nd,\u{ff}x,1,", "x".repeat(70_000));
+    let long =
+        format!("Handle,Title,Variant Price,Tags\n\na,A,1,{}\nb,B,1,\n\n\nc,C,1,,,\nd,\u{ff}x,1,", "x".repeat(70_000));
     let mut long = long.into_bytes();
     let at = long.iter().rposition(|byte| *byte == 0xc3).unwrap();
     long[at] = 0xff;
     let (items, _) = self::read(&long, Format::ShopifyCsv);
     let told: Vec<_> = problems(&items).into_iter().map(|p| (p.line, p.field.as_str())).collect();
-    assert_eq!(told, [(2, "Tags"), (4, ""), (5, "Title"), (2, "Title"), (5, "Title")]);
+    assert_eq!(told, [(7, ""), (3, "Tags"), (8, "Title")]);
     assert_eq!(products(&items).len(), 1);
 }
 
@@ -171,7 +178,7 @@ async fn a_second_import_changes_nothing_and_stock_stays_the_shops_own() {
         let (store, _pool, _database) = catalogue(engine).await;
         let (report, problems) = import(&store, FEED.as_bytes(), Format::ShopifyCsv, 5_000).await;
         let wanted = Report {
-            rows: 18,
+            rows: 17,
             created: 6,
             updated: 0,
             unchanged: 0,
@@ -241,7 +248,7 @@ async fn a_feed_that_breaks_off_is_an_error_and_what_stood_before_is_kept() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_bytes_make_it_panic(feed in prop::collection::vec(any::<u8>(), 0..600)) {

@@ -22,6 +22,8 @@ pub(super) struct Group {
     tags: Vec<String>,
     gender: String,
     is_hidden: bool,
+    /// What is wrong with the product's own fields.
+    spoiled: Option<Problem>,
     options: [String; 3],
     /// With the position that the feed gives them.
     images: Vec<(u32, String)>,
@@ -48,6 +50,7 @@ impl Group {
             tags: Vec::new(),
             gender: String::new(),
             is_hidden: false,
+            spoiled: None,
             options: [const { String::new() }; 3],
             images: Vec::new(),
             variants: Vec::new(),
@@ -70,7 +73,11 @@ impl Group {
     pub(super) fn add(&mut self, row: &Row<'_>, currency: &str) -> Vec<Problem> {
         let mut problems = Vec::new();
         if let Err(problem) = self.add_fields(row) {
-            problems.push(problem);
+            if self.title.is_empty() {
+                self.spoiled.get_or_insert(problem);
+            } else {
+                problems.push(problem);
+            }
             return problems;
         }
         if let Err(problem) = self.add_images(row) {
@@ -138,6 +145,9 @@ impl Group {
     pub(super) fn into_item(mut self, take: &mut dyn FnMut(Item) -> std::ops::ControlFlow<()>) -> Item {
         if self.is_hidden {
             return Item::Hidden;
+        }
+        if let Some(problem) = self.spoiled {
+            return Item::Failed(problem);
         }
         if self.title.is_empty() {
             return Item::Failed(Problem::new(self.first_line, Column::Title.name(), "is missing"));

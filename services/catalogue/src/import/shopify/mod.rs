@@ -37,25 +37,28 @@ pub(super) fn parse(
         .flexible(true)
         .delimiter(delimiter)
         .buffer_capacity(BUFFER)
-        .from_reader(Bounded { feed, left: Arc::clone(&left) });
+        .from_reader(Bounded { feed, left: Arc::clone(&left), is_after_return: false });
     let mut record = ByteRecord::new();
     let mut next = |record: &mut ByteRecord| {
         left.store(MAX_ROW + BUFFER, Ordering::Relaxed);
-        let begins = rows.position().line();
-        rows.read_byte_record(record).map_err(|error| match error.into_kind() {
-            csv::ErrorKind::Io(_) if left.load(Ordering::Relaxed) == 0 => ImportError::Endless(begins),
+        let before = rows.position().line();
+        let read = rows.read_byte_record(record).map_err(|error| match error.into_kind() {
+            csv::ErrorKind::Io(_) if left.load(Ordering::Relaxed) == 0 => ImportError::Endless(before),
             csv::ErrorKind::Io(error) => ImportError::Read(error),
             other => ImportError::Read(io::Error::other(format!("{other:?}"))),
-        })
+        })?;
+        // The parser gives the line at which it went on: blank lines before the row are neither the row's own nor its end.
+        let newlines = record.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
+        let blank = (rows.position().line() - before).saturating_sub(newlines + 1);
+        Ok::<_, ImportError>(read.then_some(before + blank))
     };
-    if !next(&mut record)? {
+    if next(&mut record)?.is_none() {
         return Err(ImportError::Heading("Handle"));
     }
     let columns = Columns::read(&record)?;
     let mut window =
         Window { currency, open: VecDeque::new(), ended: 0, places: HashMap::new(), bytes: 0, seen: Seen::default() };
-    while next(&mut record)? {
-        let line = record.position().map_or(0, csv::Position::line);
+    while let Some(line) = next(&mut record)? {
         let row = Row { columns: &columns, record: &record, line };
         if take(Item::Row).is_break() || window.add(&row, take)?.is_break() {
             return Ok(());
@@ -78,22 +81,48 @@ fn delimiter(beginning: &[u8]) -> u8 {
     [b'\t', b';', b','].into_iter().max_by_key(|mark| count(*mark)).unwrap_or(b',')
 }
 
-/// A reader that breaks off when a row takes more than it may.
+/// A reader that breaks off when a row takes more than it may, and ends every line with a line feed: the parser counts
+/// lines by them.
 struct Bounded<R> {
     feed: R,
     left: Arc<AtomicUsize>,
+    is_after_return: bool,
 }
 
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.left.load(Ordering::Relaxed);
-        if left == 0 {
-            return Err(io::Error::other("a row is too long"));
+        loop {
+            let left = self.left.load(Ordering::Relaxed);
+            if left == 0 {
+                return Err(io::Error::other("a row is too long"));
+            }
+            let most = buffer.len().min(left);
+            let read = self.feed.read(&mut buffer[..most])?;
+            self.left.store(left - read, Ordering::Relaxed);
+            let kept = self.end_lines(&mut buffer[..read]);
+            // A lone line feed behind a return leaves nothing; that isn't the end.
+            if kept > 0 || read == 0 {
+                return Ok(kept);
+            }
         }
-        let most = buffer.len().min(left);
-        let read = self.feed.read(&mut buffer[..most])?;
-        self.left.store(left - read, Ordering::Relaxed);
-        Ok(read)
+    }
+}
+
+impl<R> Bounded<R> {
+    fn end_lines(&mut self, bytes: &mut [u8]) -> usize {
+        if !self.is_after_return && !bytes.contains(&b'\r') {
+            return bytes.len();
+        }
+        let mut kept = 0;
+        for index in 0..bytes.len() {
+            let byte = bytes[index];
+            if byte != b'\n' || !self.is_after_return {
+                bytes[kept] = if byte == b'\r' { b'\n' } else { byte };
+                kept += 1;
+            }
+            self.is_after_return = byte == b'\r';
+        }
+        kept
     }
 }
 
@@ -137,7 +166,9 @@ impl Window<'_> {
                 }
                 let place = self.ended + self.open.len();
                 self.places.insert(slug.clone(), place);
-                self.open.push_back(Group::new(slug, row.line));
+                let group = Group::new(slug, row.line);
+                self.bytes += group.bytes();
+                self.open.push_back(group);
                 place
             }
         };

@@ -152,6 +152,36 @@ async fn a_closed_pool_refuses_and_has_no_connection() {
 }
 
 #[tokio::test]
+async fn a_pool_that_closes_refuses_at_once_and_waits_for_those_inside() {
+    for engine in engines() {
+        let (pool, _database) = pool(engine, |config| {
+            config.limit = 2;
+            config.max_wait = Duration::from_secs(30);
+        })
+        .await;
+        let release = Arc::new(Notify::new());
+        let holder = hold(&pool, &release);
+        eventually(LONG, "a slot is taken", async || pool.snapshot().in_use == 1).await;
+        let closing = tokio::spawn({
+            let pool = pool.clone();
+            async move { pool.close().await }
+        });
+        eventually(LONG, "it refuses while it waits", async || {
+            let asked = Instant::now();
+            let answer = pool.execute_unprepared("SELECT 1").await;
+            assert!(asked.elapsed() < LONG, "refused or served, but not kept waiting");
+            matches!(answer, Err(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed)))
+        })
+        .await;
+        assert!(!closing.is_finished(), "one is still inside");
+        release.notify_one();
+        holder.await.unwrap().expect("who was inside comes to its end");
+        closing.await.unwrap();
+        assert_eq!(pool.snapshot().open, 0);
+    }
+}
+
+#[tokio::test]
 async fn what_can_not_be_opened_is_said_in_words() {
     let folder = tempfile::tempdir().unwrap();
     let damaged = folder.path().join("damaged.db");
@@ -168,4 +198,6 @@ async fn what_can_not_be_opened_is_said_in_words() {
     assert!(why.contains("can't be reached") && !why.contains("hunter2"), "{why}");
     let error = Pool::open(Config::new("test", "postgres://somebody:hunter2@[::1:bad/x")).await.unwrap_err();
     assert!(!error.to_string().contains("hunter2"), "{error}");
+    let error = Pool::open(Config::new("test", "postgress://somebody:hunter2@localhost/x")).await.unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
 }

@@ -3,5 +3,8 @@
 mod cancel;
 mod entity;
 mod gate;
+mod migrations;
+mod outcome;
 mod postgres;
+mod sqlite;
 mod transactions;
