@@ -80,6 +80,12 @@ impl Config {
                 self.statement_timeout
             ));
         }
+        if self.connect_timeout.is_zero() || self.connect_timeout > Duration::from_secs(60) {
+            return wrong(format!(
+                "its time for making a connection must be above 0 and at most 60 s, is {:?}",
+                self.connect_timeout
+            ));
+        }
         if self.application_name.len() > MAX_APPLICATION_NAME_BYTES {
             return wrong(format!(
                 "its application name has {} bytes, and PostgreSQL keeps {MAX_APPLICATION_NAME_BYTES}",
@@ -147,6 +153,7 @@ mod tests {
             (Config { limit: 1001, ..good.clone() }, "1 to 1,000"),
             (Config { max_wait: Duration::ZERO, ..good.clone() }, "wait"),
             (Config { statement_timeout: Duration::from_millis(1), ..good.clone() }, "10 ms"),
+            (Config { connect_timeout: Duration::ZERO, ..good.clone() }, "making a connection"),
             (Config { url: "mysql://x".into(), ..good.clone() }, "postgres://"),
             (Config { application_name: "x".repeat(64), ..good.clone() }, "64 bytes"),
         ] {

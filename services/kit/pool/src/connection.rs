@@ -1,5 +1,6 @@
 //! One raw connection of either kind, with SeaORM's statements and results.
 
+use std::path::PathBuf;
 use std::str::FromStr as _;
 
 use futures::stream::BoxStream;
@@ -33,6 +34,8 @@ impl Options {
                 .busy_timeout(std::time::Duration::from_secs(5))
                 // 512 KiB of pages a connection: a shop of four databases with four connections each keeps 8 MiB.
                 .pragma("cache_size", "-512")
+                // A file that is mapped counts as our memory, and a read error of the disk is a signal that kills us.
+                .pragma("mmap_size", "0")
                 .statement_cache_capacity(64)
                 .disable_statement_logging();
             return Ok(Self::Sqlite(Box::new(options)));
@@ -49,6 +52,9 @@ impl Options {
             ("tcp_keepalives_interval", "5".to_owned()),
             ("tcp_keepalives_count", "3".to_owned()),
             ("tcp_user_timeout", "25000".to_owned()),
+            // A statement whose caller is gone ends within half a second instead of at its time-out, so that the server
+            // has no more of our backends than we have connections, give or take the second that budgets allow for.
+            ("client_connection_check_interval", "500".to_owned()),
         ];
         let options = PgConnectOptions::from_str(&config.url)?
             .application_name(&config.application_name)
@@ -56,6 +62,14 @@ impl Options {
             .statement_cache_capacity(100)
             .disable_statement_logging();
         Ok(Self::Postgres(Box::new(options)))
+    }
+
+    /// The file of a SQLite database.
+    pub(crate) fn file(&self) -> Option<PathBuf> {
+        match self {
+            Self::Postgres(_) => None,
+            Self::Sqlite(options) => Some(options.get_filename().to_owned()),
+        }
     }
 
     pub(crate) async fn connect(&self) -> Result<Connection, sqlx::Error> {

@@ -51,6 +51,7 @@ pub fn describe(error: &DbErr) -> Option<&'static str> {
             11 | 26 => Some("the database file is damaged; put it aside and restore it from a backup"),
             13 => Some("the disk is full; free some space, nothing that was confirmed is lost"),
             14 => Some("the database file can't be opened; check its folder and its permissions"),
+            1 if message.starts_with("no such table") || message.starts_with("no such column") => Some(SCHEMA_MISSING),
             _ => None,
         };
     }
@@ -60,12 +61,14 @@ pub fn describe(error: &DbErr) -> Option<&'static str> {
         "53300" => Some("the database has no connection left; its limit is below what its clients ask for"),
         "57P03" => Some("the database is starting up or shutting down"),
         "42501" => Some("the database role lacks a permission"),
-        _ if message.contains("does not exist") => {
-            Some("the schema is missing or old; run the service's migrate command")
-        }
+        "53100" => Some("the database server's disk is full; nothing that was confirmed is lost"),
+        // Undefined schema, table, column, function.
+        "3F000" | "42P01" | "42703" | "42883" => Some(SCHEMA_MISSING),
         _ => None,
     }
 }
+
+const SCHEMA_MISSING: &str = "the schema is missing or old; run the service's migrate command";
 
 /// Whether a unique index refused the statement.
 pub fn is_unique_violation(error: &DbErr) -> bool {
@@ -77,6 +80,11 @@ const OUTCOME_UNKNOWN: &str = "the connection was lost while committing: whether
 /// Whether a transaction failed in such a way that nobody knows whether it was committed.
 pub fn is_outcome_unknown(error: &DbErr) -> bool {
     matches!(error, DbErr::Exec(RuntimeErr::Internal(text)) if text.starts_with(OUTCOME_UNKNOWN))
+}
+
+/// A transaction that can't be committed any more, because of the failure that its closure passed over.
+pub(crate) fn given_up(why: &str) -> DbErr {
+    DbErr::Exec(RuntimeErr::Internal(format!("nothing was committed, for a statement had failed before: {why}")))
 }
 
 pub(crate) fn outcome_unknown(error: &Error) -> DbErr {
@@ -99,9 +107,24 @@ pub(crate) fn is_broken(error: &Error) -> bool {
         Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::WorkerCrashed => true,
         // The server ended it: terminated, shutting down, idle in a transaction for too long, crash of another backend.
         Error::Database(database) if !is_sqlite(database.as_ref()) => {
-            matches!(database.code().unwrap_or_default().as_ref(), "57P01" | "57P02" | "57P03" | "25P03" | "57P05")
+            let code = database.code().unwrap_or_default();
+            matches!(code.as_ref(), "57P01" | "57P02" | "57P03" | "25P03" | "57P05") || code.starts_with("08")
         }
         _ => false,
+    }
+}
+
+/// Whether the database gives up the transaction in which this happens. PostgreSQL does at every failure; SQLite undoes
+/// the statement alone, but may undo all of it when it is out of memory (7), interrupted (9), fails to read or write (10)
+/// or finds the disk full (13); see <https://www.sqlite.org/lang_transaction.html>.
+pub(crate) fn gives_up(error: &Error) -> bool {
+    match error {
+        Error::Database(database) if is_sqlite(database.as_ref()) => {
+            let code = database.code().unwrap_or_default();
+            matches!(code.parse::<u32>().unwrap_or_default() & 0xff, 7 | 9 | 10 | 13)
+        }
+        Error::Database(_) => true,
+        other => is_broken(other),
     }
 }
 

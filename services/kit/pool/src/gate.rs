@@ -1,7 +1,7 @@
 //! The gate: who may use a slot, and the connections that wait to be used.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
@@ -10,8 +10,13 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, TryAcquireError
 use tokio::time::Instant;
 
 use crate::Config;
-use crate::connection::{Connection, Options};
+use crate::connection::Options;
 use crate::lease::Lease;
+use crate::slot::{Open, Slot};
+
+/// How long a pool that closes waits for those inside: 4 × the 5 s that a statement may take by default. Who holds a
+/// connection for longer is not waited for; it is closed when it comes back.
+const CLOSE_WAIT: Duration = Duration::from_secs(20);
 
 /// What a pool looks like at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,7 +50,7 @@ pub(crate) struct Totals {
 
 /// A connection that waits to be used.
 struct Idle {
-    connection: Connection,
+    slot: Slot,
     since: Instant,
 }
 
@@ -55,9 +60,12 @@ pub(crate) struct Gate {
     pub(crate) config: Config,
     options: Options,
     permits: Arc<Semaphore>,
-    /// The last one that came back is the first to go out: the others may grow old and be closed.
-    idle: Mutex<Vec<Idle>>,
-    open: AtomicU32,
+    /// The last one that came back is the first to go out: the others may grow old and be closed. `None` once the pool
+    /// is closed: what comes back later has no place here.
+    idle: Mutex<Option<Vec<Idle>>>,
+    /// New callers are refused.
+    closing: AtomicBool,
+    open: Arc<AtomicU32>,
     in_use: AtomicU32,
     waiting: AtomicU32,
     pub(crate) totals: Totals,
@@ -70,8 +78,9 @@ impl Gate {
             config,
             options,
             permits,
-            idle: Mutex::default(),
-            open: AtomicU32::new(0),
+            idle: Mutex::new(Some(Vec::new())),
+            closing: AtomicBool::new(false),
+            open: Arc::default(),
             in_use: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
             totals: Totals::default(),
@@ -91,15 +100,21 @@ impl Gate {
         }
     }
 
-    /// A slot with a live connection.
-    pub(crate) async fn acquire(self: &Arc<Self>) -> Result<Lease, DbErr> {
-        let permit = self.permit().await?;
+    /// When a caller that asks now has waited for long enough.
+    pub(crate) fn patience(&self) -> Instant {
+        let latest = Instant::now() + self.config.max_wait;
+        deadline::current().map_or(latest, |deadline| deadline.min(latest))
+    }
+
+    /// A slot with a live connection. `until` is given by those who have waited for something else before.
+    pub(crate) async fn acquire(self: &Arc<Self>, until: Option<Instant>) -> Result<Lease, DbErr> {
+        let permit = self.permit(until).await?;
         self.in_use.fetch_add(1, Ordering::Relaxed);
         // From here on the lease gives everything back, wherever this future is dropped.
         let mut lease = Lease::new(self.clone(), permit);
         while let Some(idle) = self.pop() {
             let rested = idle.since.elapsed();
-            lease.put(idle.connection);
+            lease.put(idle.slot);
             if rested < self.config.idle_ping_after || lease.ping().await {
                 return Ok(lease);
             }
@@ -109,24 +124,30 @@ impl Gate {
         Ok(lease)
     }
 
-    async fn permit(self: &Arc<Self>) -> Result<OwnedSemaphorePermit, DbErr> {
+    async fn permit(&self, until: Option<Instant>) -> Result<OwnedSemaphorePermit, DbErr> {
+        if self.closing.load(Ordering::Acquire) {
+            return Err(closed());
+        }
         let permits = self.permits.clone();
         match permits.clone().try_acquire_owned() {
             Ok(permit) => Ok(permit),
             Err(TryAcquireError::Closed) => Err(closed()),
-            Err(TryAcquireError::NoPermits) => self.bounded(permits.acquire_owned()).await,
+            Err(TryAcquireError::NoPermits) => {
+                let until = until.unwrap_or_else(|| self.patience());
+                self.bounded(permits.acquire_owned(), until).await
+            }
         }
     }
 
-    /// Waits for `place`, in a queue of bounded length and for a bounded time.
+    /// Waits for `place`, in a queue of bounded length and until a moment.
     pub(crate) async fn bounded(
         &self,
         place: impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>>,
+        until: Instant,
     ) -> Result<OwnedSemaphorePermit, DbErr> {
         let waiting = Waiting::start(&self.waiting);
-        let bound = deadline::remaining().map_or(self.config.max_wait, |left| left.min(self.config.max_wait));
-        if waiting.place <= self.config.max_waiting() && !bound.is_zero() {
-            match tokio::time::timeout(bound, place).await {
+        if waiting.place <= self.config.max_waiting() && until > Instant::now() {
+            match tokio::time::timeout_at(until, place).await {
                 Ok(Ok(permit)) => return Ok(permit),
                 Ok(Err(_closed)) => return Err(closed()),
                 Err(_elapsed) => {}
@@ -137,14 +158,10 @@ impl Gate {
     }
 
     /// Makes a connection; it counts as open from before the server can see it.
-    pub(crate) async fn connect(&self) -> Result<Connection, DbErr> {
-        let counted = Counted::start(&self.open);
-        let made = tokio::time::timeout(self.config.connect_timeout, self.options.connect()).await;
-        match made {
-            Ok(Ok(connection)) => {
-                counted.keep();
-                Ok(connection)
-            }
+    pub(crate) async fn connect(&self) -> Result<Slot, DbErr> {
+        let open = Open::start(&self.open);
+        match tokio::time::timeout(self.config.connect_timeout, self.options.connect()).await {
+            Ok(Ok(connection)) => Ok(Slot::new(connection, open)),
             Ok(Err(error)) => Err(DbErr::Conn(RuntimeErr::SqlxError(error.into()))),
             Err(_) => Err(DbErr::Conn(RuntimeErr::Internal(format!(
                 "the database didn't take the connection within {:?}",
@@ -153,21 +170,30 @@ impl Gate {
         }
     }
 
-    fn pop(&self) -> Option<Idle> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    fn idle(&self) -> MutexGuard<'_, Option<Vec<Idle>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a connection back that is fit for the next.
-    pub(crate) fn push(&self, connection: Connection) {
-        let idle = Idle { connection, since: Instant::now() };
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(idle);
+    fn pop(&self) -> Option<Idle> {
+        self.idle().as_mut()?.pop()
+    }
+
+    /// Takes a connection back that is fit for the next; gives it back if there is no next.
+    pub(crate) fn push(&self, slot: Slot) -> Result<(), Slot> {
+        match self.idle().as_mut() {
+            Some(idle) => {
+                idle.push(Idle { slot, since: Instant::now() });
+                Ok(())
+            }
+            None => Err(slot),
+        }
     }
 
     /// A connection was found broken, and so may all be that were made before: the idle ones are asked before they are
     /// handed out.
     pub(crate) fn suspect_idle(&self) {
         let long_ago = Instant::now().checked_sub(self.config.idle_ping_after);
-        for idle in self.idle.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
+        for idle in self.idle().iter_mut().flatten() {
             idle.since = long_ago.unwrap_or(idle.since);
         }
     }
@@ -176,23 +202,16 @@ impl Gate {
         self.in_use.fetch_sub(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn connection_closed(&self) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
-    }
-
     /// Refuses new callers, waits for the leases, and closes each connection.
     pub(crate) async fn close(&self) {
-        let all = self.config.limit;
-        let leases = self.permits.acquire_many(all);
-        // A lease is bounded by its statements' time-outs; whoever holds one for longer is not waited for.
-        let held = tokio::time::timeout(Duration::from_secs(20), leases).await;
+        self.closing.store(true, Ordering::Release);
+        // First come, first served: those who wait already come before.
+        let leases = self.permits.acquire_many(self.config.limit);
+        let held = tokio::time::timeout(CLOSE_WAIT, leases).await;
         self.permits.close();
-        while let Some(idle) = self.pop() {
-            if let Err(error) = idle.connection.close().await {
-                tracing::debug!(pool = self.config.name, error = %error, "a connection ended without a good-bye");
-            }
-            self.connection_closed();
-        }
+        let idle = self.idle().take().unwrap_or_default();
+        let bound = self.config.connect_timeout;
+        futures::future::join_all(idle.into_iter().map(|idle| idle.slot.close(bound))).await;
         drop(held);
     }
 }
@@ -216,27 +235,5 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.count.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Counts a connection, and takes that back unless it is kept.
-struct Counted<'a>(Option<&'a AtomicU32>);
-
-impl<'a> Counted<'a> {
-    fn start(count: &'a AtomicU32) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(Some(count))
-    }
-
-    fn keep(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        if let Some(count) = self.0 {
-            count.fetch_sub(1, Ordering::Relaxed);
-        }
     }
 }

@@ -5,17 +5,21 @@ use std::sync::atomic::Ordering;
 
 use futures::StreamExt as _;
 use sea_orm::{DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
+use selvage_context::lease::Held;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::connection::Connection;
 use crate::failure;
 use crate::gate::Gate;
+use crate::slot::Slot;
 
 /// A slot, until it is dropped. What is in the middle of something then is closed and not handed out again.
 pub(crate) struct Lease {
     gate: Arc<Gate>,
     permit: Option<OwnedSemaphorePermit>,
-    connection: Option<Connection>,
+    /// The writer's place, where the database has one.
+    pub(crate) writer: Option<OwnedSemaphorePermit>,
+    slot: Option<Slot>,
     /// A statement is under way: if the lease is dropped now, nobody knows what is on the wire.
     busy: bool,
     /// The connection is of no use any more.
@@ -24,6 +28,11 @@ pub(crate) struct Lease {
     pub(crate) in_transaction: bool,
     /// The database asked for the transaction to be done again.
     pub(crate) retry_asked: bool,
+    /// The failure for which the database has given the transaction up: PostgreSQL answers its COMMIT with ROLLBACK and
+    /// no error, and SQLite may have rolled it back already.
+    given_up: Option<String>,
+    /// Says for as long as the lease lives that a connection is held, if that is longer than a statement.
+    pub(crate) held: Option<Held>,
 }
 
 impl Lease {
@@ -31,29 +40,32 @@ impl Lease {
         Self {
             gate,
             permit: Some(permit),
-            connection: None,
+            writer: None,
+            slot: None,
             busy: false,
             broken: false,
             in_transaction: false,
             retry_asked: false,
+            given_up: None,
+            held: None,
         }
     }
 
-    pub(crate) fn put(&mut self, connection: Connection) {
-        (self.connection, self.busy, self.broken) = (Some(connection), false, false);
+    pub(crate) fn put(&mut self, slot: Slot) {
+        (self.slot, self.busy, self.broken, self.given_up) = (Some(slot), false, false, None);
     }
 
     pub(crate) async fn connect(&mut self) -> Result<(), DbErr> {
-        let connection = self.gate.connect().await?;
-        self.put(connection);
+        let slot = self.gate.connect().await?;
+        self.put(slot);
         Ok(())
     }
 
     /// Whether the connection lives.
     pub(crate) async fn ping(&mut self) -> bool {
-        let Some(connection) = &mut self.connection else { return false };
+        let Some(slot) = &mut self.slot else { return false };
         self.busy = true;
-        let alive = tokio::time::timeout(self.gate.config.connect_timeout, connection.ping()).await;
+        let alive = tokio::time::timeout(self.gate.config.connect_timeout, slot.connection.ping()).await;
         let alive = matches!(alive, Ok(Ok(())));
         self.busy = !alive;
         alive
@@ -61,8 +73,8 @@ impl Lease {
 
     /// Closes the connection and waits until it is.
     pub(crate) async fn discard(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            end(&self.gate, connection).await;
+        if let Some(slot) = self.slot.take() {
+            slot.close_hard(self.gate.config.connect_timeout).await;
         }
     }
 
@@ -120,8 +132,8 @@ impl Lease {
     /// Runs one of the transaction's own words: BEGIN, COMMIT, ROLLBACK, SAVEPOINT.
     pub(crate) async fn control(&mut self, sql: &str) -> Result<(), sqlx::Error> {
         self.busy = true;
-        let Some(connection) = &mut self.connection else { return Err(sqlx::Error::WorkerCrashed) };
-        let result = connection.execute_unprepared(sql).await.map(drop);
+        let Some(slot) = &mut self.slot else { return Err(sqlx::Error::WorkerCrashed) };
+        let result = slot.connection.execute_unprepared(sql).await.map(drop);
         self.end_statement(result)
     }
 
@@ -131,7 +143,9 @@ impl Lease {
     }
 
     fn connection(&mut self) -> Result<&mut Connection, DbErr> {
-        self.connection.as_mut().ok_or_else(|| DbErr::Conn(RuntimeErr::Internal("the connection is closed".into())))
+        let slot = self.slot.as_mut();
+        let closed = || DbErr::Conn(RuntimeErr::Internal("the connection is closed".into()));
+        slot.map(|slot| &mut slot.connection).ok_or_else(closed)
     }
 
     fn end_statement<T>(&mut self, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
@@ -142,8 +156,21 @@ impl Lease {
                 self.broken = true;
                 self.gate.suspect_idle();
             }
+            if self.in_transaction && self.given_up.is_none() && failure::gives_up(error) {
+                self.given_up = Some(error.to_string());
+            }
         }
         result
+    }
+
+    /// The failure for which the database has given the transaction up, if it has.
+    pub(crate) fn given_up(&self) -> Option<&str> {
+        self.given_up.as_deref()
+    }
+
+    /// A savepoint from before the failure was gone back to.
+    pub(crate) fn taken_back(&mut self) {
+        self.given_up = None;
     }
 
     pub(crate) fn is_broken(&self) -> bool {
@@ -154,27 +181,20 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.gate.returned();
-        let Some(connection) = self.connection.take() else { return };
+        let Some(mut slot) = self.slot.take() else { return };
         if !(self.busy || self.broken || self.in_transaction) {
             // Back before the permit, which is dropped after this, lets the next one in.
-            self.gate.push(connection);
-            return;
+            match self.gate.push(slot) {
+                Ok(()) => return,
+                Err(late) => slot = late,
+            }
         }
-        let (gate, permit) = (self.gate.clone(), self.permit.take());
-        let closing = async move {
-            end(&gate, connection).await;
-            drop(permit);
-        };
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(closing)),
-            // Without a runtime nobody can wait; the connection is closed by being dropped with its future.
-            Err(_) => self.gate.connection_closed(),
-        }
+        // Without a runtime nobody can wait; the connection is closed by being dropped.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let (gate, places) = (self.gate.clone(), (self.permit.take(), self.writer.take()));
+        runtime.spawn(async move {
+            slot.close_hard(gate.config.connect_timeout).await;
+            drop(places);
+        });
     }
-}
-
-async fn end(gate: &Gate, connection: Connection) {
-    // Bounded: a peer that is gone doesn't answer, and the socket is closed all the same.
-    let _ = tokio::time::timeout(gate.config.connect_timeout, connection.close_hard()).await;
-    gate.connection_closed();
 }

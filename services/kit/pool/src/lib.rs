@@ -40,8 +40,10 @@ mod gate;
 mod lease;
 pub mod migrate;
 mod pool;
+mod slot;
 mod stream;
 mod transaction;
+mod writer;
 
 pub use config::{Config, ConfigError};
 pub use failure::{OpenError, describe, is_outcome_unknown, is_unique_violation};

@@ -14,7 +14,7 @@ use crate::gate::{Gate, Snapshot};
 use crate::lease::Lease;
 use crate::stream::Rows;
 use crate::transaction::{self, Tx};
-use crate::{Config, OpenError};
+use crate::{Config, OpenError, writer};
 
 /// How much it matters that an operation gets a connection now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,7 +37,7 @@ tokio::task_local! {
 #[derive(Clone)]
 pub struct Pool {
     gate: Arc<Gate>,
-    /// SQLite has one writer at a time. Ours queue here, in order, instead of polling the file's lock.
+    /// The one writer's place of a SQLite file.
     writer: Option<Arc<Semaphore>>,
     name: &'static str,
     class: Class,
@@ -51,12 +51,13 @@ impl Pool {
     pub async fn open(config: Config) -> Result<Self, OpenError> {
         config.validate()?;
         let options = Options::new(&config).map_err(|_| OpenError::Address(config.name.clone()))?;
-        let writer = matches!(options, Options::Sqlite(_)).then(|| Arc::new(Semaphore::new(1)));
+        let file = options.file();
         let gate = Arc::new(Gate::new(config, options));
-        match gate.acquire().await {
+        match gate.acquire(None).await {
             Ok(first) => drop(first),
             Err(error) => return Err(OpenError::connect(&gate.config.name, error)),
         }
+        let writer = file.map(|file| writer::place(&file));
         Ok(Self { gate, writer, name: "unnamed", class: Class::Normal })
     }
 
@@ -110,22 +111,37 @@ impl Pool {
         &self.gate
     }
 
-    pub(crate) fn writer(&self) -> Option<&Arc<Semaphore>> {
-        self.writer.as_ref()
-    }
-
     /// Which pool this is, among those of the process.
     pub(crate) fn identity(&self) -> usize {
         Arc::as_ptr(&self.gate).addr()
     }
 
-    pub(crate) async fn lease(&self) -> Result<Lease, DbErr> {
+    /// A connection for `sql` alone.
+    async fn lease(&self, sql: &str) -> Result<Lease, DbErr> {
+        if self.writer.is_some() && !writer::only_reads(sql) {
+            return self.writing_lease().await;
+        }
         self.refuse_second()?;
-        self.gate.acquire().await
+        self.gate.acquire(None).await
+    }
+
+    /// A connection to write with, or for a transaction: on SQLite with the writer's place, which is waited for first, so
+    /// that those who wait for it hold no connection that a reader could use.
+    pub(crate) async fn writing_lease(&self) -> Result<Lease, DbErr> {
+        self.refuse_second()?;
+        let Some(writer) = &self.writer else { return self.gate.acquire(None).await };
+        let until = self.gate.patience();
+        let place = match writer.clone().try_acquire_owned() {
+            Ok(place) => place,
+            Err(_) => self.gate.bounded(writer.clone().acquire_owned(), until).await?,
+        };
+        let mut lease = self.gate.acquire(Some(until)).await?;
+        lease.writer = Some(place);
+        Ok(lease)
     }
 
     /// Whoever holds a connection of this pool may not wait for another of it.
-    pub(crate) fn refuse_second(&self) -> Result<(), DbErr> {
+    fn refuse_second(&self) -> Result<(), DbErr> {
         let holds = HOLDING.try_with(|pools| pools.contains(&self.identity())).unwrap_or(false);
         if holds {
             let message = format!(
@@ -153,19 +169,19 @@ impl ConnectionTrait for Pool {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.lease().await?.execute(&statement).await
+        self.lease(&statement.sql).await?.execute(&statement).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.lease().await?.execute_unprepared(sql).await
+        self.lease(sql).await?.execute_unprepared(sql).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.lease().await?.query_one(&statement).await
+        self.lease(&statement.sql).await?.query_one(&statement).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.lease().await?.query_all(&statement).await
+        self.lease(&statement.sql).await?.query_all(&statement).await
     }
 }
 
@@ -181,7 +197,7 @@ impl StreamTrait for Pool {
         statement: Statement,
     ) -> Pin<Box<dyn Future<Output = Result<Rows<'a>, DbErr>> + Send + 'a>> {
         Box::pin(async move {
-            let lease = self.lease().await?;
+            let lease = self.lease(&statement.sql).await?;
             Ok(Rows::new(lease.rows(statement).boxed()))
         })
     }

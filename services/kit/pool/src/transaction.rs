@@ -12,7 +12,7 @@ use sea_orm::{
 };
 use selvage_context::deadline;
 use selvage_context::lease::{Held, holding};
-use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit};
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -40,8 +40,6 @@ struct Shared {
     lease: Mutex<Option<Lease>>,
     /// The lowest savepoint that was left without a word, plus one: it is rolled back before the next statement.
     abandoned: AtomicU32,
-    _held: Held,
-    _writer: Option<OwnedSemaphorePermit>,
 }
 
 struct Savepoint {
@@ -71,6 +69,7 @@ where
         pool = pool.gate().config.name,
         name,
         class = ?class,
+        outcome = tracing::field::Empty,
         retries = tracing::field::Empty,
         wait_us = tracing::field::Empty,
         use_us = tracing::field::Empty,
@@ -85,16 +84,25 @@ where
     T: Send,
     E: From<DbErr> + Send,
 {
+    let mut seen = Seen::default();
     let mut attempt = 1;
     loop {
         let asked = Instant::now();
-        let tx = Tx::begin(pool).await?;
+        let begun = Tx::begin(pool).await;
         let began = Instant::now();
+        seen.wait += began - asked;
+        let tx = match begun {
+            Ok(tx) => tx,
+            Err(error) => {
+                seen.outcome = "not_begun";
+                return Err(error.into());
+            }
+        };
         let mut holding_pools = HOLDING.try_with(Clone::clone).unwrap_or_default();
         holding_pools.push(pool.identity());
         let result = HOLDING.scope(holding_pools, holding(work(tx.clone()))).await;
         let ended = match result {
-            Ok(value) => tx.end("COMMIT").await.map(|()| value).map_err(E::from),
+            Ok(value) => tx.end_with_commit().await.map(|()| value).map_err(E::from),
             Err(error) => {
                 tx.roll_back().await;
                 Err(error)
@@ -102,26 +110,52 @@ where
         };
         let retry_asked = tx.retry_asked().await;
         drop(tx);
-        let span = tracing::Span::current();
-        span.record("wait_us", micros(began - asked)).record("use_us", micros(began.elapsed()));
+        seen.used += began.elapsed();
         let totals = &pool.gate().totals;
         match ended {
             Ok(value) => {
+                seen.outcome = "committed";
                 totals.transactions.fetch_add(1, Ordering::Relaxed);
                 return Ok(value);
             }
             Err(error) => {
+                seen.outcome = "failed";
                 let pause = FIRST_PAUSE * 2_u32.pow(attempt - 1);
                 let in_time = deadline::remaining().is_none_or(|left| left > pause);
                 if !retry_asked || attempt == ATTEMPTS || !in_time {
                     return Err(error);
                 }
                 totals.retries.fetch_add(1, Ordering::Relaxed);
-                span.record("retries", attempt);
                 tokio::time::sleep(pause).await;
+                seen.outcome = "cancelled";
+                seen.retries = attempt;
                 attempt += 1;
             }
         }
+    }
+}
+
+/// What the transaction's span is told at its end, which may be anywhere: its future may be dropped.
+struct Seen {
+    outcome: &'static str,
+    retries: u32,
+    wait: Duration,
+    used: Duration,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self { outcome: "cancelled", retries: 0, wait: Duration::ZERO, used: Duration::ZERO }
+    }
+}
+
+impl Drop for Seen {
+    fn drop(&mut self) {
+        tracing::Span::current()
+            .record("outcome", self.outcome)
+            .record("retries", self.retries)
+            .record("wait_us", micros(self.wait))
+            .record("use_us", micros(self.used));
     }
 }
 
@@ -131,13 +165,9 @@ fn micros(duration: Duration) -> u64 {
 
 impl Tx {
     pub(crate) async fn begin(pool: &Pool) -> Result<Self, DbErr> {
-        pool.refuse_second()?;
-        let writer = match pool.writer() {
-            Some(writer) => Some(pool.gate().bounded(writer.clone().acquire_owned()).await?),
-            None => None,
-        };
-        let sql = if writer.is_some() { "BEGIN IMMEDIATE" } else { "BEGIN" };
-        let mut lease = pool.lease().await?;
+        // SQLite's plain BEGIN takes the file's lock at the first write, and fails there if another was quicker.
+        let sql = if pool.backend() == DbBackend::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
+        let mut lease = pool.writing_lease().await?;
         let mut begun = begin_on(&mut lease, sql).await;
         // A connection that died while it was idle shows it only now; nothing was done on it yet.
         if lease.is_broken() {
@@ -145,14 +175,13 @@ impl Tx {
             lease.connect().await?;
             begun = begin_on(&mut lease, sql).await;
         }
-        begun.map_err(|error| DbErr::Exec(RuntimeErr::SqlxError(error.into())))?;
+        begun.map_err(exec_error)?;
+        lease.held = Some(Held::start());
         Ok(Self {
             shared: Arc::new(Shared {
                 backend: pool.backend(),
                 lease: Mutex::new(Some(lease)),
                 abandoned: AtomicU32::new(u32::MAX),
-                _held: Held::start(),
-                _writer: writer,
             }),
             depth: 0,
             savepoint: None,
@@ -193,40 +222,80 @@ impl Tx {
         }
     }
 
-    /// The lease, with savepoints that were left without a word rolled back.
+    /// The lease for a statement of this handle, with savepoints that were left without a word rolled back.
     async fn lease(&self) -> Result<Locked<'_>, DbErr> {
         let mut locked = Locked(self.shared.lease.lock().await);
-        let abandoned = self.shared.abandoned.swap(u32::MAX, Ordering::AcqRel);
+        let abandoned = self.shared.abandoned.load(Ordering::Acquire);
         if abandoned != u32::MAX {
-            locked.get()?.control(&format!("ROLLBACK TO SAVEPOINT s{abandoned}")).await.map_err(exec_error)?;
+            locked.get()?.back_to(abandoned).await?;
+            // Only now: if this future is dropped before, the next one does it.
+            let _ = self.shared.abandoned.compare_exchange(abandoned, u32::MAX, Ordering::AcqRel, Ordering::Acquire);
+        }
+        // PostgreSQL refuses by itself what comes after a failure. On SQLite it would be done outside the transaction.
+        if self.shared.backend == DbBackend::Sqlite
+            && let Some(why) = locked.get()?.given_up()
+        {
+            return Err(failure::given_up(why));
         }
         Ok(locked)
     }
 
-    /// Ends the transaction with COMMIT or ROLLBACK and gives the connection back.
-    async fn end(&self, word: &str) -> Result<(), DbErr> {
-        let mut locked = self.lease().await?;
-        let lease = locked.get()?;
-        let ended = lease.control(word).await;
-        match ended {
-            Ok(()) => {
-                lease.in_transaction = false;
-                Ok(())
-            }
-            Err(error) if lease.is_broken() && word == "COMMIT" => Err(failure::outcome_unknown(&error)),
-            Err(error) => Err(exec_error(error)),
+    /// COMMIT; if there is nothing left to commit, ROLLBACK and the reason.
+    async fn end_with_commit(&self) -> Result<(), DbErr> {
+        let committed = match self.lease().await {
+            Ok(mut locked) => locked.get()?.commit().await,
+            Err(error) => Err(error),
+        };
+        if committed.is_err() {
+            self.roll_back().await;
         }
+        committed
+    }
+
+    async fn end_with_rollback(&self) -> Result<(), DbErr> {
+        let mut locked = Locked(self.shared.lease.lock().await);
+        let lease = locked.get()?;
+        lease.control("ROLLBACK").await.map_err(exec_error)?;
+        lease.in_transaction = false;
+        Ok(())
     }
 
     async fn roll_back(&self) {
+        let mut locked = self.shared.lease.lock().await;
         // What can't be rolled back is closed when the lease is dropped, which rolls it back.
-        if let Err(error) = self.end("ROLLBACK").await {
-            tracing::debug!(error = %error, "a transaction ends with its connection");
+        let Some(lease) = locked.as_mut().filter(|lease| !lease.is_broken()) else { return };
+        match lease.control("ROLLBACK").await {
+            Ok(()) => lease.in_transaction = false,
+            Err(error) => tracing::debug!(error = %error, "a transaction ends with its connection"),
         }
     }
 
     async fn retry_asked(&self) -> bool {
         self.shared.lease.lock().await.take().is_some_and(|lease| lease.retry_asked)
+    }
+}
+
+impl Lease {
+    async fn back_to(&mut self, depth: u32) -> Result<(), DbErr> {
+        self.control(&format!("ROLLBACK TO SAVEPOINT s{depth}")).await.map_err(exec_error)?;
+        self.taken_back();
+        Ok(())
+    }
+
+    async fn commit(&mut self) -> Result<(), DbErr> {
+        if let Some(why) = self.given_up() {
+            return Err(failure::given_up(why));
+        }
+        let Err(error) = self.control("COMMIT").await else {
+            self.in_transaction = false;
+            return Ok(());
+        };
+        if self.is_broken() {
+            // Whatever was seen before: what may have been committed isn't done again.
+            self.retry_asked = false;
+            return Err(failure::outcome_unknown(&error));
+        }
+        Err(exec_error(error))
     }
 }
 
@@ -284,7 +353,7 @@ impl TransactionSession for Tx {
     async fn commit(self) -> Result<(), DbErr> {
         match &self.savepoint {
             None => {
-                let ended = self.end("COMMIT").await;
+                let ended = self.end_with_commit().await;
                 self.shared.lease.lock().await.take();
                 ended
             }
@@ -300,13 +369,12 @@ impl TransactionSession for Tx {
     async fn rollback(self) -> Result<(), DbErr> {
         match &self.savepoint {
             None => {
-                let ended = self.end("ROLLBACK").await;
+                let ended = self.end_with_rollback().await;
                 self.shared.lease.lock().await.take();
                 ended
             }
             Some(savepoint) => {
-                let sql = format!("ROLLBACK TO SAVEPOINT s{}", self.depth);
-                self.lease().await?.get()?.control(&sql).await.map_err(exec_error)?;
+                Locked(self.shared.lease.lock().await).get()?.back_to(self.depth).await?;
                 savepoint.open.store(false, Ordering::Release);
                 Ok(())
             }

@@ -46,16 +46,26 @@ pub async fn database(engine: Engine) -> Database {
             let url = format!("sqlite://{}", folder.path().join("test.db").display());
             Database { engine, url, _folder: Some(folder), created: None }
         }
-        Engine::Postgres => {
-            let admin = postgres::shared().await;
-            let name = format!("test_{}", Uuid::new_v4().simple());
-            let mut connection = PgConnection::connect(&admin).await.expect("the test server answers");
-            run(&mut connection, &format!("CREATE DATABASE {name}")).await;
-            connection.close().await.expect("good-bye");
-            let (server, _) = admin.rsplit_once('/').expect("an address with a database");
-            Database { engine, url: format!("{server}/{name}"), _folder: None, created: Some((admin, name)) }
-        }
+        Engine::Postgres => database_at(postgres::shared().await).await,
     }
+}
+
+/// An empty database on a server of one's own.
+///
+/// # Panics
+/// If it can't be made: the test can't run.
+pub async fn database_on(server: &postgres::Server) -> Database {
+    database_at(server.url().to_owned()).await
+}
+
+async fn database_at(admin: String) -> Database {
+    let name = format!("test_{}", Uuid::new_v4().simple());
+    let mut connection = PgConnection::connect(&admin).await.expect("the test server answers");
+    run(&mut connection, &format!("CREATE DATABASE {name}")).await;
+    connection.close().await.expect("good-bye");
+    let (server, _) = admin.rsplit_once('/').expect("an address with a database");
+    let url = format!("{server}/{name}");
+    Database { engine: Engine::Postgres, url, _folder: None, created: Some((admin, name)) }
 }
 
 async fn run(connection: &mut PgConnection, sql: &str) {
@@ -67,6 +77,22 @@ impl Database {
     /// Its address.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// A role without any rights but to connect, and the address at which it does: what a service is to run as. SQLite has
+    /// none, and its address is the same for all.
+    ///
+    /// # Panics
+    /// If it can't be made.
+    pub async fn role(&self) -> (String, String) {
+        let Some((admin, name)) = &self.created else { return (String::new(), self.url.clone()) };
+        let role = format!("{name}_service");
+        let mut connection = PgConnection::connect(admin).await.expect("the test server answers");
+        run(&mut connection, &format!("CREATE ROLE {role} LOGIN PASSWORD '{role}'")).await;
+        connection.close().await.expect("good-bye");
+        let at = self.url.rsplit_once('@').expect("an address with a user").1;
+        let url = format!("postgres://{role}:{role}@{at}");
+        (role, url)
     }
 
     /// What it runs on.
@@ -87,6 +113,7 @@ impl Drop for Database {
             runtime.block_on(async move {
                 if let Ok(mut connection) = PgConnection::connect(&admin).await {
                     run(&mut connection, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
+                    run(&mut connection, &format!("DROP ROLE IF EXISTS {name}_service")).await;
                 }
             });
         });

@@ -8,7 +8,7 @@ mod postgres;
 mod tokens;
 mod wait;
 
-pub use database::{Database, Engine, database, engines};
+pub use database::{Database, Engine, database, database_on, engines};
 pub use postgres::Server;
 pub use tokens::Tokens;
 pub use wait::eventually;

@@ -20,9 +20,11 @@ async fn another(url: &str) -> Pool {
 async fn a_handle_that_outlives_its_transaction_keeps_no_writer_waiting() {
     let (pool, _database) = pool(Engine::Sqlite, |_| {}).await;
     let _stray = pool.run_tx("stray", Class::Normal, |tx| async move { Ok::<_, DbErr>(tx) }).await.unwrap();
-    pool.run_tx("next", Class::Normal, |tx| async move {
-        tx.execute_unprepared("INSERT INTO counter VALUES (1, 1)").await
-    })
+    pool.run_tx(
+        "next",
+        Class::Normal,
+        |tx| async move { tx.execute_unprepared("INSERT INTO counter VALUES (1, 1)").await },
+    )
     .await
     .expect("the writer's place is free");
 }
@@ -100,7 +102,8 @@ async fn the_whole_wait_is_bounded_not_each_part_of_it() {
         async move {
             use futures::TryStreamExt as _;
             use sea_orm::StreamTrait as _;
-            let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT i FROM n";
+            let sql =
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT i FROM n";
             let statement = sea_orm::Statement::from_string(sea_orm::DbBackend::Sqlite, sql);
             let mut rows = pool.stream_raw(statement).await.expect("the slot");
             rows.try_next().await.expect("a row");
