@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use anyhow::Context as _;
 use selvage_boot::{Database, Host, Service};
 use selvage_pool::{Config, Pool};
@@ -21,11 +23,13 @@ const MAX_REQUEST_BYTES: usize = 256 * 1024;
 pub struct Settings {
     /// ISO 4217: the shop's one currency.
     pub currency: String,
+    /// How often reservations past their time are looked for.
+    pub lapse_every: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { currency: "EUR".into() }
+        Self { currency: "EUR".into(), lapse_every: Duration::from_secs(10) }
     }
 }
 
@@ -57,7 +61,7 @@ impl App {
             Some(channel) => {
                 let checkout = CheckoutClient::new(channel);
                 let lapse = Lapse { store: store.clone(), checkout, clock: host.clock.clone() };
-                host.life.spawn("lapse", lapse.run(host.life.clone()));
+                host.life.spawn("lapse", lapse.run(host.life.clone(), settings.lapse_every));
             }
             None => tracing::info!("without --checkout, reservations past their time stay until checkout ends them"),
         }
@@ -91,7 +95,7 @@ impl Service for App {
             None => Peers::default(),
         };
         let pool = database.open("catalogue", tune).await?;
-        let app = Self::new(pool, Settings { currency: args.currency }, peers, host);
+        let app = Self::new(pool, Settings { currency: args.currency.to_string(), ..Settings::default() }, peers, host);
         if args.seed {
             let planted = app.seed_if_empty().await?;
             tracing::info!(planted, "the default products are there");

@@ -1,20 +1,16 @@
+use selvage_proto::money::Currency;
 use selvage_rpc::Target;
 
 /// The catalogue's own arguments.
 #[derive(clap::Args, Clone, Debug)]
 pub struct CatalogueArgs {
     /// The shop's currency, an ISO 4217 code
-    #[arg(long, env = "SELVAGE_CURRENCY", value_name = "CODE", default_value = "EUR", value_parser = currency)]
-    pub currency: String,
+    #[arg(long, env = "SELVAGE_CURRENCY", value_name = "CODE", default_value = "EUR")]
+    pub currency: Currency,
     /// Where the checkout service is, to be asked about reservations past their time; without it none ends
     #[arg(long, env = "SELVAGE_CHECKOUT", value_name = "ADDR")]
     pub checkout: Option<Target>,
     /// Plant the default products at the start if there are none
     #[arg(long, env = "SELVAGE_SEED")]
     pub seed: bool,
-}
-
-fn currency(text: &str) -> Result<String, &'static str> {
-    let right = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase());
-    right.then(|| text.to_owned()).ok_or("a currency is three upper-case letters, for example EUR")
 }

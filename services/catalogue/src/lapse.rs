@@ -16,8 +16,6 @@ use uuid::Uuid;
 use crate::domain::stock::{Order, lapses};
 use crate::store::Store;
 
-/// How often it looks.
-const EVERY: Duration = Duration::from_secs(10);
 /// Reservations in one look: as many as checkout tells of at once.
 const A_LOOK: u64 = 100;
 /// When an order that is alive is asked about again.
@@ -31,8 +29,8 @@ pub(crate) struct Lapse {
 }
 
 impl Lapse {
-    pub(crate) async fn run(self, life: Life) {
-        while life.sleep(EVERY).await {
+    pub(crate) async fn run(self, life: Life, every: Duration) {
+        while life.sleep(every).await {
             if let Err(error) = self.look().await {
                 tracing::warn!(error = %error, "reservations past their time stay, for checkout can't be asked");
             }

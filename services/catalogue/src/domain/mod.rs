@@ -3,4 +3,5 @@
 pub mod listing;
 pub mod product;
 pub mod search;
+pub mod size;
 pub mod stock;

@@ -8,9 +8,9 @@ use super::search;
 /// Bounds, as the API promises them.
 const MAX_TITLE: usize = 200;
 const MAX_HTML: usize = 20_000;
-const MAX_TAGS: usize = 40;
-const MAX_IMAGES: usize = 20;
-const MAX_VARIANTS: usize = 200;
+pub(crate) const MAX_TAGS: usize = 40;
+pub(crate) const MAX_IMAGES: usize = 20;
+pub(crate) const MAX_VARIANTS: usize = 200;
 /// A price that fits any garment: ten million of the main unit.
 const MAX_PRICE: i64 = 1_000_000_000;
 

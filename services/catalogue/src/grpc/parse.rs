@@ -6,7 +6,7 @@ use selvage_status::{Error, ErrorCode, Result};
 use uuid::Uuid;
 
 use crate::domain::listing::{Cursor, Filter, Order, identity};
-use crate::domain::product::{Audience, Picture, Product, Variant, Wrong, is_sku, is_slug};
+use crate::domain::product::{Audience, MAX_VARIANTS, Picture, Product, Variant, Wrong, is_sku, is_slug};
 use crate::domain::search;
 use crate::domain::stock::Line;
 use crate::store::Listing;
@@ -223,6 +223,11 @@ pub(super) fn masked(mut old: Product, new: Product, mask: &[String]) -> Result<
                         Some(known) => known.clone_from(variant),
                         None => old.variants.push(variant.clone()),
                     }
+                }
+                if old.variants.len() > MAX_VARIANTS {
+                    let many =
+                        format!("would be {} with those that are there, of at most {MAX_VARIANTS}", old.variants.len());
+                    return Err(Error::invalid("product.variants", many));
                 }
             }
             _ => return Err(Error::invalid("update_mask", format!("'{path}' is not a field that can be changed"))),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::derive::{self, Hints};
 use super::finish::{Seen, finish};
 use super::{ImportError, Item, MAX_FIELD, MAX_ROW, Problem};
-use crate::domain::product::{Audience, Picture, Product, Variant};
+use crate::domain::product::{Audience, MAX_VARIANTS, Picture, Product, Variant};
 
 /// A variant's fields that are derived once its product's texts are known.
 const ONE_SIZE: &str = "One size";
@@ -93,7 +93,7 @@ fn read(object: &Object, currency: &str) -> Result<(Product, String), Wrong> {
     let hints = Hints::new(&title, &category, &tags, &description_html);
     let mut variants = Vec::new();
     // One more than a product may have, so that the check finds it too long.
-    for variant in object.objects("variants")?.iter().take(201) {
+    for variant in object.objects("variants")?.iter().take(MAX_VARIANTS + 1) {
         variants.push(read_variant(variant, currency, &hints)?);
     }
     let main = variants.first().map(|variant| variant.colour_hex.clone()).unwrap_or_default();

@@ -11,7 +11,10 @@ use super::entity::{product, variant};
 use super::{Store, rows};
 use crate::domain::listing::{Cursor, Filter, Order};
 use crate::domain::product::Picture;
-use crate::domain::search;
+use crate::domain::{search, size};
+
+/// The most sizes or colours that a listing is narrowed by, those of the most products: a page of more is no help.
+const MAX_FACET: u64 = 60;
 
 /// What to list.
 #[derive(Clone, Debug)]
@@ -269,14 +272,18 @@ async fn facets(listing: &Listing, db: &Pool) -> Result<Facets, DbErr> {
     let slugs = matching(listing, backend).select_only().column(product::Column::Slug).into_query();
     let variants = variant::Entity::find().filter(variant::Column::Product.in_subquery(slugs)).select_only();
     let products = || Expr::from(Func::count_distinct(Expr::col(variant::Column::Product)));
-    let sizes = variants
+    let mut sizes: Vec<(String, i64)> = variants
         .clone()
         .column(variant::Column::Size)
         .column_as(products(), "products")
         .group_by(variant::Column::Size)
+        .order_by(products(), Direction::Desc)
+        .order_by_asc(variant::Column::Size)
+        .limit(MAX_FACET)
         .into_tuple()
         .all(db)
         .await?;
+    sizes.sort_by_cached_key(|(size, _)| size::place(size));
     let colours = variants
         .clone()
         .column(variant::Column::Colour)
@@ -285,6 +292,7 @@ async fn facets(listing: &Listing, db: &Pool) -> Result<Facets, DbErr> {
         .group_by(variant::Column::Colour)
         .order_by(products(), Direction::Desc)
         .order_by_asc(variant::Column::Colour)
+        .limit(MAX_FACET)
         .into_tuple()
         .all(db)
         .await?;

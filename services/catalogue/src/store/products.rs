@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
-    ColumnTrait as _, DbErr, EntityTrait as _, ExprTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
+    ColumnTrait as _, ConnectionTrait as _, DbBackend, DbErr, EntityTrait as _, ExprTrait as _, PaginatorTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 use selvage_pool::{Class, Tx};
 
@@ -260,6 +260,7 @@ impl Store {
                 if let Some(taken) = sku_taken(&tx, std::slice::from_ref(product)).await?.remove(&product.slug) {
                     return Ok(Put::SkuTaken(taken));
                 }
+                lock_variants(&tx, std::iter::once(product.slug.as_str())).await?;
                 self.overwrite(&tx, product, version, now_ms).await
             })
             .await
@@ -321,7 +322,7 @@ impl Store {
                     .all(&tx)
                     .await?;
                 let known: HashMap<_, _> = known.into_iter().collect();
-                let (mut new_products, mut new_variants) = (Vec::new(), Vec::new());
+                let (mut new_products, mut new_variants, mut changed) = (Vec::new(), Vec::new(), Vec::new());
                 for (product, at_ms) in products {
                     if let Some(taken) = taken.get(&product.slug) {
                         kept.refused.push((product.slug.clone(), taken.clone()));
@@ -334,11 +335,13 @@ impl Store {
                             kept.created += 1;
                         }
                         Some(fingerprint) if *fingerprint == product.fingerprint() => kept.unchanged += 1,
-                        Some(_) => {
-                            self.overwrite(&tx, product, None, *at_ms).await?;
-                            kept.updated += 1;
-                        }
+                        Some(_) => changed.push((product, *at_ms)),
                     }
+                }
+                lock_variants(&tx, changed.iter().map(|(product, _)| product.slug.as_str())).await?;
+                for (product, at_ms) in changed {
+                    self.overwrite(&tx, product, None, at_ms).await?;
+                    kept.updated += 1;
                 }
                 // 24 and 11 values a row: both engines take over 32,000 in a statement.
                 for rows in new_products.chunks(500) {
@@ -351,6 +354,21 @@ impl Store {
             })
             .await
     }
+}
+
+/// Takes the rows of products' variants in the order of SKUs, as reservations do: neither waits for the other in a circle.
+/// SQLite has one writer.
+async fn lock_variants<'a>(tx: &Tx, slugs: impl ExactSizeIterator<Item = &'a str>) -> Result<(), DbErr> {
+    if slugs.len() == 0 || tx.get_database_backend() != DbBackend::Postgres {
+        return Ok(());
+    }
+    let rows = variant::Entity::find()
+        .select_only()
+        .column(variant::Column::Sku)
+        .filter(variant::Column::Product.is_in(slugs))
+        .order_by_asc(variant::Column::Sku)
+        .lock_exclusive();
+    rows.into_tuple::<String>().all(tx).await.map(drop)
 }
 
 /// Which of the products have a SKU that is another's, in the database or before them in the list.

@@ -5,6 +5,7 @@
 mod edge;
 mod goods;
 mod import;
+mod lapse;
 mod listing;
 mod reservations;
 mod stored;

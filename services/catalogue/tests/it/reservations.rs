@@ -145,6 +145,55 @@ async fn whatever_happens_at_once_the_shelf_agrees_with_the_reservations() {
     }
 }
 
+/// Given back while it comes: whichever is first, nothing stays set aside.
+#[tokio::test]
+async fn a_release_that_meets_its_reservation_ends_it() {
+    for engine in engines() {
+        let (store, pool, _database) = catalogue(engine).await;
+        stocked(&store, &[("A", 500)]).await;
+        for _ in 0..60 {
+            let id = Uuid::now_v7();
+            let (wanted, store, late) = (lines(&[("A", 2)]), store.clone(), store.clone());
+            let reserving = tokio::spawn(async move { store.stock_reserve(id, &wanted, 9).await.unwrap() });
+            let released = late.stock_release(id, 9).await.unwrap();
+            assert_eq!(released.state, State::Released);
+            let reserved = reserving.await.unwrap().unwrap();
+            // It was held for a moment, or came too late.
+            assert!(matches!(reserved.state, State::Held | State::Released));
+        }
+        assert_eq!(shelf(&pool, "A").await, (500, 0));
+    }
+}
+
+/// Statements: the id, each SKU once; the state, what it was, each SKU.
+#[tokio::test]
+async fn each_step_takes_few_statements() {
+    for engine in engines() {
+        let (store, pool, _database) = catalogue(engine).await;
+        stocked(&store, &[("A", 9), ("B", 9), ("C", 9)]).await;
+        let id = Uuid::now_v7();
+        let mut before = pool.snapshot().statements;
+        let mut since = || {
+            let now = pool.snapshot().statements;
+            now - std::mem::replace(&mut before, now)
+        };
+        store.stock_reserve(id, &lines(&[("A", 1), ("B", 1), ("C", 1), ("A", 1)]), 9).await.unwrap().unwrap();
+        assert_eq!(since(), 1 + 3);
+        store.stock_commit(id).await.unwrap().unwrap();
+        assert_eq!(since(), 2 + 3);
+        store.stock_release(id, 9).await.unwrap();
+        assert_eq!(since(), 2 + 3);
+        store.stock_release(Uuid::now_v7(), 9).await.unwrap();
+        assert_eq!(since(), 2, "an unknown one is looked for and remembered");
+        store.variants_get(&["A".into(), "C".into(), "X".into()]).await.unwrap();
+        assert_eq!(since(), 2);
+        store.product_get("goods").await.unwrap().unwrap();
+        assert_eq!(since(), 2);
+        store.category_list().await.unwrap();
+        assert_eq!(since(), 2);
+    }
+}
+
 #[tokio::test]
 async fn an_adjustment_counts_once_and_never_below_what_is_set_aside() {
     for engine in engines() {

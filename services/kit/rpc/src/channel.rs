@@ -45,6 +45,7 @@ impl Channel {
     async fn send(self, request: Request<Body>) -> Result<Response<Body>, Status> {
         let (mut parts, body) = request.into_parts();
         lease::refuse_network_call(parts.uri.path());
+        tracing::trace!(path = parts.uri.path(), "a call");
         let ends = ends(&parts)?;
         self.authorise(&mut parts)?;
         let body = Limited::new(body, MAX_MESSAGE_BYTES).collect().await;

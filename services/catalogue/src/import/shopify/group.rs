@@ -2,14 +2,11 @@ use std::collections::HashMap;
 
 use super::columns::{Column, OPTIONS};
 use super::row::{Row, RowVariant};
-use crate::domain::product::{Product, Variant};
+use crate::domain::product::{MAX_IMAGES, MAX_TAGS, MAX_VARIANTS, Product, Variant, is_image_url};
 use crate::import::derive::{self, Hints};
 use crate::import::finish::finish;
 use crate::import::{Item, Problem, name};
 
-const MAX_VARIANTS: usize = 200;
-const MAX_IMAGES: usize = 20;
-const MAX_TAGS: usize = 40;
 const MAX_TEXT: usize = 60;
 
 /// The rows of one handle.
@@ -132,7 +129,7 @@ impl Group {
             if url.is_empty() || self.images.len() == MAX_IMAGES || self.images.iter().any(|(_, known)| known == url) {
                 continue;
             }
-            if !crate::domain::product::is_image_url(url) {
+            if !is_image_url(url) {
                 return Err(row.problem(column, "must be an https:// address; the image is left out"));
             }
             let position = row.text(Column::ImagePosition)?.parse().ok().filter(|_| column == Column::Image);
