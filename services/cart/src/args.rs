@@ -1,8 +1,8 @@
 //! What the service takes on its command line, beside what all services take.
 
-use std::str::FromStr;
 use std::time::Duration;
 
+use selvage_proto::money::Currency;
 use selvage_rpc::Target;
 
 /// The cart service's own arguments.
@@ -24,25 +24,5 @@ impl CartArgs {
     /// How long a cart that nobody touches is kept.
     pub fn expiry(&self) -> Duration {
         Duration::from_secs(u64::from(self.cart_expiry_days) * 24 * 3600)
-    }
-}
-
-/// An ISO 4217 alphabetic code.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Currency(String);
-
-impl Currency {
-    /// Its three letters.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for Currency {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let right = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase());
-        right.then(|| Self(text.to_owned())).ok_or("a currency is three upper-case letters, for example EUR")
     }
 }

@@ -3,6 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use selvage_proto::money::Currency;
+
 /// Delivery's own arguments.
 #[derive(clap::Args, Clone, Debug)]
 pub struct DeliveryArgs {
@@ -50,26 +52,6 @@ impl FromStr for Step {
         let (shortest, longest) = Self::BOUNDS;
         let right = (shortest..=longest).contains(&step);
         right.then_some(Self(step)).ok_or("the carrier takes 100ms to 720h from one state to the next")
-    }
-}
-
-/// An ISO 4217 alphabetic code.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Currency(String);
-
-impl Currency {
-    /// Its three letters.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for Currency {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let right = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase());
-        right.then(|| Self(text.to_owned())).ok_or("a currency is three upper-case letters, for example EUR")
     }
 }
 

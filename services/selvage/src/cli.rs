@@ -3,10 +3,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use selvage_identity::Role;
+use selvage_proto::money::Currency;
 
 /// A clothing shop of small gRPC services. Without a command it serves the whole shop in this one process.
 #[derive(Parser)]
-#[command(version, about, args_conflicts_with_subcommands = true)]
+#[command(version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -60,6 +61,13 @@ pub(crate) struct Import {
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) data: Data,
+    /// Import into this catalogue's database instead of the data folder's, for example postgres://catalogue@localhost/catalogue.
+    /// With a password, set it by the environment
+    #[arg(long, env = "SELVAGE_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+    /// The currency of the feed's prices, which is the shop's one
+    #[arg(long, env = "SELVAGE_CURRENCY", value_name = "CODE", default_value = "EUR")]
+    pub(crate) currency: Currency,
 }
 
 #[derive(Args)]

@@ -3,6 +3,7 @@
 mod cli;
 mod data;
 mod house;
+mod import;
 mod token;
 
 use std::process::ExitCode;
@@ -14,12 +15,12 @@ const WORKER_THREADS: usize = 2;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    let default_log = if cli.is_serving() { "info" } else { "warn" };
+    let default_log = if cli.is_serving() { "info,sea_orm_migration=warn" } else { "warn" };
     selvage_telemetry::logs::start(default_log);
     selvage_boot::run(Some(WORKER_THREADS), async {
         match cli.command.unwrap_or_else(|| cli::Command::Serve(cli.serve)) {
             cli::Command::Serve(serve) => house::serve(&serve).await,
-            cli::Command::Import(_) => anyhow::bail!("to be written"),
+            cli::Command::Import(import) => import::import(&import).await,
             cli::Command::Token(token) => token::print(&token),
             cli::Command::Keys(keys) => selvage_boot::KeyFolder::make(&keys.folder).map(drop),
         }

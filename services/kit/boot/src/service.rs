@@ -140,18 +140,26 @@ enum Command<A: Args> {
     Migrate {
         #[command(flatten)]
         database: Database,
+        /// Afterwards let this role read and write rows, and nothing more: the one that the service runs as, where another
+        /// one owns the database (PostgreSQL)
+        #[arg(long, env = "SELVAGE_GRANT_TO", value_name = "ROLE")]
+        grant_to: Option<String>,
     },
 }
 
 /// The main of a service's own binary.
 pub fn main<S: Service>() -> ExitCode {
-    selvage_telemetry::logs::start("info");
+    selvage_telemetry::logs::start("info,sea_orm_migration=warn");
     let command = Cli::<S::Args>::command().name(format!("selvage-{}", S::NAME)).version(env!("CARGO_PKG_VERSION"));
     let cli = Cli::<S::Args>::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
     crate::run(None, async move {
         match cli.command {
-            Command::Migrate { database } => {
+            Command::Migrate { database, grant_to } => {
                 let applied = database.migrate::<S::Migrator>().await?;
+                if let Some(role) = grant_to {
+                    let granted = selvage_pool::migrate::grant(&database.database_url, &role).await;
+                    granted.with_context(|| format!("the rights of '{role}' can't be granted"))?;
+                }
                 tracing::info!(applied, "the schema is up to date");
                 Ok(())
             }
