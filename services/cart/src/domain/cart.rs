@@ -106,14 +106,17 @@ impl Cart {
         Ok(cart)
     }
 
-    /// With `quantity` (0 to [`MAX_QUANTITY`]) pieces in a line; 0 removes it.
+    /// With `quantity` (0 to [`MAX_QUANTITY`]) pieces in a line; 0 removes it, and is no error where it is removed already:
+    /// done twice it is the same.
     ///
     /// # Errors
     /// There is no such line.
     pub fn update(&self, sku: &Sku, quantity: i32) -> Result<Self, CartError> {
+        if quantity == 0 {
+            return Ok(self.remove(sku));
+        }
         let mut cart = self.clone();
         cart.line_mut(sku).ok_or_else(|| CartError::NotInCart(sku.clone()))?.quantity = quantity;
-        cart.lines.retain(|line| line.quantity > 0);
         Ok(cart)
     }
 

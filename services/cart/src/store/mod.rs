@@ -89,6 +89,9 @@ impl Store {
     /// Changes the cart of `owner`, if it is still the one that `etag` (where given) was of. One transaction of two
     /// statements, and one or two more to write what differs.
     ///
+    /// A cart that is already as it would become is as it should be, whatever the etag: nobody's change is lost, and a
+    /// request that is repeated because its answer was lost finds what it did itself.
+    ///
     /// # Errors
     /// ABORTED (`CART_CHANGED`) if the etag is another one; what `change` refuses.
     pub async fn cart_change<F>(
@@ -107,10 +110,12 @@ impl Store {
                 let (owner, etag, change) = (owner.clone(), etag.clone(), change.clone());
                 async move {
                     let locked = lock(&tx, &owner, at).await?;
-                    if etag.is_some_and(|etag| etag != locked.cart.etag()) {
+                    let changed = change(&locked.cart);
+                    let is_there = changed.as_ref().is_ok_and(|changed| *changed == locked.cart);
+                    if !is_there && etag.is_some_and(|etag| etag != locked.cart.etag()) {
                         return Err(refusal::changed());
                     }
-                    let changed = change(&locked.cart)?;
+                    let changed = changed?;
                     write(&tx, &owner, &locked.stored, &changed).await?;
                     Ok(kept(changed, at))
                 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::future::join_all;
-use selvage_cart::domain::cart::{Cart, MAX_LINES};
+use selvage_cart::domain::cart::{Cart, CartError, MAX_LINES};
 use selvage_cart::store::{PURGE_BATCH, Store};
 use selvage_status::ErrorCode;
 use selvage_testkit::engines;
@@ -93,6 +93,42 @@ async fn of_two_changes_with_one_etag_one_is_told_to_look_again() {
         let none = Cart::default().etag();
         let first = store.cart_change("new", at(NOON), Some(&none), |cart| cart.add(&sku("A"), 1)).await;
         assert!(first.is_ok());
+    }
+}
+
+type Change = fn(&Cart) -> Result<Cart, CartError>;
+
+/// As a client does whose answer was lost: the same change with the same etag.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_is_repeated_finds_what_it_did() {
+    for engine in engines() {
+        let shelf = Shelf::open(engine).await;
+        let store = &shelf.store;
+        add(store, "guest-1", "A", 1, NOON).await;
+        add(store, "guest-1", "B", 1, NOON).await;
+        let changes: [Change; 4] = [
+            |cart| cart.update(&sku("A"), 5),
+            |cart| cart.update(&sku("A"), 0),
+            |cart| Ok(cart.remove(&sku("B"))),
+            |_| Ok(Cart::default()),
+        ];
+        for (number, change) in changes.into_iter().enumerate() {
+            if number == 3 {
+                add(store, "guest-1", "C", 1, NOON).await;
+            }
+            let etag = kept(store, "guest-1", NOON).await.etag();
+            let first = store.cart_change("guest-1", at(NOON), Some(&etag), change).await.unwrap();
+            let again = store.cart_change("guest-1", at(NOON), Some(&etag), change).await.unwrap();
+            assert_eq!(first, again, "{engine:?} {number}");
+            assert_ne!(again.cart.etag(), etag);
+        }
+        // Not where it would change what another has done since.
+        let etag = add(store, "guest-1", "A", 1, NOON).await.etag();
+        add(store, "guest-1", "A", 1, NOON).await;
+        for change in [changes[0], changes[1], changes[3]] {
+            let refused = store.cart_change("guest-1", at(NOON), Some(&etag), change).await.unwrap_err();
+            assert_eq!(refused.reason_code(), Some("CART_CHANGED"), "{engine:?}");
+        }
     }
 }
 

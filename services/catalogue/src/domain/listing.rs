@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::product::Audience;
+use super::product::{Audience, is_slug};
 
 /// How a listing is sorted. Ties are broken by slug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,14 +73,15 @@ impl Cursor {
         URL_SAFE_NO_PAD.encode(body)
     }
 
-    /// Reads a page token; `None` if it isn't one of this listing.
+    /// Reads a page token; `None` if it isn't one of this listing. Anybody can make one up, so what is in it is looked at
+    /// as any other text: PostgreSQL takes no zero byte.
     pub fn parse(token: &str, listing: &str, order: Order) -> Option<Self> {
         let body = URL_SAFE_NO_PAD.decode(token).ok()?;
         let (of, cursor): (String, Self) = serde_json::from_slice(&body).ok()?;
         let fits = match (&cursor, order) {
             (Self::Offset(offset), Order::Relevance) => *offset <= Self::DEEPEST,
-            (Self::Text(..), Order::Title) => true,
-            (Self::Number(..), Order::Newest | Order::PriceAscending | Order::PriceDescending) => true,
+            (Self::Text(text, slug), Order::Title) => is_slug(slug) && !text.contains('\0'),
+            (Self::Number(_, slug), Order::Newest | Order::PriceAscending | Order::PriceDescending) => is_slug(slug),
             _ => false,
         };
         (fits && of == check(listing)).then_some(cursor)

@@ -17,7 +17,8 @@ use super::{convert, parse};
 use crate::domain::stock::State;
 use crate::store::{Adjusted, Listed, Put, Refused, Store};
 
-/// How long a reservation that was given back before it came is remembered: longer than any request is on its way.
+/// From when on the lapse may forget a reservation that was given back before it came: longer than any request is on its
+/// way.
 const TOMBSTONE_MS: i64 = 24 * 3600 * 1000;
 
 /// The rpcs.
@@ -205,7 +206,7 @@ fn out_of_stock(short: Vec<(String, Option<i32>)>) -> Error {
     let error = Error::precondition("OUT_OF_STOCK", "there is too little stock");
     short.into_iter().fold(error, |error, (sku, available)| {
         let why = match available {
-            None => "is no SKU of ours".to_owned(),
+            None => "is no longer sold".to_owned(),
             Some(available) if available <= 0 => "is sold out".to_owned(),
             Some(available) => format!("only {available} left"),
         };

@@ -2,8 +2,10 @@
 //!
 //! A feed is read as a stream, in a thread of its own, and written in batches, each in one transaction. A row that is
 //! wrong is reported with its line, field and reason, and left out; the good ones are kept. Importing the same feed
-//! again changes nothing: a product is written only if its content differs from what is stored, and a known variant's
-//! stock is never touched, for by then it is the shop's own count.
+//! again changes nothing: a product is written only if its content or currency differs from what is stored, and a known
+//! variant's stock is never touched, for by then it is the shop's own count. A variant that its product in the feed no
+//! longer has, or only in a row that is wrong, is withdrawn: not sold, until a feed has it again. A product that the feed
+//! doesn't have stays as it is.
 //!
 //! # Shopify's product CSV
 //!

@@ -3,6 +3,7 @@
 use sea_orm_migration::prelude::*;
 
 mod m20261124_000001_catalogue;
+mod m20261125_000002_withdrawn;
 
 /// All migrations, in order.
 pub struct Migrator;
@@ -10,6 +11,6 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261124_000001_catalogue::Migration)]
+        vec![Box::new(m20261124_000001_catalogue::Migration), Box::new(m20261125_000002_withdrawn::Migration)]
     }
 }

@@ -79,6 +79,8 @@ pub(super) mod variant {
         pub grams: i32,
         pub stock: i32,
         pub reserved: i32,
+        /// Its product no longer has it: it isn't sold, but orders and reservations name it.
+        pub withdrawn: bool,
     }
 
     #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -156,9 +156,12 @@ fn of_variants(filter: &Filter) -> Condition {
         return Condition::all();
     }
     let mut fits = Query::select();
-    fits.expr(Expr::val(1)).from(variant::Entity).and_where(
-        Expr::col((variant::Entity, variant::Column::Product)).equals((product::Entity, product::Column::Slug)),
-    );
+    fits.expr(Expr::val(1))
+        .from(variant::Entity)
+        .and_where(
+            Expr::col((variant::Entity, variant::Column::Product)).equals((product::Entity, product::Column::Slug)),
+        )
+        .and_where(is_sold());
     if !filter.sizes.is_empty() {
         fits.and_where(Expr::col((variant::Entity, variant::Column::Size)).is_in(filter.sizes.clone()));
     }
@@ -177,6 +180,10 @@ fn of_variants(filter: &Filter) -> Condition {
     Condition::all().add(Expr::exists(fits))
 }
 
+fn is_sold() -> Expr {
+    Expr::col((variant::Entity, variant::Column::Withdrawn)).eq(false)
+}
+
 fn can_be_bought() -> Expr {
     Expr::col((variant::Entity, variant::Column::Stock)).gt(Expr::col((variant::Entity, variant::Column::Reserved)))
 }
@@ -193,6 +200,7 @@ async fn page(
         .and_where(
             Expr::col((variant::Entity, variant::Column::Product)).equals((product::Entity, product::Column::Slug)),
         )
+        .and_where(is_sold())
         .and_where(can_be_bought())
         .to_owned();
     let mut select = matching
@@ -270,7 +278,8 @@ fn cursor(listing: &Listing, last: &Summary) -> Option<Cursor> {
 async fn facets(listing: &Listing, db: &Pool) -> Result<Facets, DbErr> {
     let backend = db.backend();
     let slugs = matching(listing, backend).select_only().column(product::Column::Slug).into_query();
-    let variants = variant::Entity::find().filter(variant::Column::Product.in_subquery(slugs)).select_only();
+    let variants =
+        variant::Entity::find().filter(variant::Column::Product.in_subquery(slugs)).filter(is_sold()).select_only();
     let products = || Expr::from(Func::count_distinct(Expr::col(variant::Column::Product)));
     let mut sizes: Vec<(String, i64)> = variants
         .clone()

@@ -6,6 +6,7 @@ mod products;
 mod rows;
 mod stock;
 
+use sea_orm::DbBackend;
 use selvage_pool::Pool;
 
 pub use listing::{Facets, Listed, Listing, Summary};
@@ -24,6 +25,11 @@ impl Store {
     /// The catalogue behind `pool`, priced in `currency`.
     pub fn new(pool: Pool, currency: impl Into<String>) -> Self {
         Self { pool, currency: currency.into() }
+    }
+
+    /// Whether whoever writes keeps all others from writing: SQLite.
+    pub(crate) fn has_one_writer(&self) -> bool {
+        self.pool.backend() == DbBackend::Sqlite
     }
 
     /// The shop's currency.

@@ -8,11 +8,15 @@ use sea_orm::{
     ColumnTrait as _, ConnectionTrait as _, DbBackend, DbErr, EntityTrait as _, ExprTrait as _, PaginatorTrait as _,
     QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
-use selvage_pool::{Class, Tx};
+use selvage_pool::{Class, Tx, is_unique_violation};
 
 use super::entity::{category, product, variant};
 use super::{Store, rows};
 use crate::domain::product::{Picture, Product, Variant};
+
+/// How often storing is tried: each failure means that another has stored something of the same, and two imports of one
+/// feed, of which each batch meets two or three of the other's, get past each other.
+const RACES: u32 = 5;
 
 /// A product as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +112,7 @@ pub struct Kept {
 }
 
 impl Store {
-    /// One product with its variants: two statements.
+    /// One product with the variants that are sold: two statements.
     ///
     /// # Errors
     /// If the database refuses.
@@ -119,19 +123,24 @@ impl Store {
         };
         let variants = variant::Entity::find()
             .filter(variant::Column::Product.eq(slug))
+            .filter(variant::Column::Withdrawn.eq(false))
             .order_by_asc(variant::Column::Position)
             .all(&db)
             .await?;
         rows::product(row, variants).map(Some)
     }
 
-    /// The variants behind SKUs, each with its product, in no order: two statements.
+    /// The variants behind SKUs that are sold, each with its product, in no order: two statements.
     ///
     /// # Errors
     /// If the database refuses.
     pub async fn variants_get(&self, skus: &[String]) -> Result<Vec<VariantOf>, DbErr> {
         let db = self.pool.named("variants_get", Class::Normal);
-        let variants = variant::Entity::find().filter(variant::Column::Sku.is_in(skus)).all(&db).await?;
+        let variants = variant::Entity::find()
+            .filter(variant::Column::Sku.is_in(skus))
+            .filter(variant::Column::Withdrawn.eq(false))
+            .all(&db)
+            .await?;
         let mut slugs: Vec<_> = variants.iter().map(|row| row.product.clone()).collect();
         slugs.sort_unstable();
         slugs.dedup();
@@ -233,8 +242,8 @@ impl Store {
     /// If the database refuses.
     pub async fn product_create(&self, product: &Product, now_ms: i64) -> Result<Put, DbErr> {
         let row = &rows::product_row(product, &self.currency, now_ms)?;
-        self.pool
-            .run_tx("product_create", Class::Normal, |tx| async move {
+        again_if_raced(|| {
+            self.pool.run_tx("product_create", Class::Normal, |tx| async move {
                 let slug = product::Column::Slug.eq(product.slug.as_str());
                 if product::Entity::find().filter(slug).count(&tx).await? > 0 {
                     return Ok(Put::SlugTaken);
@@ -246,24 +255,26 @@ impl Store {
                 variant::Entity::insert_many(rows::variant_rows(product)).exec_without_returning(&tx).await?;
                 Ok(Put::Done)
             })
-            .await
+        })
+        .await
     }
 
-    /// Stores a product's new content, if it still has `version` (or whichever, without one). Variants are added and
-    /// changed, never removed, and their stock stays what it is.
+    /// Stores a product's new content, if it still has `version` (or whichever, without one). Variants that it no longer
+    /// has are withdrawn, those that it has again are sold again; the stock of all stays what it is.
     ///
     /// # Errors
     /// If the database refuses.
     pub async fn product_update(&self, product: &Product, version: Option<i64>, now_ms: i64) -> Result<Put, DbErr> {
-        self.pool
-            .run_tx("product_update", Class::Normal, |tx| async move {
+        again_if_raced(|| {
+            self.pool.run_tx("product_update", Class::Normal, |tx| async move {
                 if let Some(taken) = sku_taken(&tx, std::slice::from_ref(product)).await?.remove(&product.slug) {
                     return Ok(Put::SkuTaken(taken));
                 }
                 lock_variants(&tx, std::iter::once(product.slug.as_str())).await?;
                 self.overwrite(&tx, product, version, now_ms).await
             })
-            .await
+        })
+        .await
     }
 
     async fn overwrite(&self, tx: &Tx, product: &Product, version: Option<i64>, now_ms: i64) -> Result<Put, DbErr> {
@@ -285,6 +296,14 @@ impl Store {
         if updated.rows_affected == 0 {
             return Ok(Put::Changed);
         }
+        variant::Entity::update_many()
+            .col_expr(variant::Column::Withdrawn, Expr::value(true))
+            .filter(variant::Column::Product.eq(product.slug.as_str()))
+            .filter(variant::Column::Withdrawn.eq(false))
+            .filter(variant::Column::Sku.is_not_in(product.variants.iter().map(|variant| variant.sku.as_str())))
+            .exec(tx)
+            .await?;
+        let own = Expr::col((variant::Entity, variant::Column::Product)).eq(product.slug.as_str());
         let changed = OnConflict::column(variant::Column::Sku)
             .update_columns([
                 variant::Column::Position,
@@ -294,13 +313,15 @@ impl Store {
                 variant::Column::Price,
                 variant::Column::CompareAt,
                 variant::Column::Grams,
+                variant::Column::Withdrawn,
             ])
+            .action_and_where(own)
             .to_owned();
-        variant::Entity::insert_many(rows::variant_rows(product))
-            .on_conflict(changed)
-            .exec_without_returning(tx)
-            .await?;
-        Ok(Put::Done)
+        let rows = rows::variant_rows(product);
+        let wanted = rows.len() as u64;
+        let written = variant::Entity::insert_many(rows).on_conflict(changed).exec_without_returning(tx).await?;
+        // A SKU has become another product's since it was looked for.
+        if written < wanted { Err(DbErr::RecordNotInserted) } else { Ok(Put::Done) }
     }
 
     /// Stores those of many products that are new or different, in one transaction. At most some hundred at a time.
@@ -308,20 +329,21 @@ impl Store {
     /// # Errors
     /// If the database refuses.
     pub async fn products_keep(&self, products: &[(Product, i64)]) -> Result<Kept, DbErr> {
-        self.pool
-            .run_tx("products_keep", Class::Normal, |tx| async move {
+        again_if_raced(|| {
+            self.pool.run_tx("products_keep", Class::Normal, |tx| async move {
                 let all: Vec<_> = products.iter().map(|(product, _)| product.clone()).collect();
                 let mut kept = Kept::default();
                 let taken = sku_taken(&tx, &all).await?;
                 let slugs = all.iter().map(|product| product.slug.as_str());
-                let known: Vec<(String, String)> = product::Entity::find()
+                let known: Vec<(String, String, String)> = product::Entity::find()
                     .select_only()
-                    .columns([product::Column::Slug, product::Column::Fingerprint])
+                    .columns([product::Column::Slug, product::Column::Fingerprint, product::Column::Currency])
                     .filter(product::Column::Slug.is_in(slugs))
                     .into_tuple()
                     .all(&tx)
                     .await?;
-                let known: HashMap<_, _> = known.into_iter().collect();
+                let known: HashMap<_, _> =
+                    known.into_iter().map(|(slug, fingerprint, currency)| (slug, (fingerprint, currency))).collect();
                 let (mut new_products, mut new_variants, mut changed) = (Vec::new(), Vec::new(), Vec::new());
                 for (product, at_ms) in products {
                     if let Some(taken) = taken.get(&product.slug) {
@@ -334,7 +356,11 @@ impl Store {
                             new_variants.extend(rows::variant_rows(product));
                             kept.created += 1;
                         }
-                        Some(fingerprint) if *fingerprint == product.fingerprint() => kept.unchanged += 1,
+                        Some((fingerprint, currency))
+                            if *currency == self.currency && *fingerprint == product.fingerprint() =>
+                        {
+                            kept.unchanged += 1;
+                        }
                         Some(_) => changed.push((product, *at_ms)),
                     }
                 }
@@ -343,7 +369,7 @@ impl Store {
                     self.overwrite(&tx, product, None, at_ms).await?;
                     kept.updated += 1;
                 }
-                // 24 and 11 values a row: both engines take over 32,000 in a statement.
+                // 24 and 12 values a row: both engines take over 32,000 in a statement.
                 for rows in new_products.chunks(500) {
                     product::Entity::insert_many(rows.to_vec()).exec_without_returning(&tx).await?;
                 }
@@ -352,12 +378,25 @@ impl Store {
                 }
                 Ok(kept)
             })
-            .await
+        })
+        .await
     }
 }
 
-/// Takes the rows of products' variants in the order of SKUs, as reservations do: neither waits for the other in a circle.
-/// SQLite has one writer.
+/// Does `work` again if the same slug or SKU was stored by somebody else while it ran: its checks see that now. PostgreSQL
+/// alone comes to this.
+async fn again_if_raced<T, Fut: Future<Output = Result<T, DbErr>>>(work: impl Fn() -> Fut) -> Result<T, DbErr> {
+    for _ in 1..RACES {
+        match work().await {
+            Err(error) if is_unique_violation(&error) || matches!(error, DbErr::RecordNotInserted) => {}
+            done => return done,
+        }
+    }
+    work().await
+}
+
+/// Takes the rows of products' variants in the order of SKUs, as reservations do, whose order is that of bytes: neither
+/// waits for the other in a circle. SQLite has one writer.
 async fn lock_variants<'a>(tx: &Tx, slugs: impl ExactSizeIterator<Item = &'a str>) -> Result<(), DbErr> {
     if slugs.len() == 0 || tx.get_database_backend() != DbBackend::Postgres {
         return Ok(());
@@ -366,7 +405,7 @@ async fn lock_variants<'a>(tx: &Tx, slugs: impl ExactSizeIterator<Item = &'a str
         .select_only()
         .column(variant::Column::Sku)
         .filter(variant::Column::Product.is_in(slugs))
-        .order_by_asc(variant::Column::Sku)
+        .order_by_asc(Expr::cust("sku COLLATE \"C\""))
         .lock_exclusive();
     rows.into_tuple::<String>().all(tx).await.map(drop)
 }

@@ -55,6 +55,7 @@ pub(super) fn variant_rows(product: &Product) -> Vec<variant::ActiveModel> {
         grams: Set(variant.grams),
         stock: Set(variant.stock),
         reserved: Set(0),
+        withdrawn: Set(false),
     });
     rows.collect()
 }

@@ -1,10 +1,10 @@
 //! Reservations and stock.
 
 use sea_orm::ActiveValue::Set;
-use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait as _, DbBackend, DbErr, EntityTrait as _, ExprTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, TryInsertResult,
+    ColumnTrait as _, ConnectionTrait as _, DbBackend, DbErr, EntityTrait as _, ExprTrait as _, PaginatorTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, TryInsertResult,
 };
 use selvage_pool::{Class, Tx};
 use uuid::Uuid;
@@ -30,7 +30,7 @@ pub struct Reservation {
 /// Why stock can't be set aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// These SKUs have too little; with what is available, `None` if there is no such SKU.
+    /// These SKUs have too little; with what is available, `None` if it isn't sold (any more).
     Short(Vec<(String, Option<i32>)>),
     /// The id is of a reservation with other lines.
     OtherLines,
@@ -53,12 +53,12 @@ pub enum Adjusted {
 }
 
 /// A transaction that must not commit: carries the refusal past the roll-back.
-enum Ended {
-    Refused(Refused),
+enum Ended<R> {
+    Refused(R),
     Failed(DbErr),
 }
 
-impl From<DbErr> for Ended {
+impl<R> From<DbErr> for Ended<R> {
     fn from(error: DbErr) -> Self {
         Self::Failed(error)
     }
@@ -92,12 +92,14 @@ impl Store {
                     let taken = variant::Entity::update_many()
                         .col_expr(variant::Column::Reserved, Expr::col(variant::Column::Reserved).add(line.quantity))
                         .filter(variant::Column::Sku.eq(line.sku.as_str()))
+                        .filter(variant::Column::Withdrawn.eq(false))
                         .filter(free.gte(line.quantity))
                         .exec(&tx)
                         .await?;
                     if taken.rows_affected == 0 {
                         let row = variant::Entity::find_by_id(line.sku.as_str()).one(&tx).await?;
-                        short.push((line.sku.clone(), row.map(|row| row.stock - row.reserved)));
+                        let sold = row.filter(|row| !row.withdrawn);
+                        short.push((line.sku.clone(), sold.map(|row| row.stock - row.reserved)));
                     }
                 }
                 if short.is_empty() {
@@ -208,7 +210,49 @@ impl Store {
             .await
     }
 
-    /// Adds to a SKU's stock on hand, once for each request.
+    /// Forgets up to `limit` reservations that have ended and whose time was over before `before`, and as many adjustments
+    /// from before then; returns how many of both. Two to four statements.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn stock_purge(&self, before: i64, limit: u64) -> Result<u64, DbErr> {
+        self.pool
+            .run_tx("stock_purge", Class::Sheddable, |tx| async move {
+                let ended: Vec<Uuid> = reservation::Entity::find()
+                    .select_only()
+                    .column(reservation::Column::Id)
+                    .filter(reservation::Column::State.ne(State::Held.word()))
+                    .filter(reservation::Column::ExpiresAt.lt(before))
+                    .limit(limit)
+                    .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+                    .into_tuple()
+                    .all(&tx)
+                    .await?;
+                let adjusted: Vec<Uuid> = adjustment::Entity::find()
+                    .select_only()
+                    .column(adjustment::Column::RequestId)
+                    .filter(adjustment::Column::AdjustedAt.lt(before))
+                    .limit(limit)
+                    .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+                    .into_tuple()
+                    .all(&tx)
+                    .await?;
+                let mut purged = 0;
+                if !ended.is_empty() {
+                    let these = reservation::Column::Id.is_in(ended);
+                    purged += reservation::Entity::delete_many().filter(these).exec(&tx).await?.rows_affected;
+                }
+                if !adjusted.is_empty() {
+                    let these = adjustment::Column::RequestId.is_in(adjusted);
+                    purged += adjustment::Entity::delete_many().filter(these).exec(&tx).await?.rows_affected;
+                }
+                Ok(purged)
+            })
+            .await
+    }
+
+    /// Adds to a SKU's stock on hand, once for each request. The request's id is taken first, so that of two calls with it
+    /// one waits for the other.
     ///
     /// # Errors
     /// If the database refuses.
@@ -219,31 +263,38 @@ impl Store {
             delta: Set(delta),
             adjusted_at: Set(now_ms),
         };
-        self.pool
+        let adjusted = self
+            .pool
             .run_tx("stock_adjust", Class::Normal, |tx| async move {
-                let Some(before) = variant::Entity::find_by_id(sku).one(&tx).await? else {
-                    return Ok(Adjusted::Missing);
-                };
-                if let Some(known) = adjustment::Entity::find_by_id(request_id).one(&tx).await? {
-                    let same = known.sku == sku && known.delta == delta;
-                    return Ok(if same { Adjusted::Done(rows::variant(before)) } else { Adjusted::OtherRequest });
+                let taken = OnConflict::column(adjustment::Column::RequestId).do_nothing().to_owned();
+                let inserted = adjustment::Entity::insert(row.clone()).on_conflict(taken).try_insert();
+                if matches!(inserted.exec_without_returning(&tx).await?, TryInsertResult::Inserted(1..)) {
+                    let stock = || Expr::col(variant::Column::Stock).add(delta);
+                    let changed = variant::Entity::update_many()
+                        .col_expr(variant::Column::Stock, stock())
+                        .filter(variant::Column::Sku.eq(sku))
+                        .filter(stock().gte(Expr::col(variant::Column::Reserved)))
+                        .filter(stock().lte(1_000_000))
+                        .exec(&tx)
+                        .await?;
+                    if changed.rows_affected == 0 {
+                        let there = variant::Entity::find_by_id(sku).count(&tx).await? > 0;
+                        return Err(Ended::Refused(if there { Adjusted::OutOfBounds } else { Adjusted::Missing }));
+                    }
+                } else {
+                    let known = adjustment::Entity::find_by_id(request_id).one(&tx).await?;
+                    if known.is_none_or(|known| known.sku != sku || known.delta != delta) {
+                        return Ok(Adjusted::OtherRequest);
+                    }
                 }
-                let stock = || Expr::col(variant::Column::Stock).add(delta);
-                let changed = variant::Entity::update_many()
-                    .col_expr(variant::Column::Stock, stock())
-                    .filter(variant::Column::Sku.eq(sku))
-                    .filter(stock().gte(Expr::col(variant::Column::Reserved)))
-                    .filter(stock().lte(1_000_000))
-                    .exec(&tx)
-                    .await?;
-                if changed.rows_affected == 0 {
-                    return Ok(Adjusted::OutOfBounds);
-                }
-                adjustment::Entity::insert(row.clone()).exec_without_returning(&tx).await?;
-                let after = variant::Entity::find_by_id(sku).one(&tx).await?.unwrap_or(before);
-                Ok::<_, DbErr>(Adjusted::Done(rows::variant(after)))
+                let after = variant::Entity::find_by_id(sku).one(&tx).await?;
+                Ok(after.map_or(Adjusted::Missing, |row| Adjusted::Done(rows::variant(row))))
             })
-            .await
+            .await;
+        match adjusted {
+            Ok(adjusted) | Err(Ended::Refused(adjusted)) => Ok(adjusted),
+            Err(Ended::Failed(error)) => Err(error),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use selvage_boot::{Host, Life, Service, grpc};
+use selvage_catalogue::domain::listing::{Cursor, Filter, Order, identity};
 use selvage_catalogue::{App, Peers, Settings, plant_seed};
 use selvage_context::clock::Clock;
 use selvage_identity::Role;
@@ -11,7 +12,7 @@ use selvage_proto::catalogue::v1::catalogue_client::CatalogueClient;
 use selvage_proto::money::v1::Money;
 use selvage_rpc::{Channel, InProcess, Target, with_token};
 use selvage_status::{field_violations, precondition_subjects, reason};
-use selvage_testkit::{Database, Engine, Tokens};
+use selvage_testkit::{Database, Engine, Tokens, engines};
 use tonic::{Code, Status};
 
 use crate::goods::catalogue;
@@ -23,8 +24,8 @@ struct Edge {
     _life: Life,
 }
 
-async fn edge() -> Edge {
-    let (store, pool, database) = catalogue(Engine::Sqlite).await;
+async fn edge(engine: Engine) -> Edge {
+    let (store, pool, database) = catalogue(engine).await;
     let clock = Clock::system();
     plant_seed(&store, clock.now_ms()).await.unwrap();
     let (tokens, life) = (Tokens::new(&clock), Life::new());
@@ -66,7 +67,7 @@ fn new_product() -> api::Product {
 
 #[tokio::test]
 async fn each_rpc_is_for_whom_it_is_for() {
-    let edge = edge().await;
+    let edge = edge(Engine::Sqlite).await;
     let anonymous = edge.client.clone().list_categories(api::ListCategoriesRequest {}).await.unwrap_err();
     assert_eq!(anonymous.code(), Code::Unauthenticated);
     for (role, reserves, creates) in [
@@ -88,7 +89,7 @@ async fn each_rpc_is_for_whom_it_is_for() {
 
 #[tokio::test]
 async fn an_admin_adds_and_changes_a_product() {
-    let edge = edge().await;
+    let edge = edge(Engine::Sqlite).await;
     let admin = edge.tokens.of(Role::Admin, "operator");
     let create = |product| with_token(&admin, api::CreateProductRequest { product: Some(product) });
     let made = edge.client.clone().create_product(create(new_product())).await.unwrap().into_inner();
@@ -113,6 +114,13 @@ async fn an_admin_adds_and_changes_a_product() {
     assert_ne!(better.etag, made.etag);
     let unknown = edge.client.clone().update_product(update("", &["slug"])).await.unwrap_err();
     assert_eq!(fields(&unknown), ["update_mask"]);
+    let mut larger = new_product();
+    larger.variants[0].sku = "TEST-L".into();
+    let update_mask = Some(prost_types::FieldMask { paths: vec!["variants".into()] });
+    let larger = api::UpdateProductRequest { product: Some(larger), update_mask };
+    let larger = edge.client.clone().update_product(with_token(&admin, larger)).await.unwrap().into_inner();
+    let skus: Vec<_> = larger.variants.iter().map(|variant| variant.sku.as_str()).collect();
+    assert_eq!(skus, ["TEST-M", "TEST-L"], "none is removed");
 
     let mut bad = new_product();
     bad.slug = "other".into();
@@ -129,7 +137,7 @@ async fn an_admin_adds_and_changes_a_product() {
 
 #[tokio::test]
 async fn too_little_stock_is_said_by_sku() {
-    let edge = edge().await;
+    let edge = edge(Engine::Sqlite).await;
     let admin = edge.tokens.of(Role::Admin, "operator");
     let create = with_token(&admin, api::CreateProductRequest { product: Some(new_product()) });
     edge.client.clone().create_product(create).await.unwrap();
@@ -142,11 +150,79 @@ async fn too_little_stock_is_said_by_sku() {
     assert_eq!(precondition_subjects(&status), [("TEST-M".into(), "only 3 left".into())]);
 }
 
+/// PostgreSQL takes none, anywhere.
+#[tokio::test]
+async fn a_zero_byte_is_named_wherever_it_stands() {
+    for engine in engines() {
+        let edge = edge(engine).await;
+        let (guest, admin) = (edge.tokens.of(Role::Guest, "g"), edge.tokens.of(Role::Admin, "operator"));
+        let zero = || "a\0b".to_owned();
+        let list = async |request| edge.client.clone().list_products(with_token(&guest, request)).await;
+        // Forged: whoever knows the listing can make its token.
+        for (order, cursor, order_by) in [
+            (Order::Title, Cursor::Text(zero(), "a".into()), api::ProductOrder::Title),
+            (Order::Title, Cursor::Text("a".into(), zero()), api::ProductOrder::Title),
+            (Order::Newest, Cursor::Number(1, zero()), api::ProductOrder::Newest),
+        ] {
+            let page_token = cursor.token(&identity("", &Filter::default(), order));
+            let request = api::ListProductsRequest {
+                page_token,
+                order_by: order_by.into(),
+                ..api::ListProductsRequest::default()
+            };
+            assert_eq!(fields(&list(request).await.unwrap_err()), ["page_token"], "{engine:?}");
+        }
+        for (field, filter) in [
+            ("filter.category", api::ProductFilter { category: zero(), ..api::ProductFilter::default() }),
+            ("filter.sizes", api::ProductFilter { sizes: vec![zero()], ..api::ProductFilter::default() }),
+            ("filter.colours", api::ProductFilter { colours: vec![zero()], ..api::ProductFilter::default() }),
+        ] {
+            let request = api::ListProductsRequest { filter: Some(filter), ..api::ListProductsRequest::default() };
+            assert_eq!(fields(&list(request).await.unwrap_err()), [field], "{engine:?}");
+        }
+        // Not a letter of any word.
+        let search = api::SearchProductsRequest { query: "sh\0irt".into(), ..api::SearchProductsRequest::default() };
+        edge.client.clone().search_products(with_token(&guest, search)).await.unwrap();
+        let get = with_token(&guest, api::GetProductRequest { slug: zero() });
+        assert_eq!(fields(&edge.client.clone().get_product(get).await.unwrap_err()), ["slug"]);
+        let batch = with_token(&guest, api::BatchGetProductsRequest { skus: vec![zero()] });
+        assert_eq!(fields(&edge.client.clone().batch_get_products(batch).await.unwrap_err()), ["skus[0]"]);
+
+        let create = async |product| {
+            let request = api::CreateProductRequest { product: Some(product) };
+            edge.client.clone().create_product(with_token(&admin, request)).await
+        };
+        let with = |change: &dyn Fn(&mut api::Product)| {
+            let mut product = new_product();
+            change(&mut product);
+            product
+        };
+        for (field, product) in [
+            ("slug", with(&|product| product.slug = zero())),
+            ("title", with(&|product| product.title = zero())),
+            ("category", with(&|product| product.category = zero())),
+            ("material", with(&|product| product.material = zero())),
+            ("care", with(&|product| product.care = zero())),
+            ("tags", with(&|product| product.tags = vec![zero()])),
+            ("image_urls", with(&|product| product.image_urls = vec![format!("https://a/{}", zero())])),
+            ("picture", with(&|product| product.picture = Some(api::Picture { cut: zero(), ..<_>::default() }))),
+            ("variants[0].sku", with(&|product| product.variants[0].sku = zero())),
+            ("variants[0].size", with(&|product| product.variants[0].size = zero())),
+            ("variants[0].colour", with(&|product| product.variants[0].colour = zero())),
+        ] {
+            assert_eq!(fields(&create(product).await.unwrap_err()), [format!("product.{field}")], "{engine:?}");
+        }
+        // HTML has no such character, and drops it.
+        let made = create(with(&|product| product.description_html = "<p>a\0b</p>".into())).await.unwrap();
+        assert_eq!(made.into_inner().description_html, "<p>ab</p>", "{engine:?}");
+    }
+}
+
 /// Whatever is sent, the answer names the field or is right; nothing breaks.
 #[test]
 fn hostile_requests_are_named_not_suffered() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let edge = runtime.block_on(edge());
+    let edge = runtime.block_on(edge(Engine::Sqlite));
     let (guest, service) = (edge.tokens.of(Role::Guest, "g"), edge.tokens.of(Role::Service, "checkout"));
     let hostile = || prop_oneof!["\\PC{0,40}", "[\\x00-\\x1f'\"%_;]{0,12}", "[a-zA-Z0-9/-]{0,200}"];
     let numbers = || prop_oneof![any::<i32>(), -2_i32..102];

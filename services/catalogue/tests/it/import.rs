@@ -2,8 +2,12 @@
 
 use std::io::Cursor;
 use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
+use sea_orm::{ConnectOptions, ConnectionTrait as _, Database};
 use selvage_catalogue::domain::product::{Audience, Product};
 use selvage_catalogue::import::{self, Event, Format, ImportError, Item, Problem, Report};
 use selvage_catalogue::store::Store;
@@ -245,6 +249,62 @@ async fn a_feed_that_breaks_off_is_an_error_and_what_stood_before_is_kept() {
     let failed = import::run(&store, Cursor::new(feed), Format::ShopifyCsv, 1, |_| ()).await;
     assert!(matches!(failed, Err(ImportError::Endless(602))), "{failed:?}");
     assert!(store.product_count().await.unwrap() > 0);
+}
+
+/// A shop that serves the database meanwhile is another process: it knows nothing of our queue for the writer's place, and
+/// polls for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_that_is_open_writes_while_a_feed_comes_in() {
+    let (store, _pool, database) = catalogue(selvage_testkit::Engine::Sqlite).await;
+    let mut options = ConnectOptions::new(database.url());
+    options.max_connections(1).sqlx_logging(false);
+    let shop = Database::connect(options).await.unwrap();
+    let is_done = Arc::new(AtomicBool::new(false));
+    let done = is_done.clone();
+    let writing = tokio::spawn(async move {
+        let (mut writes, mut longest) = (0, Duration::ZERO);
+        while !done.load(Ordering::Relaxed) {
+            let began = Instant::now();
+            shop.execute_unprepared("UPDATE categories SET blurb = 'open' WHERE slug = 'bags'").await.unwrap();
+            longest = longest.max(began.elapsed());
+            writes += 1;
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+        (writes, longest)
+    });
+    let mut feed = String::from("Handle,Title,Option1 Name,Option1 Value,Variant Price\n");
+    for product in 0..4_000 {
+        for variant in 0..5 {
+            let title = if variant == 0 { format!("Shirt {product}") } else { String::new() };
+            feed.push_str(&format!("shirt-{product},{title},Size,{variant},9.99\n"));
+        }
+    }
+    let began = Instant::now();
+    let (report, _) = import(&store, feed.as_bytes(), Format::ShopifyCsv, 1_000_000).await;
+    let took = began.elapsed();
+    is_done.store(true, Ordering::Relaxed);
+    let (writes, longest) = writing.await.unwrap();
+    assert_eq!(report.created, 4_000);
+    assert!(writes > 10 && longest < Duration::from_secs(2), "{writes} writes, the longest {longest:?} in {took:?}");
+}
+
+#[tokio::test]
+async fn a_zero_byte_in_a_feed_is_not_the_databases_to_find() {
+    let csv = "Handle,Title,Body (HTML),Type,Tags,Option1 Name,Option1 Value,Variant SKU,Variant Price\n\
+               a\0b,A\0B,<p>x\0y</p>,Fig\0Candle,t\0u,Si\0ze,M\0L,S\0KU,9.99\n";
+    let json = r#"{"slug": "c", "title": "C", "description_html": "x\u0000y", "category": "c\u0000d", "variants":
+        [{"sku": "C", "price": {"currency": "EUR", "minor_units": 5}}]}"#;
+    let described = r#"{"slug": "d", "title": "D", "description_html": "x\u0000y", "variants":
+        [{"sku": "D", "price": {"currency": "EUR", "minor_units": 5}}]}"#;
+    let json = format!("{}\n{}\n", json.replace('\n', " "), described.replace('\n', " "));
+    for engine in engines() {
+        let (store, _pool, _database) = catalogue(engine).await;
+        let (report, problems) = import(&store, csv.as_bytes(), Format::ShopifyCsv, 1).await;
+        assert_eq!((report.created, report.failed), (1, 0), "{engine:?} {problems:?}");
+        let (report, problems) = import(&store, json.as_bytes(), Format::JsonLines, 1).await;
+        assert_eq!((report.created, report.failed), (1, 1), "{engine:?} {problems:?}");
+        assert_eq!(store.product_get("d").await.unwrap().unwrap().product.description_html, "xy");
+    }
 }
 
 proptest! {

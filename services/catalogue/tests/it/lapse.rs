@@ -8,14 +8,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use sea_orm::{ConnectionTrait as _, Statement};
 use selvage_boot::{Host, Life, grpc};
 use selvage_catalogue::domain::stock::{Line, State};
 use selvage_catalogue::store::Store;
 use selvage_catalogue::{App, Peers, Settings};
 use selvage_context::clock::Clock;
+use selvage_pool::Pool;
 use selvage_proto::checkout::v1::{BatchGetOrderStatesRequest, BatchGetOrderStatesResponse, OrderState, order};
 use selvage_rpc::{Channel, InProcess, Target};
-use selvage_testkit::{Engine, Tokens, eventually};
+use selvage_testkit::{Engine, Tokens, engines, eventually};
 use tonic::body::Body;
 use tonic::server::{Grpc, NamedService, UnaryService};
 use tonic::{Request, Response, Status};
@@ -82,6 +84,23 @@ async fn available(store: &Store) -> i32 {
     store.product_get("goods").await.unwrap().unwrap().available[0]
 }
 
+/// A catalogue that asks this checkout every 20 ms, until the end of its life.
+async fn serve(pool: Pool, clock: Clock, checkout: &Checkout) -> Life {
+    let (way_in, incoming) = InProcess::pair();
+    let (tokens, life) = (Tokens::new(&clock), Life::new());
+    let mut services = grpc::Services::default();
+    services.add(Checkout::NAME, |routes| {
+        routes.add_service(checkout.clone());
+    });
+    let (routes, on) = (services.finish(&life).await.unwrap(), life.clone());
+    tokio::spawn(async move { grpc::serve(routes, incoming, &on).await });
+    let host = Host { clock, verifier: tokens.verifier(), life: life.clone(), token: None };
+    let peers = Peers { checkout: Some(Channel::to(Target::InProcess(way_in))) };
+    let settings = Settings { lapse_every: Duration::from_millis(20), ..Settings::default() };
+    drop(App::new(pool, settings, peers, host));
+    life
+}
+
 #[tokio::test]
 async fn a_reservation_past_its_time_lapses_only_by_checkouts_word() {
     let (store, pool, _database) = catalogue(Engine::Sqlite).await;
@@ -108,18 +127,7 @@ async fn a_reservation_past_its_time_lapses_only_by_checkouts_word() {
     assert_eq!(available(&store).await, 10);
 
     let checkout = Checkout::default();
-    let (way_in, incoming) = InProcess::pair();
-    let (tokens, life) = (Tokens::new(&clock), Life::new());
-    let mut services = grpc::Services::default();
-    services.add(Checkout::NAME, |routes| {
-        routes.add_service(checkout.clone());
-    });
-    let (routes, on) = (services.finish(&life).await.unwrap(), life.clone());
-    tokio::spawn(async move { grpc::serve(routes, incoming, &on).await });
-    let host = Host { clock, verifier: tokens.verifier(), life: life.clone(), token: None };
-    let peers = Peers { checkout: Some(Channel::to(Target::InProcess(way_in))) };
-    let settings = Settings { lapse_every: Duration::from_millis(20), ..Settings::default() };
-    let _app = App::new(pool, settings, peers, host);
+    let life = serve(pool, clock, &checkout).await;
 
     // Checkout can't say: all stay.
     eventually(Duration::from_secs(20), "checkout is asked", async || *checkout.asked.lock().unwrap() >= 2).await;
@@ -143,4 +151,62 @@ async fn a_reservation_past_its_time_lapses_only_by_checkouts_word() {
     assert_eq!(store.stock_commit(unknown).await.unwrap().unwrap().state, State::Released);
     assert_eq!(store.stock_commit(young).await.unwrap().unwrap().state, State::Committed);
     life.end();
+}
+
+#[tokio::test]
+async fn what_has_ended_is_forgotten_after_90_days_and_what_is_held_never() {
+    const DAY_MS: i64 = 24 * 3600 * 1000;
+    for engine in engines() {
+        let (store, pool, _database) = catalogue(engine).await;
+        let goods = product("goods", "Goods", "shirts", vec![variant("A", "M", "Ink", 100, 20)]);
+        store.product_create(&goods, 0).await.unwrap();
+        let count = async |table: &str| {
+            let sql = format!("SELECT count(*) AS n FROM {table}");
+            let row = pool.query_one_raw(Statement::from_string(pool.backend(), sql)).await.unwrap().unwrap();
+            row.try_get::<i64>("", "n").unwrap()
+        };
+        let clock = Clock::standing_at(1_800_000_000_000);
+        let now = clock.now_ms();
+        let alive = held(&store, now - DAY_MS).await;
+        let (committed, released) = (held(&store, now).await, held(&store, now).await);
+        store.stock_commit(committed).await.unwrap().unwrap();
+        store.stock_release(released, now).await.unwrap();
+        store.stock_release(Uuid::now_v7(), now).await.unwrap();
+        store.stock_adjust(Uuid::now_v7(), "A", 1, now).await.unwrap();
+
+        let checkout = Checkout::default();
+        *checkout.orders.lock().unwrap() = Some([(alive.to_string(), order::State::Confirmed)].into());
+        let life = serve(pool.clone(), clock.clone(), &checkout).await;
+        // The order that is alive is asked about at each of these moments, and the purge of the look before is over then.
+        let looks = async |days: i64| {
+            for _ in 0..2 {
+                clock.advance_ms(days * DAY_MS / 2);
+                let before = *checkout.asked.lock().unwrap();
+                let asked = async || *checkout.asked.lock().unwrap() > before;
+                eventually(Duration::from_secs(20), "checkout is asked", asked).await;
+            }
+        };
+        looks(88).await;
+        assert_eq!((count("reservations").await, count("stock_adjustments").await), (4, 1), "{engine:?}");
+        // Until then a cancelled order's goods come back.
+        store.stock_release(committed, now).await.unwrap();
+        assert_eq!(available(&store).await, 20, "{engine:?}: one of 21 is set aside");
+        looks(6).await;
+        assert_eq!((count("reservations").await, count("stock_adjustments").await), (1, 0), "{engine:?}");
+        assert_eq!(store.stock_commit(alive).await.unwrap().unwrap().state, State::Committed);
+        life.end();
+    }
+}
+
+#[tokio::test]
+async fn a_purge_takes_few_at_a_time() {
+    for engine in engines() {
+        let (store, _pool, _database) = catalogue(engine).await;
+        for _ in 0..5 {
+            store.stock_release(Uuid::now_v7(), 9).await.unwrap();
+        }
+        for purged in [2, 2, 1, 0] {
+            assert_eq!(store.stock_purge(10, 2).await.unwrap(), purged, "{engine:?}");
+        }
+    }
 }

@@ -7,5 +7,7 @@ mod goods;
 mod import;
 mod lapse;
 mod listing;
+mod races;
 mod reservations;
 mod stored;
+mod withdrawn;

@@ -1,7 +1,7 @@
 //! Products, as they are stored and changed.
 
 use selvage_catalogue::plant_seed;
-use selvage_catalogue::store::{Put, SkuTaken};
+use selvage_catalogue::store::{Put, SkuTaken, Store};
 use selvage_testkit::engines;
 
 use crate::goods::{catalogue, product, variant};
@@ -63,6 +63,21 @@ async fn keeping_the_same_products_again_changes_nothing() {
         let kept = store.products_keep(&goods).await.unwrap();
         assert_eq!((kept.created, kept.updated, kept.unchanged), (0, 1, 28));
         assert_eq!(kept.refused, [("p4".to_owned(), SkuTaken { sku: "P5".into(), by: "p5".into() })]);
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_currency_is_put_right_by_keeping_the_products_again() {
+    for engine in engines() {
+        let (store, pool, _database) = catalogue(engine).await;
+        let goods = [(product("p", "Shirt", "shirts", vec![variant("P", "M", "Ink", 100, 5)]), 1)];
+        store.products_keep(&goods).await.unwrap();
+        let right = Store::new(pool, "USD");
+        for (updated, unchanged) in [(1, 0), (0, 1)] {
+            let kept = right.products_keep(&goods).await.unwrap();
+            assert_eq!((kept.updated, kept.unchanged), (updated, unchanged), "{engine:?}");
+            assert_eq!(right.product_get("p").await.unwrap().unwrap().currency, "USD");
+        }
     }
 }
 
