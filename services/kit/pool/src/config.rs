@@ -6,6 +6,10 @@ use sea_orm::DbBackend;
 /// PostgreSQL keeps 63 bytes of a client's name.
 const MAX_APPLICATION_NAME_BYTES: usize = 63;
 
+/// What an answer may take from the server to us, beyond the time that the statement took: many round trips within a
+/// data centre, and a lost packet sent again.
+const ANSWER_TRAVELS: Duration = Duration::from_secs(1);
+
 /// How a pool is tuned.
 #[derive(Clone)]
 pub struct Config {
@@ -17,7 +21,8 @@ pub struct Config {
     pub limit: u32,
     /// How long a caller waits for a connection before it is refused; less if its deadline is nearer.
     pub max_wait: Duration,
-    /// How long the database works on one statement (PostgreSQL).
+    /// How long the database works on one statement (PostgreSQL). When its answer isn't there a second after that, the
+    /// connection is closed.
     pub statement_timeout: Duration,
     /// How long making a connection may take.
     pub connect_timeout: Duration,
@@ -33,8 +38,8 @@ impl Config {
     /// - `limit` 8: by Little's law connections = rate × use time. 8 × 0.7 (a queue grows without bound beyond) ÷ 4 ms a
     ///   use = 1,400 statements or short transactions a second.
     /// - `max_wait` 1 s: who has waited that long has a user who is leaving.
-    /// - `statement_timeout` 5 s: above any statement of a healthy shop, and below the 10 s that an rpc has by default,
-    ///   together with a full wait: 1 + 5 < 10.
+    /// - `statement_timeout` 5 s: above any statement of a healthy shop, for pools whose work nobody waits for, as a
+    ///   relay's. A service sets less: its callers have 5 s in all, for a full wait and a statement.
     /// - `connect_timeout` 3 s: a local server takes 5 ms, one that drops packets for ever.
     /// - `idle_ping_after` 30 s: load balancers and firewalls forget idle connections after minutes.
     pub fn new(name: impl Into<String>, url: impl Into<String>) -> Self {
@@ -99,6 +104,13 @@ impl Config {
     /// waits 64 × 4 ms = 256 ms; a queue that is longer serves nobody within a second once uses take 16 ms.
     pub(crate) fn max_waiting(&self) -> u32 {
         self.limit.saturating_mul(64)
+    }
+
+    /// How long we wait for a statement's answer: a server that is there ends the statement itself within
+    /// `statement_timeout`, and one that is gone in silence would be waited for for ever. SQLite has no bound: its
+    /// statements run in this process, where nothing goes away in silence, and giving one up wouldn't end it.
+    pub(crate) fn answer_bound(&self) -> Option<Duration> {
+        (self.backend() == Some(DbBackend::Postgres)).then(|| self.statement_timeout + ANSWER_TRAVELS)
     }
 
     /// The kind of database, if the address is of one that is known.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::str::FromStr as _;
+use std::time::Duration;
 
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -13,6 +14,12 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use crate::Config;
+
+/// How long a SQLite statement waits for a file that another program has locked.
+const FILE_WAIT: Duration = Duration::from_secs(5);
+/// How long a SQLite connection may take to end: what it is in the middle of waits for the file, and then works for as
+/// long again. It is only given up then; nothing ends a statement that runs in our own process.
+const SQLITE_END: Duration = Duration::from_secs(10);
 
 /// What a new connection is made with, parsed once.
 #[derive(Clone)]
@@ -31,7 +38,7 @@ impl Options {
                 // an order that was confirmed must stay so.
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
-                .busy_timeout(std::time::Duration::from_secs(5))
+                .busy_timeout(FILE_WAIT)
                 // 512 KiB of pages a connection: a shop of four databases with four connections each keeps 8 MiB.
                 .pragma("cache_size", "-512")
                 // A file that is mapped counts as our memory, and a read error of the disk is a signal that kills us.
@@ -102,11 +109,16 @@ impl Connection {
         }
     }
 
-    /// Closes without a word: the state of the wire isn't known.
-    pub(crate) async fn close_hard(self) -> Result<(), sqlx::Error> {
-        match self {
-            Self::Postgres(connection) => connection.close_hard().await,
-            Self::Sqlite(connection) => connection.close_hard().await,
+    /// Closes without a word: the state of the wire isn't known. A peer that is gone doesn't answer, and after `bound`
+    /// the socket is closed all the same.
+    pub(crate) async fn close_hard(self, bound: Duration) {
+        let closed = match self {
+            Self::Postgres(connection) => tokio::time::timeout(bound, connection.close_hard()).await,
+            // A file has no wire, but a thread that has its lock until it ends, and sqlx's `close_hard` doesn't wait.
+            Self::Sqlite(connection) => tokio::time::timeout(SQLITE_END, connection.close()).await,
+        };
+        if closed.is_err() {
+            tracing::debug!("a connection didn't end in time");
         }
     }
 

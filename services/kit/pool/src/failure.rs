@@ -1,6 +1,9 @@
 //! What a database's failure means.
 
-use sea_orm::{DbErr, RuntimeErr, SqlErr};
+use std::io;
+use std::time::Duration;
+
+use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, SqlErr};
 use sqlx::Error;
 
 use crate::ConfigError;
@@ -26,25 +29,83 @@ pub enum OpenError {
 
 impl OpenError {
     pub(crate) fn connect(pool: &str, error: DbErr) -> Self {
-        let why = describe(&error).map_or_else(|| error.to_string(), |words| format!("{words} ({error})"));
-        Self::Connect { pool: pool.to_owned(), why }
+        Self::Connect { pool: pool.to_owned(), why: in_words(&error) }
     }
+}
+
+/// What a database's failure is to those whose work it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// No connection was free in time: too much at once.
+    Busy,
+    /// The database isn't there: it doesn't answer, ended the connection, or takes no other.
+    Unreachable,
+    /// The database ended the statement, for it took too long.
+    Timeout,
+    /// Others were faster, however often it was tried.
+    Conflict,
+    /// The disk is full.
+    NoRoom,
+    /// The connection was lost while committing: see [`is_outcome_unknown`].
+    OutcomeUnknown,
+    /// All else, which is ours to look into: a wrong statement, an old schema, a damaged file.
+    Other,
+}
+
+/// The kind of a failure.
+pub fn kind(error: &DbErr) -> Kind {
+    match error {
+        DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) => return Kind::Busy,
+        DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed) => return Kind::Unreachable,
+        _ if is_outcome_unknown(error) => return Kind::OutcomeUnknown,
+        _ => {}
+    }
+    match sqlx_error(error).map_or(Kind::Other, kind_of_sqlx) {
+        Kind::NoRoom => Kind::NoRoom,
+        // Whatever keeps us from connecting: no password, no file.
+        _ if matches!(error, DbErr::Conn(RuntimeErr::SqlxError(_))) => Kind::Unreachable,
+        kind => kind,
+    }
+}
+
+fn kind_of_sqlx(error: &Error) -> Kind {
+    let Error::Database(database) = error else {
+        return if is_broken(error) { Kind::Unreachable } else { Kind::Other };
+    };
+    if is_retryable(error) {
+        return Kind::Conflict;
+    }
+    if let Some(code) = sqlite_code(database.as_ref()) {
+        return if code == 13 { Kind::NoRoom } else { Kind::Other };
+    }
+    match database.code().unwrap_or_default().as_ref() {
+        "57014" => Kind::Timeout,
+        "53100" => Kind::NoRoom,
+        "53300" => Kind::Unreachable,
+        _ if is_broken(error) => Kind::Unreachable,
+        _ => Kind::Other,
+    }
+}
+
+/// A failure in words for the log, with what can be done about it if that is known.
+pub fn in_words(error: &DbErr) -> String {
+    describe(error).map_or_else(|| error.to_string(), |words| format!("{words} ({error})"))
 }
 
 /// A failure that the user of a program can do something about, in words for them.
 pub fn describe(error: &DbErr) -> Option<&'static str> {
     let Error::Database(database) = sqlx_error(error)? else {
         return match sqlx_error(error)? {
-            Error::Io(_) | Error::Tls(_) => {
+            // The last is SeaORM's pool's, which migrates: it tries again where nobody listens, until its time is over.
+            Error::Io(_) | Error::Tls(_) | Error::PoolTimedOut => {
                 Some("the database can't be reached; is it running, and is its address right?")
             }
             _ => None,
         };
     };
     let (code, message) = (database.code().unwrap_or_default(), database.message());
-    if is_sqlite(database.as_ref()) {
-        // Extended result codes have the primary one in their lowest byte; see <https://www.sqlite.org/rescode.html>.
-        return match code.parse::<u32>().unwrap_or_default() & 0xff {
+    if let Some(code) = sqlite_code(database.as_ref()) {
+        return match code {
             5 | 6 => Some("the database file is in use by another program for longer than we wait"),
             8 => Some("the database file can't be written to; check its permissions and those of its folder"),
             10 => Some("the disk reported an error on the database file"),
@@ -60,6 +121,7 @@ pub fn describe(error: &DbErr) -> Option<&'static str> {
         "3D000" => Some("the database doesn't exist; create it first"),
         "53300" => Some("the database has no connection left; its limit is below what its clients ask for"),
         "57P03" => Some("the database is starting up or shutting down"),
+        "57014" => Some("the database ended a statement that took too long"),
         "42501" => Some("the database role lacks a permission"),
         "53100" => Some("the database server's disk is full; nothing that was confirmed is lost"),
         // Undefined schema, table, column, function.
@@ -94,21 +156,21 @@ pub(crate) fn outcome_unknown(error: &Error) -> DbErr {
 /// Whether the transaction may succeed if it is simply done again: serialization failure, deadlock, or a busy SQLite.
 pub(crate) fn is_retryable(error: &Error) -> bool {
     let Error::Database(database) = error else { return false };
-    let code = database.code().unwrap_or_default();
-    if is_sqlite(database.as_ref()) {
-        return matches!(code.parse::<u32>().unwrap_or_default() & 0xff, 5 | 6);
+    if let Some(code) = sqlite_code(database.as_ref()) {
+        return matches!(code, 5 | 6);
     }
-    matches!(code.as_ref(), "40001" | "40P01")
+    matches!(database.code().unwrap_or_default().as_ref(), "40001" | "40P01")
 }
 
 /// Whether the connection is of no use any more.
 pub(crate) fn is_broken(error: &Error) -> bool {
     match error {
         Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::WorkerCrashed => true,
-        // The server ended it: terminated, shutting down, idle in a transaction for too long, crash of another backend.
-        Error::Database(database) if !is_sqlite(database.as_ref()) => {
+        // The server ended it: terminated, shutting down, crash of another backend, database dropped, idle for too
+        // long, with a transaction or without.
+        Error::Database(database) if sqlite_code(database.as_ref()).is_none() => {
             let code = database.code().unwrap_or_default();
-            matches!(code.as_ref(), "57P01" | "57P02" | "57P03" | "25P03" | "57P05") || code.starts_with("08")
+            code.starts_with("57P") || code == "25P03" || code.starts_with("08")
         }
         _ => false,
     }
@@ -119,17 +181,30 @@ pub(crate) fn is_broken(error: &Error) -> bool {
 /// or finds the disk full (13); see <https://www.sqlite.org/lang_transaction.html>.
 pub(crate) fn gives_up(error: &Error) -> bool {
     match error {
-        Error::Database(database) if is_sqlite(database.as_ref()) => {
-            let code = database.code().unwrap_or_default();
-            matches!(code.parse::<u32>().unwrap_or_default() & 0xff, 7 | 9 | 10 | 13)
-        }
-        Error::Database(_) => true,
+        Error::Database(database) => sqlite_code(database.as_ref()).is_none_or(|code| matches!(code, 7 | 9 | 10 | 13)),
         other => is_broken(other),
     }
 }
 
-fn is_sqlite(error: &dyn sqlx::error::DatabaseError) -> bool {
-    error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some()
+/// A server that is gone in silence: it didn't do `what` within `bound`.
+pub(crate) fn silent(what: &str, bound: Duration) -> Error {
+    Error::Io(io::Error::new(io::ErrorKind::TimedOut, format!("the database didn't {what} within {bound:?}")))
+}
+
+/// The connection was closed before the statement.
+pub(crate) fn closed() -> Error {
+    Error::Io(io::Error::new(io::ErrorKind::NotConnected, "the connection is closed"))
+}
+
+pub(crate) fn conn_error(error: Error) -> DbErr {
+    DbErr::Conn(RuntimeErr::SqlxError(error.into()))
+}
+
+/// SQLite's result code. Extended ones have the primary one in their lowest byte; see
+/// <https://www.sqlite.org/rescode.html>.
+fn sqlite_code(error: &dyn sqlx::error::DatabaseError) -> Option<u32> {
+    error.try_downcast_ref::<sqlx::sqlite::SqliteError>()?;
+    Some(error.code().unwrap_or_default().parse::<u32>().unwrap_or_default() & 0xff)
 }
 
 fn sqlx_error(error: &DbErr) -> Option<&Error> {

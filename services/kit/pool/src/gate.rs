@@ -4,13 +4,14 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
+use sea_orm::{ConnAcquireErr, DbErr};
 use selvage_context::deadline;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tokio::time::Instant;
 
 use crate::Config;
 use crate::connection::Options;
+use crate::failure::{self, conn_error};
 use crate::lease::Lease;
 use crate::slot::{Open, Slot};
 
@@ -106,8 +107,10 @@ impl Gate {
         deadline::current().map_or(latest, |deadline| deadline.min(latest))
     }
 
-    /// A slot with a live connection. `until` is given by those who have waited for something else before.
+    /// A slot with a live connection, all in all within the caller's patience. `until` is given by those who have waited
+    /// for something else before.
     pub(crate) async fn acquire(self: &Arc<Self>, until: Option<Instant>) -> Result<Lease, DbErr> {
+        let until = until.unwrap_or_else(|| self.patience());
         let permit = self.permit(until).await?;
         self.in_use.fetch_add(1, Ordering::Relaxed);
         // From here on the lease gives everything back, wherever this future is dropped.
@@ -115,16 +118,16 @@ impl Gate {
         while let Some(idle) = self.pop() {
             let rested = idle.since.elapsed();
             lease.put(idle.slot);
-            if rested < self.config.idle_ping_after || lease.ping().await {
+            if rested < self.config.idle_ping_after || lease.ping(until).await {
                 return Ok(lease);
             }
-            lease.discard().await;
+            lease.discard(until).await;
         }
-        lease.connect().await?;
+        lease.connect(until).await?;
         Ok(lease)
     }
 
-    async fn permit(&self, until: Option<Instant>) -> Result<OwnedSemaphorePermit, DbErr> {
+    async fn permit(&self, until: Instant) -> Result<OwnedSemaphorePermit, DbErr> {
         if self.closing.load(Ordering::Acquire) {
             return Err(closed());
         }
@@ -132,10 +135,7 @@ impl Gate {
         match permits.clone().try_acquire_owned() {
             Ok(permit) => Ok(permit),
             Err(TryAcquireError::Closed) => Err(closed()),
-            Err(TryAcquireError::NoPermits) => {
-                let until = until.unwrap_or_else(|| self.patience());
-                self.bounded(permits.acquire_owned(), until).await
-            }
+            Err(TryAcquireError::NoPermits) => self.bounded(permits.acquire_owned(), until).await,
         }
     }
 
@@ -157,17 +157,20 @@ impl Gate {
         Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))
     }
 
-    /// Makes a connection; it counts as open from before the server can see it.
-    pub(crate) async fn connect(&self) -> Result<Slot, DbErr> {
+    /// Makes a connection, until a moment; it counts as open from before the server can see it.
+    pub(crate) async fn connect(&self, until: Instant) -> Result<Slot, DbErr> {
         let open = Open::start(&self.open);
-        match tokio::time::timeout(self.config.connect_timeout, self.options.connect()).await {
+        let bound = self.connect_bound(until);
+        match tokio::time::timeout(bound, self.options.connect()).await {
             Ok(Ok(connection)) => Ok(Slot::new(connection, open)),
-            Ok(Err(error)) => Err(DbErr::Conn(RuntimeErr::SqlxError(error.into()))),
-            Err(_) => Err(DbErr::Conn(RuntimeErr::Internal(format!(
-                "the database didn't take the connection within {:?}",
-                self.config.connect_timeout
-            )))),
+            Ok(Err(error)) => Err(conn_error(error)),
+            Err(_) => Err(conn_error(failure::silent("take the connection", bound))),
         }
+    }
+
+    /// How long may be spent on making or ending a connection by one whose patience ends then.
+    pub(crate) fn connect_bound(&self, until: Instant) -> Duration {
+        self.config.connect_timeout.min(until.saturating_duration_since(Instant::now()))
     }
 
     fn idle(&self) -> MutexGuard<'_, Option<Vec<Idle>>> {

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::TryStreamExt as _;
 use sea_orm::{DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
 use selvage_context::lease::Held;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use crate::connection::Connection;
-use crate::failure;
+use crate::failure::{self, conn_error};
 use crate::gate::Gate;
 use crate::slot::Slot;
 
@@ -55,50 +57,53 @@ impl Lease {
         (self.slot, self.busy, self.broken, self.given_up) = (Some(slot), false, false, None);
     }
 
-    pub(crate) async fn connect(&mut self) -> Result<(), DbErr> {
-        let slot = self.gate.connect().await?;
+    /// Makes a connection, until a moment.
+    pub(crate) async fn connect(&mut self, until: Instant) -> Result<(), DbErr> {
+        let slot = self.gate.connect(until).await?;
         self.put(slot);
         Ok(())
     }
 
-    /// Whether the connection lives.
-    pub(crate) async fn ping(&mut self) -> bool {
+    /// Whether the connection lives. It has half of the time that is left until then, so that one that is silent leaves
+    /// time for another.
+    pub(crate) async fn ping(&mut self, until: Instant) -> bool {
+        let bound = self.gate.connect_bound(until).min(until.saturating_duration_since(Instant::now()) / 2);
         let Some(slot) = &mut self.slot else { return false };
         self.busy = true;
-        let alive = tokio::time::timeout(self.gate.config.connect_timeout, slot.connection.ping()).await;
+        let alive = tokio::time::timeout(bound, slot.connection.ping()).await;
         let alive = matches!(alive, Ok(Ok(())));
         self.busy = !alive;
         alive
     }
 
-    /// Closes the connection and waits until it is.
-    pub(crate) async fn discard(&mut self) {
+    /// Closes the connection and waits until it is, or until then.
+    pub(crate) async fn discard(&mut self, until: Instant) {
         if let Some(slot) = self.slot.take() {
-            slot.close_hard(self.gate.config.connect_timeout).await;
+            slot.close_hard(self.gate.connect_bound(until)).await;
         }
     }
 
     pub(crate) async fn execute(&mut self, statement: &Statement) -> Result<ExecResult, DbErr> {
-        self.begin_statement();
-        let result = self.connection()?.execute(statement).await;
+        let bound = self.begin_statement();
+        let result = within(bound, self.connection().map_err(conn_error)?.execute(statement)).await;
         self.end_statement(result).map_err(|error| DbErr::Exec(RuntimeErr::SqlxError(error.into())))
     }
 
     pub(crate) async fn execute_unprepared(&mut self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.begin_statement();
-        let result = self.connection()?.execute_unprepared(sql).await;
+        let bound = self.begin_statement();
+        let result = within(bound, self.connection().map_err(conn_error)?.execute_unprepared(sql)).await;
         self.end_statement(result).map_err(|error| DbErr::Exec(RuntimeErr::SqlxError(error.into())))
     }
 
     pub(crate) async fn query_one(&mut self, statement: &Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.begin_statement();
-        let result = self.connection()?.query_one(statement).await;
+        let bound = self.begin_statement();
+        let result = within(bound, self.connection().map_err(conn_error)?.query_one(statement)).await;
         self.end_statement(result).map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())))
     }
 
     pub(crate) async fn query_all(&mut self, statement: &Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.begin_statement();
-        let result = self.connection()?.query_all(statement).await;
+        let bound = self.begin_statement();
+        let result = within(bound, self.connection().map_err(conn_error)?.query_all(statement)).await;
         self.end_statement(result).map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())))
     }
 
@@ -108,21 +113,22 @@ impl Lease {
         statement: Statement,
     ) -> impl futures::Stream<Item = Result<QueryResult, DbErr>> + Send {
         async_stream::stream! {
-            self.begin_statement();
+            let bound = self.begin_statement();
             let connection = match self.connection() {
                 Ok(connection) => connection,
-                Err(error) => { yield Err(error); return; }
+                Err(error) => { yield Err(conn_error(error)); return; }
             };
-            let mut failure = None;
             let mut rows = connection.query(&statement);
-            while let Some(row) = rows.next().await {
-                match row {
-                    Ok(row) => yield Ok(row),
-                    Err(error) => { failure = Some(error); break; }
+            // Each row is waited for by itself: what its reader does in between takes its own time.
+            let ended = loop {
+                match within(bound, rows.try_next()).await {
+                    Ok(Some(row)) => yield Ok(row),
+                    Ok(None) => break Ok(()),
+                    Err(error) => break Err(error),
                 }
-            }
+            };
             drop(rows);
-            let result = self.end_statement(failure.map_or(Ok(()), Err));
+            let result = self.end_statement(ended);
             if let Err(error) = result {
                 yield Err(DbErr::Query(RuntimeErr::SqlxError(error.into())));
             }
@@ -132,20 +138,22 @@ impl Lease {
     /// Runs one of the transaction's own words: BEGIN, COMMIT, ROLLBACK, SAVEPOINT.
     pub(crate) async fn control(&mut self, sql: &str) -> Result<(), sqlx::Error> {
         self.busy = true;
-        let Some(slot) = &mut self.slot else { return Err(sqlx::Error::WorkerCrashed) };
-        let result = slot.connection.execute_unprepared(sql).await.map(drop);
+        let bound = self.gate.config.answer_bound();
+        let result = within(bound, self.connection()?.execute_unprepared(sql)).await.map(drop);
         self.end_statement(result)
     }
 
-    fn begin_statement(&mut self) {
+    /// Says how long the statement's answer is waited for.
+    fn begin_statement(&mut self) -> Option<Duration> {
         self.busy = true;
         self.gate.totals.statements.fetch_add(1, Ordering::Relaxed);
+        self.gate.config.answer_bound()
     }
 
-    fn connection(&mut self) -> Result<&mut Connection, DbErr> {
-        let slot = self.slot.as_mut();
-        let closed = || DbErr::Conn(RuntimeErr::Internal("the connection is closed".into()));
-        slot.map(|slot| &mut slot.connection).ok_or_else(closed)
+    fn connection(&mut self) -> Result<&mut Connection, sqlx::Error> {
+        // One that is broken would be waited for again, or give the answer to what was asked before.
+        let slot = self.slot.as_mut().filter(|_| !self.broken);
+        slot.map(|slot| &mut slot.connection).ok_or_else(failure::closed)
     }
 
     fn end_statement<T>(&mut self, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
@@ -176,6 +184,15 @@ impl Lease {
     pub(crate) fn is_broken(&self) -> bool {
         self.broken
     }
+}
+
+/// What `work` on a connection gives, if there is an answer within `bound`.
+async fn within<T>(
+    bound: Option<Duration>,
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let Some(bound) = bound else { return work.await };
+    tokio::time::timeout(bound, work).await.unwrap_or_else(|_| Err(failure::silent("answer", bound)))
 }
 
 impl Drop for Lease {

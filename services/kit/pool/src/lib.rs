@@ -46,7 +46,7 @@ mod transaction;
 mod writer;
 
 pub use config::{Config, ConfigError};
-pub use failure::{OpenError, describe, is_outcome_unknown, is_unique_violation};
+pub use failure::{Kind, OpenError, describe, in_words, is_outcome_unknown, is_unique_violation, kind};
 pub use gate::Snapshot;
 pub use pool::{Class, Pool};
 pub use sea_orm;

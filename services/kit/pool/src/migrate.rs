@@ -1,33 +1,43 @@
 //! Migrations. SeaORM's take its own connection types, so they run apart from a pool: in a command, before the service.
 
-use sea_orm::{
-    ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DbBackend, DbErr, RuntimeErr, Statement,
-};
+use std::str::FromStr as _;
+
+use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DbBackend, DbErr, Statement};
 use sea_orm_migration::MigratorTrait;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
+
+use crate::failure::describe;
 
 /// Whose turn it is to migrate; any number will do, as long as all of ours use the same ("selvage" in ASCII).
 const ADVISORY_LOCK: i64 = 0x73_656c_7661_6765;
+/// How long a database is tried for.
+const CONNECT_BOUND: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Why a schema can't be changed or looked at, in one sentence: what is wrong, what to do about it, and with which
+/// database, whose password isn't shown.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct MigrateError(String);
 
 /// Applies the migrations that are missing, one process at a time; returns how many.
 ///
 /// # Errors
 /// If the database doesn't answer, or refuses one.
-pub async fn up<M: MigratorTrait>(url: &str) -> Result<usize, DbErr> {
-    let db = connect(url).await?;
-    let migrated = locked::<M>(&db).await;
-    db.close().await?;
-    migrated
+pub async fn up<M: MigratorTrait>(url: &str) -> Result<usize, MigrateError> {
+    let opened = Opened::at(url).await?;
+    let migrated = locked::<M>(&opened.db).await;
+    opened.close(migrated).await
 }
 
 /// How many migrations are missing.
 ///
 /// # Errors
 /// If the database doesn't answer.
-pub async fn pending<M: MigratorTrait>(url: &str) -> Result<usize, DbErr> {
-    let db = connect(url).await?;
-    let pending = M::get_pending_migrations(&db).await.map(|pending| pending.len());
-    db.close().await?;
-    pending
+pub async fn pending<M: MigratorTrait>(url: &str) -> Result<usize, MigrateError> {
+    let opened = Opened::at(url).await?;
+    let pending = M::get_pending_migrations(&opened.db).await.map(|pending| pending.len());
+    opened.close(pending).await
 }
 
 /// Lets `role` read and write the rows of every table that is there now, and nothing more: not change the schema, nor the
@@ -36,8 +46,8 @@ pub async fn pending<M: MigratorTrait>(url: &str) -> Result<usize, DbErr> {
 /// # Errors
 /// If the database isn't PostgreSQL, doesn't answer, or refuses; if `role` isn't a plain name of 1 to 63 lower-case
 /// letters, digits and underscores.
-pub async fn grant(url: &str, role: &str) -> Result<(), DbErr> {
-    let wrong = |why: String| Err(DbErr::Custom(why));
+pub async fn grant(url: &str, role: &str) -> Result<(), MigrateError> {
+    let wrong = |why: String| Err(MigrateError(why));
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     if !(1..=63).contains(&role.len()) || !role.bytes().all(plain) {
         return wrong(format!("the role '{role}' must be 1 to 63 lower-case letters, digits and underscores"));
@@ -45,16 +55,15 @@ pub async fn grant(url: &str, role: &str) -> Result<(), DbErr> {
     if url.starts_with("sqlite:") {
         return wrong("SQLite has no roles: rights are granted on PostgreSQL alone".into());
     }
-    let db = connect(url).await?;
+    let opened = Opened::at(url).await?;
     let sql = format!(
         "GRANT USAGE ON SCHEMA public TO \"{role}\";
          GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO \"{role}\";
          GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO \"{role}\";
          REVOKE INSERT, UPDATE, DELETE ON seaql_migrations FROM \"{role}\""
     );
-    let granted = db.execute_unprepared(&sql).await.map(drop);
-    db.close().await?;
-    granted
+    let granted = opened.db.execute_unprepared(&sql).await.map(drop);
+    opened.close(granted).await
 }
 
 async fn locked<M: MigratorTrait>(db: &DatabaseConnection) -> Result<usize, DbErr> {
@@ -68,13 +77,51 @@ async fn locked<M: MigratorTrait>(db: &DatabaseConnection) -> Result<usize, DbEr
     Ok(missing)
 }
 
+/// A database, and how it is called where a password may not be shown.
+struct Opened {
+    db: DatabaseConnection,
+    name: String,
+}
+
+impl Opened {
+    async fn at(url: &str) -> Result<Self, MigrateError> {
+        let name = name(url)?;
+        match connect(url).await {
+            Ok(db) => Ok(Self { db, name }),
+            Err(error) => Err(failed(&error, &name)),
+        }
+    }
+
+    async fn close<T>(self, done: Result<T, DbErr>) -> Result<T, MigrateError> {
+        let closed = self.db.close().await;
+        done.and_then(|done| closed.map(|()| done)).map_err(|error| failed(&error, &self.name))
+    }
+}
+
+fn failed(error: &DbErr, name: &str) -> MigrateError {
+    let why = describe(error).map_or_else(|| error.to_string(), str::to_owned);
+    MigrateError(format!("{why} ({name})"))
+}
+
+fn name(url: &str) -> Result<String, MigrateError> {
+    let named = match url.split_once(':') {
+        Some(("sqlite", _)) => {
+            SqliteConnectOptions::from_str(url).map(|options| options.get_filename().display().to_string())
+        }
+        Some(("postgres" | "postgresql", _)) => PgConnectOptions::from_str(url).map(|options| {
+            let (user, host, port) = (options.get_username(), options.get_host(), options.get_port());
+            format!("postgres://{user}@{host}:{port}/{}", options.get_database().unwrap_or(user))
+        }),
+        // SeaORM would say so too, and repeat the address with its password.
+        _ => return Err(MigrateError("the database address must begin with postgres:// or sqlite://".into())),
+    };
+    let unreadable =
+        "the database address can't be read; it must be like postgres://user@host/database or sqlite://file";
+    named.map_err(|_| MigrateError(unreadable.into()))
+}
+
 async fn connect(url: &str) -> Result<DatabaseConnection, DbErr> {
     let sqlite = url.starts_with("sqlite:");
-    if !sqlite && !url.starts_with("postgres:") && !url.starts_with("postgresql:") {
-        // SeaORM would say so too, and repeat the address with its password.
-        let wrong = "the database address must begin with postgres:// or sqlite://";
-        return Err(DbErr::Conn(RuntimeErr::Internal(wrong.into())));
-    }
     let url = match url.contains('?') {
         _ if !sqlite || url.contains("mode=") => url.to_owned(),
         true => format!("{url}&mode=rwc"),
@@ -83,6 +130,8 @@ async fn connect(url: &str) -> Result<DatabaseConnection, DbErr> {
     let mut options = ConnectOptions::new(url);
     // The one connection holds the lock, and so may not be replaced half-way, however long a migration takes.
     options.max_connections(1).max_lifetime(None).idle_timeout(None).sqlx_logging(false);
+    // A job may start a little before its database does.
+    options.connect_timeout(CONNECT_BOUND).acquire_timeout(CONNECT_BOUND);
     let db = Database::connect(options).await?;
     if sqlite {
         db.execute_unprepared("PRAGMA journal_mode = WAL").await?;

@@ -8,6 +8,7 @@ use sea_orm::{
     StreamTrait, TransactionError, TransactionOptions, TransactionTrait,
 };
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::connection::Options;
 use crate::gate::{Gate, Snapshot};
@@ -53,7 +54,8 @@ impl Pool {
         let options = Options::new(&config).map_err(|_| OpenError::Address(config.name.clone()))?;
         let file = options.file();
         let gate = Arc::new(Gate::new(config, options));
-        match gate.acquire(None).await {
+        // Nobody waits for it yet: it may take what a connection may.
+        match gate.acquire(Some(Instant::now() + gate.config.connect_timeout)).await {
             Ok(first) => drop(first),
             Err(error) => return Err(OpenError::connect(&gate.config.name, error)),
         }
@@ -97,7 +99,8 @@ impl Pool {
         self.gate.snapshot()
     }
 
-    /// Refuses new callers, waits for those inside, at most 20 s, and closes every connection.
+    /// Refuses new callers, waits for those inside, at most 20 s, and closes every connection. For tests, and programs
+    /// that go on without the pool: a service that stops has no caller left, and its connections end with it.
     pub async fn close(&self) {
         self.gate.close().await;
     }

@@ -29,11 +29,10 @@ impl Slot {
         drop(open);
     }
 
-    /// Closes without a word, because the state of the wire isn't known.
+    /// Closes without a word, because the state of the wire isn't known; waits for a server at most for `bound`.
     pub(crate) async fn close_hard(self, bound: Duration) {
         let Self { connection, open } = self;
-        // A peer that is gone doesn't answer, and the socket is closed all the same.
-        let _ = tokio::time::timeout(bound, connection.close_hard()).await;
+        connection.close_hard(bound).await;
         drop(open);
     }
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use sea_orm::{
@@ -29,29 +29,48 @@ const FIRST_PAUSE: Duration = Duration::from_millis(2);
 #[derive(Clone)]
 pub struct Tx {
     shared: Arc<Shared>,
-    /// The savepoint that this handle is, 0 for the transaction itself.
-    depth: u32,
-    /// Rolls the savepoint back when the last handle to it goes without a word.
+    /// The savepoint that this handle is, if it isn't the transaction itself.
     savepoint: Option<Arc<Savepoint>>,
 }
 
 struct Shared {
     backend: DbBackend,
     lease: Mutex<Option<Lease>>,
-    /// The lowest savepoint that was left without a word, plus one: it is rolled back before the next statement.
-    abandoned: AtomicU32,
+    /// The savepoints that are open, each within the one before it.
+    savepoints: std::sync::Mutex<Vec<Open>>,
+    /// How many there were; each has a name of its own, so that a handle that is left over means no other's.
+    named: AtomicU32,
+}
+
+struct Open {
+    id: u32,
+    /// Its last handle went without a word: it is rolled back before the next statement.
+    abandoned: bool,
+}
+
+impl Shared {
+    fn savepoints(&self) -> std::sync::MutexGuard<'_, Vec<Open>> {
+        self.savepoints.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A savepoint has ended, and with it all those within it.
+    fn ended(&self, id: u32) {
+        let mut savepoints = self.savepoints();
+        if let Some(place) = savepoints.iter().position(|open| open.id == id) {
+            savepoints.truncate(place);
+        }
+    }
 }
 
 struct Savepoint {
     shared: Arc<Shared>,
-    depth: u32,
-    open: std::sync::atomic::AtomicBool,
+    id: u32,
 }
 
 impl Drop for Savepoint {
     fn drop(&mut self) {
-        if self.open.load(Ordering::Acquire) {
-            self.shared.abandoned.fetch_min(self.depth, Ordering::AcqRel);
+        for open in self.shared.savepoints().iter_mut().filter(|open| open.id == self.id) {
+            open.abandoned = true;
         }
     }
 }
@@ -171,8 +190,9 @@ impl Tx {
         let mut begun = begin_on(&mut lease, sql).await;
         // A connection that died while it was idle shows it only now; nothing was done on it yet.
         if lease.is_broken() {
-            lease.discard().await;
-            lease.connect().await?;
+            let until = pool.gate().patience();
+            lease.discard(until).await;
+            lease.connect(until).await?;
             begun = begin_on(&mut lease, sql).await;
         }
         begun.map_err(exec_error)?;
@@ -181,9 +201,9 @@ impl Tx {
             shared: Arc::new(Shared {
                 backend: pool.backend(),
                 lease: Mutex::new(Some(lease)),
-                abandoned: AtomicU32::new(u32::MAX),
+                savepoints: std::sync::Mutex::default(),
+                named: AtomicU32::new(0),
             }),
-            depth: 0,
             savepoint: None,
         })
     }
@@ -225,11 +245,11 @@ impl Tx {
     /// The lease for a statement of this handle, with savepoints that were left without a word rolled back.
     async fn lease(&self) -> Result<Locked<'_>, DbErr> {
         let mut locked = Locked(self.shared.lease.lock().await);
-        let abandoned = self.shared.abandoned.load(Ordering::Acquire);
-        if abandoned != u32::MAX {
-            locked.get()?.back_to(abandoned).await?;
+        let abandoned = self.shared.savepoints().iter().find(|open| open.abandoned).map(|open| open.id);
+        if let Some(id) = abandoned {
+            locked.get()?.back_to(id).await?;
             // Only now: if this future is dropped before, the next one does it.
-            let _ = self.shared.abandoned.compare_exchange(abandoned, u32::MAX, Ordering::AcqRel, Ordering::Acquire);
+            self.shared.ended(id);
         }
         // PostgreSQL refuses by itself what comes after a failure. On SQLite it would be done outside the transaction.
         if self.shared.backend == DbBackend::Sqlite
@@ -238,6 +258,16 @@ impl Tx {
             return Err(failure::given_up(why));
         }
         Ok(locked)
+    }
+
+    async fn savepoint(&self) -> Result<Tx, DbErr> {
+        let id = self.shared.named.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut locked = self.lease().await?;
+        locked.get()?.control(&format!("SAVEPOINT s{id}")).await.map_err(exec_error)?;
+        // With the lease in hand, so that the order is the server's.
+        self.shared.savepoints().push(Open { id, abandoned: false });
+        let savepoint = Arc::new(Savepoint { shared: self.shared.clone(), id });
+        Ok(Tx { shared: self.shared.clone(), savepoint: Some(savepoint) })
     }
 
     /// COMMIT; if there is nothing left to commit, ROLLBACK and the reason.
@@ -276,8 +306,8 @@ impl Tx {
 }
 
 impl Lease {
-    async fn back_to(&mut self, depth: u32) -> Result<(), DbErr> {
-        self.control(&format!("ROLLBACK TO SAVEPOINT s{depth}")).await.map_err(exec_error)?;
+    async fn back_to(&mut self, savepoint: u32) -> Result<(), DbErr> {
+        self.control(&format!("ROLLBACK TO SAVEPOINT s{savepoint}")).await.map_err(exec_error)?;
         self.taken_back();
         Ok(())
     }
@@ -321,7 +351,8 @@ impl Locked<'_> {
 
 impl fmt::Debug for Tx {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tx").field("depth", &self.depth).finish_non_exhaustive()
+        let savepoint = self.savepoint.as_ref().map(|savepoint| savepoint.id);
+        f.debug_struct("Tx").field("savepoint", &savepoint).finish_non_exhaustive()
     }
 }
 
@@ -358,9 +389,10 @@ impl TransactionSession for Tx {
                 ended
             }
             Some(savepoint) => {
-                let sql = format!("RELEASE SAVEPOINT s{}", self.depth);
-                self.lease().await?.get()?.control(&sql).await.map_err(exec_error)?;
-                savepoint.open.store(false, Ordering::Release);
+                let sql = format!("RELEASE SAVEPOINT s{}", savepoint.id);
+                let mut locked = self.lease().await?;
+                locked.get()?.control(&sql).await.map_err(exec_error)?;
+                self.shared.ended(savepoint.id);
                 Ok(())
             }
         }
@@ -374,8 +406,9 @@ impl TransactionSession for Tx {
                 ended
             }
             Some(savepoint) => {
-                Locked(self.shared.lease.lock().await).get()?.back_to(self.depth).await?;
-                savepoint.open.store(false, Ordering::Release);
+                let mut locked = Locked(self.shared.lease.lock().await);
+                locked.get()?.back_to(savepoint.id).await?;
+                self.shared.ended(savepoint.id);
                 Ok(())
             }
         }
@@ -388,11 +421,7 @@ impl TransactionTrait for Tx {
     type Transaction = Tx;
 
     async fn begin(&self) -> Result<Tx, DbErr> {
-        let depth = self.depth + 1;
-        self.lease().await?.get()?.control(&format!("SAVEPOINT s{depth}")).await.map_err(exec_error)?;
-        let open = std::sync::atomic::AtomicBool::new(true);
-        let savepoint = Arc::new(Savepoint { shared: self.shared.clone(), depth, open });
-        Ok(Tx { shared: self.shared.clone(), depth, savepoint: Some(savepoint) })
+        self.savepoint().await
     }
 
     /// The configuration is the whole transaction's; a savepoint has none of its own.
@@ -401,12 +430,11 @@ impl TransactionTrait for Tx {
         _isolation_level: Option<IsolationLevel>,
         _access_mode: Option<AccessMode>,
     ) -> Result<Tx, DbErr> {
-        TransactionTrait::begin_with_options(self, TransactionOptions::default()).await
+        self.savepoint().await
     }
 
     async fn begin_with_options(&self, _options: TransactionOptions) -> Result<Tx, DbErr> {
-        #[expect(clippy::disallowed_methods, reason = "this is what it is made of")]
-        TransactionTrait::begin(self).await
+        self.savepoint().await
     }
 
     async fn transaction<F, T, E>(&self, callback: F) -> Result<T, TransactionError<E>>
@@ -415,8 +443,7 @@ impl TransactionTrait for Tx {
         T: Send,
         E: fmt::Display + fmt::Debug + Send,
     {
-        let savepoint = self.begin_with_options(TransactionOptions::default()).await;
-        savepoint.map_err(TransactionError::Connection)?.finish(callback).await
+        self.savepoint().await.map_err(TransactionError::Connection)?.finish(callback).await
     }
 
     async fn transaction_with_config<F, T, E>(
@@ -430,7 +457,6 @@ impl TransactionTrait for Tx {
         T: Send,
         E: fmt::Display + fmt::Debug + Send,
     {
-        let savepoint = self.begin_with_options(TransactionOptions::default()).await;
-        savepoint.map_err(TransactionError::Connection)?.finish(callback).await
+        self.savepoint().await.map_err(TransactionError::Connection)?.finish(callback).await
     }
 }

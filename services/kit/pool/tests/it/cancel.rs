@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait as _, DbErr};
@@ -18,7 +18,7 @@ async fn dropped_after<F: Future>(work: F, times: usize) -> bool {
     let mut work = pin!(work);
     for _ in 0..times {
         let mut context = Context::from_waker(Waker::noop());
-        if let Poll::Ready(_) = work.as_mut().poll(&mut context) {
+        if work.as_mut().poll(&mut context).is_ready() {
             return true;
         }
         // Not waiting for a condition: whatever moment this hits is one at which a caller may go away.

@@ -6,5 +6,6 @@ mod gate;
 mod migrations;
 mod outcome;
 mod postgres;
+mod silent;
 mod sqlite;
 mod transactions;

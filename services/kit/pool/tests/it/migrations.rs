@@ -85,8 +85,57 @@ async fn a_granted_role_reads_and_writes_rows_and_nothing_more() {
 
 #[tokio::test]
 async fn an_address_that_is_wrong_is_refused_without_its_password() {
-    for url in ["postgress://somebody:hunter2@localhost/x", "postgres://somebody:hunter2@127.0.0.1:1/x"] {
+    for (url, words) in [
+        ("postgress://somebody:hunter2@localhost/x", "the database address must begin with postgres:// or sqlite://"),
+        ("postgres://somebody:hunter2@[::1:bad/x", "the database address can't be read; it must be like"),
+        (
+            "postgres://somebody:hunter2@127.0.0.1:1/x",
+            "the database can't be reached; is it running, and is its address right? (postgres://somebody@127.0.0.1:1/x)",
+        ),
+    ] {
         let error = migrate::up::<Migrations>(url).await.expect_err("nobody is there");
+        assert!(error.to_string().starts_with(words), "{error}");
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+    }
+}
+
+/// What its owner can mend is said in words, with the file that it is about.
+#[tokio::test]
+async fn a_file_that_can_not_be_migrated_is_named_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |file: &str| folder.path().join(file).display().to_string();
+    std::fs::write(path("damaged.db"), vec![b'x'; 8192]).unwrap();
+    for (file, words) in [
+        ("damaged.db", "the database file is damaged; put it aside and restore it from a backup"),
+        ("no/such/folder/x.db", "the database file can't be opened; check its folder and its permissions"),
+    ] {
+        let file = path(file);
+        let error = migrate::up::<Migrations>(&format!("sqlite://{file}")).await.expect_err(&file);
+        assert_eq!(error.to_string(), format!("{words} ({file})"));
+    }
+    let full = migrate::up::<Hoard>(&format!("sqlite://{}", path("full.db"))).await.expect_err("there is no room");
+    let words = "the disk is full; free some space, nothing that was confirmed is lost";
+    assert_eq!(full.to_string(), format!("{words} ({})", path("full.db")));
+}
+
+/// Fills all the room that it leaves the file.
+struct Hoard;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Hoard {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(Hoarding)]
+    }
+}
+
+#[derive(DeriveMigrationName)]
+struct Hoarding;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Hoarding {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let sql =
+            "PRAGMA max_page_count = 8; CREATE TABLE hoard (a BLOB); INSERT INTO hoard VALUES (zeroblob(1000000))";
+        manager.get_connection().execute_unprepared(sql).await.map(drop)
     }
 }

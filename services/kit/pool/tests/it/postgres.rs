@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
-use selvage_pool::{Config, Pool};
+use selvage_pool::{Config, Kind, Pool, kind};
 use selvage_testkit::{Database, Engine, engines, eventually};
 
 use crate::entity::pool;
@@ -24,8 +24,8 @@ async fn postgres(limit: u32) -> Option<(Pool, Database, Pool)> {
 
 async fn backends(observer: &Pool) -> i64 {
     let sql = "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'cafe0123/tested'";
-    let row = observer.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await.unwrap().unwrap();
-    row.try_get("", "n").unwrap()
+    let row = observer.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await.expect("an answer");
+    row.expect("one row").try_get("", "n").expect("a number")
 }
 
 async fn all_at_once(pool: &Pool, count: usize) -> Vec<Result<(), sea_orm::DbErr>> {
@@ -56,7 +56,8 @@ async fn connections_that_the_server_ended_are_replaced() {
     eventually(LONG, "the server has ended them", async || backends(&observer).await == 0).await;
     // A statement that finds its connection dead fails: nobody knows whether it ran. Only the first does, for the others
     // are asked whether they live before they are handed out.
-    assert!(pool.execute_unprepared("SELECT 1").await.is_err());
+    let dead = pool.execute_unprepared("SELECT 1").await.expect_err("it is dead");
+    assert_eq!(kind(&dead), Kind::Unreachable, "{dead}");
     for result in all_at_once(&pool, 12).await {
         result.expect("it serves again");
     }
@@ -77,6 +78,7 @@ async fn a_statement_that_takes_too_long_is_ended_and_its_connection_lives() {
     let pool = Pool::open(config).await.unwrap();
     let error = pool.execute_unprepared("SELECT pg_sleep(5)").await.expect_err("it takes too long");
     assert!(error.to_string().contains("statement timeout"), "{error}");
+    assert_eq!(kind(&error), Kind::Timeout);
     pool.execute_unprepared("SELECT 1").await.expect("the same connection serves on");
     assert_eq!(pool.snapshot().open, 1);
 }

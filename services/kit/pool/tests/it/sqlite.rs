@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{ConnAcquireErr, ConnectionTrait as _, DbErr};
-use selvage_pool::{Class, Config, Pool, describe};
+use selvage_pool::{Class, Config, Kind, Pool, describe, kind};
 use selvage_testkit::{Engine, eventually};
 use tokio::sync::Notify;
 
@@ -127,11 +127,30 @@ async fn what_the_owner_of_the_file_can_mend_is_said_in_words() {
     let fill = "INSERT INTO counter WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) SELECT i, i FROM n";
     let full = pool.execute_unprepared(fill).await.expect_err("there is no room");
     assert!(describe(&full).is_some_and(|words| words.contains("disk is full")), "{full}");
+    assert_eq!(kind(&full), Kind::NoRoom);
     pool.execute_unprepared("PRAGMA query_only = 1").await.unwrap();
     let sealed = pool.execute_unprepared("INSERT INTO counter VALUES (1, 1)").await.expect_err("it may not be written");
     assert!(describe(&sealed).is_some_and(|words| words.contains("can't be written to")), "{sealed}");
     let missing = pool.execute_unprepared("SELECT * FROM nowhere").await.expect_err("there is no such table");
     assert!(describe(&missing).is_some_and(|words| words.contains("migrate")), "{missing}");
+}
+
+/// A statement whose caller is gone works on in its thread, with the file's lock.
+#[tokio::test]
+async fn a_dropped_statement_counts_and_keeps_the_writers_place_until_it_has_ended() {
+    let (pool, _database) = pool(Engine::Sqlite, |config| config.max_wait = Duration::from_secs(30)).await;
+    let long = "INSERT INTO counter WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000) SELECT max(i), 1 FROM n";
+    let dropped = tokio::time::timeout(Duration::from_millis(50), pool.execute_unprepared(long)).await;
+    assert!(dropped.is_err(), "it takes longer than that");
+    assert_eq!((pool.snapshot().open, pool.snapshot().in_use), (1, 0));
+    let next = tokio::spawn({
+        let pool = pool.clone();
+        async move { pool.execute_unprepared("INSERT INTO counter VALUES (1, 1)").await }
+    });
+    eventually(LONG, "the next writer queues, rather than poll the file", async || pool.snapshot().waiting == 1).await;
+    eventually(LONG, "it has ended", async || pool.snapshot().waiting == 0).await;
+    assert_eq!(value(&pool, 1_000_000).await, Some(1));
+    next.await.unwrap().expect("its turn has come");
 }
 
 /// SQLite may end a transaction by itself when the disk is full; what follows would then be committed piece by piece.

@@ -71,6 +71,45 @@ async fn savepoints_are_on_the_same_connection() {
     }
 }
 
+/// What is within a savepoint ends with it; what is left of its handles means nothing any more.
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "SeaORM's own way is what is tested")]
+async fn a_savepoint_takes_those_within_it_along() {
+    for engine in engines() {
+        let (pool, _database) = pool(engine, |config| config.limit = 1).await;
+        pool.run_tx("left_within", Class::Normal, |tx| async move {
+            let outer = tx.begin().await?;
+            let inner = outer.begin().await?;
+            insert(&inner, 1).await?;
+            drop(inner);
+            outer.rollback().await?;
+            insert(&tx, 2).await
+        })
+        .await
+        .expect("nothing is rolled back twice");
+        pool.run_tx("left_over", Class::Normal, |tx| async move {
+            let outer = tx.begin().await?;
+            let rolled_back = outer.begin().await?;
+            outer.rollback().await?;
+            let outer = tx.begin().await?;
+            let released = outer.begin().await?;
+            insert(&released, 3).await?;
+            drop(rolled_back);
+            insert(&released, 4).await?;
+            outer.commit().await?;
+            drop(released);
+            insert(&tx, 5).await
+        })
+        .await
+        .expect("a handle that is left over means no other savepoint");
+        let mut there = Vec::new();
+        for id in 1..=5 {
+            there.push(value(&pool, id).await.is_some());
+        }
+        assert_eq!(there, [false, true, true, true, true]);
+    }
+}
+
 #[tokio::test]
 async fn increments_that_collide_are_all_counted() {
     for engine in engines() {
