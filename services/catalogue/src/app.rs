@@ -42,8 +42,11 @@ pub struct Peers {
 
 /// The pool's tuning: 1,000 reads a second of two statements at 0.5 ms use 1,000 × 2 × 0.0005 s = 1 connection; with four
 /// times the use time under stress and 0.7 utilisation 1 × 4 ÷ 0.7 ≈ 5.7, and two for reservations beside them: 8.
+/// Callers have 5 s in all, pages and services alike: 1 s of waiting + 2 s for a statement < 5 s.
 pub fn tune(config: &mut Config) {
     config.limit = 8;
+    config.max_wait = Duration::from_secs(1);
+    config.statement_timeout = Duration::from_secs(2);
 }
 
 /// The catalogue service.

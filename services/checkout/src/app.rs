@@ -10,6 +10,7 @@ use selvage_proto::catalogue::v1::catalogue_client::CatalogueClient;
 use selvage_proto::checkout::v1::checkout_server::CheckoutServer;
 use selvage_proto::delivery::v1::delivery_client::DeliveryClient;
 use selvage_rpc::Channel;
+use tokio::sync::Semaphore;
 use tonic::service::RoutesBuilder;
 use tonic::service::interceptor::InterceptedService;
 use uuid::Uuid;
@@ -19,7 +20,7 @@ use crate::grpc::Server;
 use crate::mail::Mailer;
 use crate::migration::Migrator;
 use crate::payment::{Provider, TestProvider};
-use crate::saga::{Follow, Placing, Shop, Sweeper};
+use crate::saga::{AT_ONCE, Follow, Placing, Shop, Sweeper};
 use crate::store::Store;
 
 /// The largest request: an order's is below 4 KiB.
@@ -30,6 +31,8 @@ const MAX_REQUEST_BYTES: usize = 64 * 1024;
 pub struct Settings {
     /// How long placing an order may take; below the 30 s that any rpc may.
     pub place_bound: Duration,
+    /// How many orders may be placed at once; more are refused.
+    pub place_at_once: usize,
     /// How long stock is set aside, seconds.
     pub hold_seconds: i32,
     /// How long the relay's claim on an order lasts.
@@ -38,7 +41,12 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { place_bound: Duration::from_secs(20), hold_seconds: 900, relay_lease: DEFAULT_LEASE }
+        Self {
+            place_bound: Duration::from_secs(20),
+            place_at_once: AT_ONCE,
+            hold_seconds: 900,
+            relay_lease: DEFAULT_LEASE,
+        }
     }
 }
 
@@ -79,9 +87,12 @@ impl Pools {
 }
 
 /// 50 orders a second, each two transactions of about 4 ms and a look of 1 ms, use 50 × 0.009 s = 0.45 connections; at
-/// 0.7 utilisation and with tenfold use time under stress 0.45 × 10 ÷ 0.7 ≈ 6.4: 8.
+/// 0.7 utilisation and with tenfold use time under stress 0.45 × 10 ÷ 0.7 ≈ 6.4: 8. Callers have 5 s in
+/// all, and more to place an order: 1 s of waiting + 2 s for a statement < 5 s.
 fn orders_tuning(config: &mut Config) {
     config.limit = 8;
+    config.max_wait = Duration::from_secs(1);
+    config.statement_timeout = Duration::from_secs(2);
 }
 
 /// The checkout service.
@@ -108,6 +119,8 @@ impl App {
             kick: kick.clone(),
             bound: settings.place_bound,
             hold_seconds: settings.hold_seconds,
+            room: Arc::new(Semaphore::new(settings.place_at_once)),
+            life: host.life.clone(),
         };
         let follow =
             Follow { store: Store::new(pools.relay.clone()), shop, provider, mailer, clock: host.clock.clone() };

@@ -48,6 +48,7 @@ impl CheckoutArgs {
             place_bound: Duration::from_secs(self.place_bound),
             hold_seconds: self.hold_stock,
             relay_lease: Duration::from_secs(self.relay_lease),
+            ..crate::Settings::default()
         }
     }
 

@@ -7,7 +7,7 @@ use super::number;
 use super::pricing::Amounts;
 use super::refusal::Refusal;
 
-/// Where an order stands. The names are those of the API.
+/// Where an order stands. The names are those of the API, which has no others for the last two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum State {
     /// Being placed.
@@ -28,11 +28,15 @@ pub enum State {
     Refunding,
     /// The money was given back.
     Refunded,
+    /// Confirmed, and too late to stop: delivery said so when the buyer asked.
+    OnItsWay,
+    /// In a state that only a newer version knows. It exists, and that is all that can be said.
+    Unknown,
 }
 
 impl State {
-    /// All states.
-    pub const ALL: [Self; 9] = [
+    /// All states that this version knows.
+    pub const ALL: [Self; 10] = [
         Self::Pending,
         Self::Confirmed,
         Self::OutOfStock,
@@ -42,6 +46,7 @@ impl State {
         Self::Cancelled,
         Self::Refunding,
         Self::Refunded,
+        Self::OnItsWay,
     ];
 
     /// The word that is stored.
@@ -56,12 +61,14 @@ impl State {
             Self::Cancelled => "cancelled",
             Self::Refunding => "refunding",
             Self::Refunded => "refunded",
+            Self::OnItsWay => "on_its_way",
+            Self::Unknown => "unknown",
         }
     }
 
     /// The state that a stored word means.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.word() == word)
+    pub fn from_word(word: &str) -> Self {
+        Self::ALL.into_iter().find(|state| state.word() == word).unwrap_or(Self::Unknown)
     }
 
     /// Whether an order may go from here to `next`.
@@ -70,8 +77,9 @@ impl State {
             (self, next),
             (Self::Pending, Self::Confirmed | Self::OutOfStock | Self::Declined | Self::Undone)
                 | (Self::Confirmed, Self::Cancelling | Self::Refunding)
-                // The parcel was on its way already.
-                | (Self::Cancelling, Self::Cancelled | Self::Confirmed)
+                // Asked once: a parcel that is on its way can only come back.
+                | (Self::Cancelling, Self::Cancelled | Self::OnItsWay)
+                | (Self::OnItsWay, Self::Refunding)
                 | (Self::Refunding, Self::Refunded)
         )
     }
@@ -248,27 +256,30 @@ mod tests {
     #[test]
     fn words_are_read_back() {
         for state in State::ALL {
-            assert_eq!(State::from_word(state.word()), Some(state));
+            assert_eq!(State::from_word(state.word()), state);
         }
         for state in PaymentState::ALL {
             assert_eq!(PaymentState::from_word(state.word()), Some(state));
         }
-        assert_eq!(State::from_word("lost"), None);
+        assert_eq!(State::from_word("of a newer version"), State::Unknown);
+        assert!(State::Unknown.is_final(), "nobody decides about what they don't know");
     }
 
     proptest! {
-        /// Whatever happens to an order, it isn't placed twice, and money goes back only after it was placed.
+        /// Whatever happens to an order, it isn't placed twice, delivery is asked at most once to stop it, and money goes
+        /// back only after it was placed.
         #[test]
-        fn no_path_places_twice(steps in prop::collection::vec(0_usize..9, 0..40)) {
-            let (mut state, mut placed, mut gave_back) = (State::Pending, 0, 0);
+        fn no_path_places_twice(steps in prop::collection::vec(0..State::ALL.len(), 0..40)) {
+            let (mut state, mut placed, mut gave_back, mut asked) = (State::Pending, 0, 0, 0);
             for next in steps.into_iter().map(|index| State::ALL[index]) {
                 if state.may_become(next) {
                     placed += usize::from(state == State::Pending && next == State::Confirmed);
                     gave_back += usize::from(matches!(next, State::Cancelled | State::Refunded));
+                    asked += usize::from(next == State::Cancelling);
                     state = next;
                 }
             }
-            prop_assert!(placed <= 1);
+            prop_assert!(placed <= 1 && asked <= 1);
             prop_assert!(gave_back <= placed);
             prop_assert!(!state.was_never_placed() || placed == 0);
         }

@@ -8,6 +8,7 @@ use selvage_proto::money::v1::Money;
 
 use crate::domain::order::{Address, Line, Order, PaymentState, Speed, State};
 use crate::domain::pricing::Amounts;
+use crate::saga::order_of;
 
 pub(crate) fn order(order: &Order) -> api::Order {
     let what = &order.what;
@@ -29,7 +30,7 @@ pub(crate) fn order(order: &Order) -> api::Order {
 pub(crate) fn state(state: State) -> api::order::State {
     match state {
         State::Pending => api::order::State::Pending,
-        State::Confirmed => api::order::State::Confirmed,
+        State::Confirmed | State::OnItsWay => api::order::State::Confirmed,
         State::OutOfStock => api::order::State::OutOfStock,
         State::Declined => api::order::State::Declined,
         State::Undone => api::order::State::Undone,
@@ -37,6 +38,7 @@ pub(crate) fn state(state: State) -> api::order::State {
         State::Cancelled => api::order::State::Cancelled,
         State::Refunding => api::order::State::Refunding,
         State::Refunded => api::order::State::Refunded,
+        State::Unknown => api::order::State::Unspecified,
     }
 }
 
@@ -100,7 +102,7 @@ pub(crate) fn money(currency: &str, minor_units: i64) -> Money {
 pub(crate) fn dead_letter(letter: &DeadLetter) -> api::DeadLetter {
     api::DeadLetter {
         message_id: letter.position.to_string(),
-        order_id: letter.key.to_string(),
+        order_id: order_of(letter).to_string(),
         topic: letter.topic.clone(),
         attempts: letter.attempts,
         last_error: letter.last_error.clone().unwrap_or_default(),

@@ -15,6 +15,10 @@ pub(super) fn uuid(field: &str, text: &str) -> Result<Uuid> {
     Uuid::try_parse(text).map_err(|_| Error::invalid(field, "must be a UUID"))
 }
 
+pub(super) fn message_id(text: &str) -> Result<i64> {
+    text.parse().map_err(|_| Error::invalid("message_id", "must be one from ListDeadLetters"))
+}
+
 pub(super) fn country(field: &str, text: &str) -> Result<String> {
     if text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase()) {
         Ok(text.to_owned())
@@ -36,6 +40,8 @@ pub(super) fn intent(request: api::PlaceOrderRequest) -> Result<Intent> {
     wrong.unless(is_key(&request.idempotency_key), "idempotency_key", "must be 16 to 64 of A-Z, a-z, 0-9, '-' and '_'");
     wrong.text("cart_etag", &request.cart_etag, 1, 64);
     wrong.text("payment_token", &request.payment_token, 1, 128);
+    let card = is_card_number(&request.payment_token);
+    wrong.unless(!card, "payment_token", "must be the payment provider's token, and is a card number");
     wrong.unless(is_email(&request.email), "email", "must be an e-mail address of at most 254 characters");
     let expected = request.expected_total.unwrap_or_default();
     wrong.unless(
@@ -85,9 +91,21 @@ fn is_key(text: &str) -> bool {
     (16..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
-/// Whether a mail could be sent there: what lettre takes, with a domain.
+/// Whether it is what is printed on a card, however it is written, with its date or code or without: of a hash that it
+/// went into it could be found again by trying.
+fn is_card_number(token: &str) -> bool {
+    let digits = token.bytes().filter(u8::is_ascii_digit).count();
+    digits >= 12
+        && token.chars().all(|letter| letter.is_ascii_digit() || letter.is_whitespace() || "-./".contains(letter))
+}
+
+/// Whether a mail could be sent there: what lettre takes as a receiver, without a name and with a domain. A quoted local
+/// part (`"a b"@example.org`) is an address to it, but not one that it can write to.
 fn is_email(text: &str) -> bool {
-    text.len() <= MAX_EMAIL_BYTES && text.parse::<lettre::Address>().is_ok_and(|address| address.domain().contains('.'))
+    text.len() <= MAX_EMAIL_BYTES
+        && text.parse::<lettre::message::Mailbox>().is_ok_and(|mailbox| {
+            mailbox.name.is_none() && mailbox.email.domain().contains('.') && mailbox.email.to_string() == text
+        })
 }
 
 /// Collects wrong fields.

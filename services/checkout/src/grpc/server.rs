@@ -1,9 +1,9 @@
 use selvage_identity::{Caller, Role, caller};
 use selvage_proto::checkout::v1::checkout_server::Checkout;
 use selvage_proto::checkout::v1::{
-    BatchGetOrderStatesRequest, BatchGetOrderStatesResponse, CancelOrderRequest, DeadLetter, GetOrderRequest,
-    ListDeadLettersRequest, ListDeadLettersResponse, ListOrdersRequest, ListOrdersResponse, Order, OrderPreview,
-    OrderState, PlaceOrderRequest, PreviewOrderRequest, RefundOrderRequest, RetryDeadLetterRequest,
+    BatchGetOrderStatesRequest, BatchGetOrderStatesResponse, CancelOrderRequest, DeadLetter, DiscardDeadLetterRequest,
+    GetOrderRequest, ListDeadLettersRequest, ListDeadLettersResponse, ListOrdersRequest, ListOrdersResponse, Order,
+    OrderPreview, OrderState, PlaceOrderRequest, PreviewOrderRequest, RefundOrderRequest, RetryDeadLetterRequest,
 };
 use selvage_status::{Error, Result};
 use tonic::{Request, Response, Status};
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{convert, page, parse};
 use crate::domain::order::{self, State};
 use crate::domain::pricing;
-use crate::saga::{Placing, cancelling, price_of, refunding};
+use crate::saga::{Placing, cancelling, order_of, price_of, refunding};
 use crate::store::Change;
 
 /// Buyers, as opposed to those who run the shop.
@@ -71,6 +71,11 @@ impl Checkout for Server {
         let order = self.visible(&caller, &request.into_inner().order_id).await?;
         let order = match order.state {
             State::Cancelling | State::Cancelled => order,
+            // Delivery has said so: it isn't asked again, nor the buyer written to again.
+            State::OnItsWay => {
+                let message = "the parcel is on its way; send it back as soon as it is there";
+                return Err(Error::precondition("TOO_LATE_TO_CANCEL", message).into());
+            }
             _ => self.advance(&order, State::Cancelling, cancelling(order.what.id)).await?,
         };
         Ok(Response::new(convert::order(&order)))
@@ -122,12 +127,23 @@ impl Checkout for Server {
 
     async fn retry_dead_letter(&self, request: Request<RetryDeadLetterRequest>) -> Answer<DeadLetter> {
         caller(&request)?.require(&[Role::Admin])?;
-        let id = request.into_inner().message_id;
-        let position = id.parse().map_err(|_| Error::invalid("message_id", "must be one from ListDeadLetters"))?;
+        let position = parse::message_id(&request.into_inner().message_id)?;
         let now = self.placing.clock.now_ms();
         let letter = self.placing.store.dead_letter_retry(position, now).await.map_err(Error::from)?;
         self.placing.kick.now();
         let letter = letter.ok_or_else(|| Error::not_found(format!("dead letter {position}")))?;
+        Ok(Response::new(convert::dead_letter(&letter)))
+    }
+
+    async fn discard_dead_letter(&self, request: Request<DiscardDeadLetterRequest>) -> Answer<DeadLetter> {
+        let caller = caller(&request)?.clone();
+        caller.require(&[Role::Admin])?;
+        let position = parse::message_id(&request.into_inner().message_id)?;
+        let letter = self.placing.store.dead_letter_discard(position).await.map_err(Error::from)?;
+        self.placing.kick.now();
+        let letter = letter.ok_or_else(|| Error::not_found(format!("dead letter {position}")))?;
+        let (order, topic, by) = (order_of(&letter), &letter.topic, caller.subject());
+        tracing::warn!(%order, topic, position, by, "a dead letter was discarded: what it asks for will not be done");
         Ok(Response::new(convert::dead_letter(&letter)))
     }
 }
@@ -162,9 +178,9 @@ impl Server {
 
     /// Takes a confirmed order to `to`.
     async fn advance(&self, order: &order::Order, to: State, change: Change) -> Result<order::Order> {
-        let (store, id) = (&self.placing.store, order.what.id);
-        let advanced = store.order_advance(id, (State::Confirmed, to), &change, self.placing.clock.now_ms()).await?;
-        if !advanced {
+        let (store, id, now) = (&self.placing.store, order.what.id, self.placing.clock.now_ms());
+        let step = (order.state, to);
+        if !order.state.may_become(to) || !store.order_advance(id, step, &change, now).await? {
             let message = format!("the order is {}, and only a confirmed one can be", order.state.word());
             return Err(Error::precondition("WRONG_STATE", message).with("state", order.state.word()));
         }

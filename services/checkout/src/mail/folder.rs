@@ -25,7 +25,8 @@ impl Mailer for Folder {
         let name = mail.id.split('@').next().unwrap_or(&mail.id);
         let (path, part) = (self.0.join(format!("{name}.eml")), self.0.join(format!(".{name}.part")));
         // Renamed into place, so that nobody reads half a mail.
-        tokio::fs::write(&part, message.formatted()).await.map_err(|error| MailError(error.to_string()))?;
-        tokio::fs::rename(&part, &path).await.map_err(|error| MailError(error.to_string()))
+        let later = |error: std::io::Error| MailError::Later(error.to_string());
+        tokio::fs::write(&part, message.formatted()).await.map_err(later)?;
+        tokio::fs::rename(&part, &path).await.map_err(later)
     }
 }

@@ -13,10 +13,16 @@ pub use folder::Folder;
 pub use smtp::Smtp;
 pub use text::Occasion;
 
-/// Why a mail was not sent.
+/// Why a mail was not sent. Neither says to whom.
 #[derive(Debug, thiserror::Error)]
-#[error("the mail can't be sent: {0}")]
-pub struct MailError(String);
+pub enum MailError {
+    /// It may be sent later.
+    #[error("the mail can't be sent: {0}")]
+    Later(String),
+    /// It won't be taken however often it is tried.
+    #[error("the mail is refused: {0}")]
+    Refused(String),
+}
 
 /// A mail, in plain text.
 #[derive(Clone, Debug, PartialEq, Eq)]

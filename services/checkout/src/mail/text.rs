@@ -1,5 +1,7 @@
 use std::fmt::Write as _;
 
+use selvage_proto::money::Currency;
+
 use crate::domain::order::Order;
 
 /// What a mail is about.
@@ -64,5 +66,59 @@ pub(super) fn write(order: &Order, occasion: Occasion) -> (String, String) {
 }
 
 fn money(order: &Order, minor: i64) -> String {
-    format!("{}.{:02} {}", minor / 100, minor % 100, order.what.amounts.currency)
+    let currency = &order.what.amounts.currency;
+    let digits = currency.parse().map_or(2, |currency: Currency| currency.digits());
+    let sign = if minor < 0 { "-" } else { "" };
+    let padded = format!("{:0>width$}", minor.unsigned_abs(), width = digits + 1);
+    let (whole, fraction) = padded.split_at(padded.len() - digits);
+    let point = if digits > 0 { "." } else { "" };
+    format!("{sign}{whole}{point}{fraction} {currency}")
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::order::{Address, NewOrder, Speed};
+    use crate::domain::pricing::Amounts;
+
+    #[test]
+    fn amounts_have_the_digits_of_their_currency() {
+        for (currency, minor, text) in [
+            ("EUR", 8380, "83.80 EUR"),
+            ("EUR", 5, "0.05 EUR"),
+            ("JPY", 8380, "8380 JPY"),
+            ("JPY", 0, "0 JPY"),
+            ("KWD", 8380, "8.380 KWD"),
+            ("KWD", 5, "0.005 KWD"),
+            ("EUR", -1, "-0.01 EUR"),
+        ] {
+            let (recipient, city) = (String::new(), String::new());
+            let address = Address { recipient, lines: vec![], postal_code: String::new(), city, country: "DE".into() };
+            let amounts = Amounts {
+                currency: currency.into(),
+                subtotal: minor,
+                delivery: 0,
+                tax: 0,
+                tax_basis_points: 0,
+                total: minor,
+            };
+            let what = NewOrder {
+                id: Uuid::nil(),
+                owner: String::new(),
+                idempotency_key: String::new(),
+                fingerprint: vec![],
+                lines: vec![],
+                amounts,
+                email: String::new(),
+                address,
+                speed: Speed::Standard,
+                grams: 0,
+            };
+            let (_, body) = write(&Order::confirmed(what, 0, 0), Occasion::Refunded);
+            assert!(body.contains(&format!("We have given {text} back")), "{body}");
+            assert!(body.contains(&format!("Total: {text} (")), "{body}");
+        }
+    }
 }

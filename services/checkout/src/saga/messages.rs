@@ -1,6 +1,6 @@
 //! The messages that follow from an order's states.
 
-use selvage_outbox::Outgoing;
+use selvage_outbox::{Message, Outgoing};
 use uuid::Uuid;
 
 use crate::domain::order::{NewOrder, PaymentState, State};
@@ -61,8 +61,22 @@ impl Topic {
 }
 
 fn messages(order_id: Uuid, topics: &[Topic]) -> Vec<Outgoing> {
-    // The order's row says all that a handler needs, so messages carry no copy of it.
+    // The order's row says all that a handler needs, so messages carry no copy of it. A mail among them is handed over
+    // when its turn has come; see `mail`.
     topics.iter().map(|topic| Outgoing { key: order_id, topic: topic.word(), payload: Vec::new() }).collect()
+}
+
+/// A mail whose turn among its order's messages has come. It goes under a key of its own: an order's mails are sent in
+/// order, and hold up nothing but each other. Money never waits for a mail.
+pub(super) fn mail(order_id: Uuid, occasion: Occasion) -> Outgoing {
+    // With its variant bit changed, an id is none that anybody makes.
+    let key = Uuid::from_u128(order_id.as_u128() ^ (1 << 63));
+    Outgoing { key, topic: Topic::Mail(occasion).word(), payload: order_id.as_bytes().to_vec() }
+}
+
+/// The order that a message is about: its key, unless it says otherwise.
+pub(crate) fn order_of(message: &Message) -> Uuid {
+    Uuid::from_slice(&message.payload).unwrap_or(message.key)
 }
 
 /// The order is placed.

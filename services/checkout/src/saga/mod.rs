@@ -13,7 +13,7 @@
 //! provider by the order's id and then confirms or undoes.
 //!
 //! A confirmed order's messages, in sequence: `commit_stock`, `capture_payment`, `create_shipment`, `mail`,
-//! `clear_cart`.
+//! `clear_cart`. The `mail` only hands the mail over to a sequence of its own, so that no mail holds up money or goods.
 
 mod messages;
 mod peers;
@@ -21,8 +21,8 @@ mod place;
 mod relay;
 mod sweep;
 
-pub(crate) use messages::{cancelling, refunding};
+pub(crate) use messages::{cancelling, order_of, refunding};
 pub(crate) use peers::{Shop, price_of};
-pub(crate) use place::Placing;
+pub(crate) use place::{AT_ONCE, Placing};
 pub(crate) use relay::Follow;
 pub(crate) use sweep::Sweeper;

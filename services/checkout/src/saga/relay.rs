@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sea_orm::DbErr;
 use selvage_context::clock::Clock;
-use selvage_outbox::{Failure, Handler, Message};
+use selvage_outbox::{Failure, Handler, Message, enqueue};
 use selvage_pool::Tx;
 use tonic::{Code, Status};
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::messages::{self, Topic};
 use super::peers::Shop;
 use crate::domain::order::{Order, PaymentState, State};
-use crate::mail::{Mail, Mailer};
+use crate::mail::{Mail, MailError, Mailer, Occasion};
 use crate::payment::{Provider, ProviderError};
 use crate::store::{self, Store};
 
@@ -34,6 +34,7 @@ pub(crate) enum Done {
     Refunded,
     ShipmentCancelled,
     TooLateToCancel,
+    MailDue(Occasion),
 }
 
 #[async_trait]
@@ -43,7 +44,7 @@ impl Handler for Follow {
     async fn handle(&self, message: &Message) -> Result<Done, Failure> {
         let topic = Topic::from_word(&message.topic)
             .ok_or_else(|| Failure::Never(format!("there is no topic '{}'", message.topic)))?;
-        let id = message.key;
+        let id = messages::order_of(message);
         match topic {
             Topic::CommitStock => self.shop.commit_stock(id).await.map_err(of_peer)?,
             Topic::ReleaseStock => self.shop.release_stock(id).await.map_err(of_peer)?,
@@ -71,10 +72,17 @@ impl Handler for Follow {
                 let order = self.order(id).await?;
                 self.shop.clear_cart(&order.what).await.map_err(of_peer)?;
             }
+            Topic::Mail(occasion) if id == message.key => return Ok(Done::MailDue(occasion)),
             Topic::Mail(occasion) => {
                 let order = self.order(id).await?;
-                let sent = self.mailer.send(Mail::about(&order, occasion)).await;
-                sent.map_err(|error| Failure::Later(error.to_string()))?;
+                match self.mailer.send(Mail::about(&order, occasion)).await {
+                    Ok(()) => {}
+                    Err(MailError::Later(why)) => return Err(Failure::Later(why)),
+                    // Nothing that anybody here could do about it: the buyer sees the order on its page.
+                    Err(error @ MailError::Refused(_)) => {
+                        tracing::warn!(order = %id, ?occasion, error = %error, "a mail is not sent");
+                    }
+                }
             }
         }
         Ok(Done::Nothing)
@@ -98,8 +106,9 @@ impl Handler for Follow {
                 }
                 Done::TooLateToCancel => {
                     let change = messages::on_its_way(key);
-                    store::order_advance(tx, key, (State::Cancelling, State::Confirmed), &change, now).await?;
+                    store::order_advance(tx, key, (State::Cancelling, State::OnItsWay), &change, now).await?;
                 }
+                Done::MailDue(occasion) => enqueue(tx, now, [messages::mail(key, *occasion)]).await?,
             }
         }
         Ok(())

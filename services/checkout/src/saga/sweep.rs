@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use selvage_boot::Life;
-use selvage_context::deadline;
+use selvage_context::{deadline, lease};
 use tokio::time::Instant;
 
 use super::Placing;
@@ -35,7 +35,9 @@ impl Sweeper {
         futures::stream::iter(claimed)
             .for_each_concurrent(AT_ONCE, |order| async move {
                 let id = order.what.id;
-                let work = Box::pin(deadline::scope(Instant::now() + placing.bound, placing.resume(order)));
+                // Each counts its own connections: what one holds is no reason for another not to make a call.
+                let work = lease::tracked(placing.resume(order));
+                let work = Box::pin(deadline::scope(Instant::now() + placing.bound, work));
                 match tokio::time::timeout(placing.bound, work).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => tracing::warn!(order = %id, error = %error, "it stays pending for now"),

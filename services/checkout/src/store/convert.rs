@@ -38,7 +38,7 @@ impl TryFrom<Model> for Order {
     fn try_from(row: Model) -> Result<Self, DbErr> {
         let damaged = |column: &str| DbErr::Type(format!("order {}: column {column} is damaged", row.id));
         Ok(Self {
-            state: State::from_word(&row.state).ok_or_else(|| damaged("state"))?,
+            state: State::from_word(&row.state),
             payment: PaymentState::from_word(&row.payment).ok_or_else(|| damaged("payment"))?,
             refusal: row.refusal.map(parse).transpose()?,
             number: row.number,

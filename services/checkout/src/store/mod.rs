@@ -15,7 +15,10 @@ use uuid::Uuid;
 
 use crate::domain::order::{NewOrder, Order, PaymentState, State};
 use crate::domain::refusal::Refusal;
-use entity::{Column, Entity};
+use entity::{Column, Entity, Model};
+
+/// Looks that one list takes: it is short if it meets as many pages of damaged rows.
+const LOOKS_A_LIST: usize = 4;
 
 /// The orders.
 #[derive(Clone)]
@@ -98,20 +101,31 @@ impl Store {
     /// # Errors
     /// If the database refuses.
     pub async fn order_list(&self, owner: &str, after: Option<(i64, Uuid)>, limit: u64) -> Result<Vec<Order>, DbErr> {
-        let mut query = Entity::find().filter(Column::Owner.eq(owner));
-        if let Some((created_at, id)) = after {
-            let older = Condition::any()
-                .add(Column::CreatedAt.lt(created_at))
-                .add(Condition::all().add(Column::CreatedAt.eq(created_at)).add(Column::Id.lt(id)));
-            query = query.filter(older);
+        let (mut orders, mut after) = (Vec::new(), after);
+        // Once, ordinarily: what damaged rows leave of the page is filled with those behind them.
+        for _ in 0..LOOKS_A_LIST {
+            let missing = limit - orders.len() as u64;
+            let mut query = Entity::find().filter(Column::Owner.eq(owner));
+            if let Some((created_at, id)) = after {
+                let older = Condition::any()
+                    .add(Column::CreatedAt.lt(created_at))
+                    .add(Condition::all().add(Column::CreatedAt.eq(created_at)).add(Column::Id.lt(id)));
+                query = query.filter(older);
+            }
+            let rows = query
+                .order_by_desc(Column::CreatedAt)
+                .order_by_desc(Column::Id)
+                .limit(missing)
+                .all(&self.pool.named("order_list", Class::Sheddable))
+                .await?;
+            let ended = (rows.len() as u64) < missing;
+            after = rows.last().map(|row| (row.created_at, row.id));
+            orders.extend(rows.into_iter().filter_map(readable));
+            if ended || orders.len() as u64 == limit {
+                break;
+            }
         }
-        let rows = query
-            .order_by_desc(Column::CreatedAt)
-            .order_by_desc(Column::Id)
-            .limit(limit)
-            .all(&self.pool.named("order_list", Class::Sheddable))
-            .await?;
-        rows.into_iter().map(Order::try_from).collect()
+        Ok(orders)
     }
 
     /// The states of those orders that exist.
@@ -126,7 +140,7 @@ impl Store {
             .into_tuple()
             .all(&self.pool.named("order_states", Class::Normal))
             .await?;
-        Ok(rows.into_iter().filter_map(|(id, word)| State::from_word(&word).map(|state| (id, state))).collect())
+        Ok(rows.into_iter().map(|(id, word)| (id, State::from_word(&word))).collect())
     }
 
     /// Takes an order from one state to another, with what follows: `false` if it isn't in that state, and nothing was
@@ -180,7 +194,7 @@ impl Store {
                 Ok::<_, DbErr>(rows)
             })
             .await?;
-        rows.into_iter().map(Order::try_from).collect()
+        Ok(rows.into_iter().filter_map(readable).collect())
     }
 
     /// Dead letters behind `after`, oldest first.
@@ -202,6 +216,28 @@ impl Store {
             })
             .await
     }
+
+    /// Removes a dead letter.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn dead_letter_discard(&self, position: i64) -> Result<Option<DeadLetter>, DbErr> {
+        self.pool
+            .run_tx(
+                "dead_letter_discard",
+                Class::Normal,
+                |tx| async move { selvage_outbox::discard(&tx, position).await },
+            )
+            .await
+    }
+}
+
+/// The row's order. One that is damaged is left out and logged: it must not stand in the way of all others.
+fn readable(row: Model) -> Option<Order> {
+    let id = row.id;
+    Order::try_from(row)
+        .inspect_err(|error| tracing::error!(order = %id, error = %error, "an order can't be read and is passed over"))
+        .ok()
 }
 
 /// [`Store::order_advance`] within the caller's transaction.

@@ -1,1 +1,17 @@
-//! To be written.
+//! Checkout at its edges: its database, its rpcs, and its saga among peers that do as they are told.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod after;
+mod edge;
+mod fields;
+mod hostile;
+mod mended;
+mod orders;
+mod payments;
+mod place;
+mod scripted;
+mod shop;
+mod store;
+mod stored;
+mod sweep;

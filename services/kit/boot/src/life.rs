@@ -1,6 +1,9 @@
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use anyhow::{bail, ensure};
 use selvage_context::lease;
+use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
@@ -12,6 +15,8 @@ const DRAIN_BOUND: Duration = Duration::from_secs(20);
 pub struct Life {
     stop: CancellationToken,
     tasks: TaskTracker,
+    /// The background task that panicked first.
+    panicked: Arc<OnceLock<&'static str>>,
 }
 
 impl Life {
@@ -20,15 +25,33 @@ impl Life {
         Self::default()
     }
 
-    /// Starts background work. It should end soon after [`Life::stopping`] does; [`Life::drain`] waits for it.
+    /// Starts background work. It should end soon after [`Life::stopping`] does; [`Life::drain`] waits for it. If it
+    /// panics, the end begins: a process without its background work looks well and is not, and is better started anew.
     pub fn spawn<F>(&self, name: &'static str, work: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        let (stop, panicked) = (self.stop.clone(), self.panicked.clone());
+        let work = tokio::spawn(lease::tracked(work));
         self.tasks.spawn(async move {
-            lease::tracked(work).await;
-            tracing::debug!(task = name, "background task ended");
+            match work.await {
+                Err(error) if error.is_panic() => {
+                    tracing::error!(task = name, error = %error, "a background task panicked: stopping");
+                    let _ = panicked.set(name);
+                    stop.cancel();
+                }
+                _ => tracing::debug!(task = name, "background task ended"),
+            }
         });
+    }
+
+    /// Starts work that goes on if nobody waits for it any more; [`Life::drain`] waits for it. Its panic is its caller's to
+    /// see.
+    pub fn carry_out<F>(&self, work: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        self.tasks.spawn(lease::tracked(work))
     }
 
     /// Resolves when the end has begun.
@@ -69,14 +92,47 @@ impl Life {
         Ok(())
     }
 
-    /// Waits until all background work has ended, at most 20 s: `false` if some was cut off.
-    pub async fn drain(&self) -> bool {
+    /// Begins the end and waits until all background work has ended, at most 20 s.
+    ///
+    /// # Errors
+    /// If some was cut off, or if the end came from a background task that panicked.
+    pub async fn drain(&self) -> anyhow::Result<()> {
         self.stop.cancel();
         self.tasks.close();
         let drained = tokio::time::timeout(DRAIN_BOUND, self.tasks.wait()).await.is_ok();
-        if !drained {
-            tracing::warn!(left = self.tasks.len(), "background tasks didn't end in time");
+        if let Some(name) = self.panicked.get() {
+            bail!("the background task '{name}' panicked; the log says how");
         }
-        drained
+        ensure!(drained, "{} background tasks didn't end in time and were cut off", self.tasks.len());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_background_task_that_panics_begins_the_end() {
+        let life = Life::new();
+        life.spawn("quiet", async {});
+        assert!(life.sleep(Duration::from_millis(20)).await, "it only came to its end");
+        life.spawn("doomed", async { panic!("of itself") });
+        let stopping = tokio::time::timeout(Duration::from_secs(10), life.stopping()).await;
+        assert!(stopping.is_ok(), "nobody noticed");
+        assert!(life.drain().await.unwrap_err().to_string().contains("'doomed'"));
+    }
+
+    #[tokio::test]
+    async fn work_that_nobody_waits_for_is_drained_and_its_panic_ends_nothing() {
+        let life = Life::new();
+        assert!(life.carry_out(async { panic!("of itself") }).await.is_err_and(|error| error.is_panic()));
+        assert!(!life.is_stopping());
+        let (begun, end) = tokio::sync::oneshot::channel::<()>();
+        drop(life.carry_out(end));
+        let drained = tokio::time::timeout(Duration::from_millis(50), life.drain()).await;
+        assert!(drained.is_err(), "it isn't done yet");
+        drop(begun);
+        assert!(life.drain().await.is_ok());
     }
 }

@@ -5,10 +5,11 @@
 //!   whichever relay claimed it. Several relays share the keys by `FOR UPDATE SKIP LOCKED`; SQLite has one process and so
 //!   one relay.
 //! - A claim is a lease in the database, not an open transaction: handlers make network calls, and no connection is held
-//!   across one. A relay that dies loses its lease, and another does the messages again: handlers are idempotent.
+//!   across one. A relay that dies loses its lease, and another does the messages again: handlers are idempotent. One
+//!   that is late stores nothing: it looks first whether its claim is still its own.
 //! - What a handler learns is stored in the transaction that removes its messages ([`Handler::settle`]).
 //! - A message that fails is tried again with growing pauses; after [`MAX_ATTEMPTS`], or when its handler says that
-//!   trying is useless, it is a dead letter. It holds up its key, and only that, until somebody retries it.
+//!   trying is useless, it is a dead letter. It holds up its key, and only that, until somebody retries or discards it.
 
 mod message;
 mod relay;
@@ -16,7 +17,7 @@ mod store;
 
 pub use message::{Message, Outgoing};
 pub use relay::{DEFAULT_LEASE, Failure, Handler, Kick, Relay};
-pub use store::{Backlog, DeadLetter, backlog, create_table, dead_letters, enqueue, retry};
+pub use store::{Backlog, DeadLetter, backlog, create_table, dead_letters, discard, enqueue, retry};
 
 /// How often a message is tried before it is a dead letter: with the pauses of [`Relay`] (1 s doubling to 60 s) that is
 /// a little over ten minutes of a callee being away.

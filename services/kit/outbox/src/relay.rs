@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::message::Message;
-use crate::store;
+use crate::store::{self, Claim};
 
 /// Keys that one round claims, all done at once. Each handler call uses a connection only to settle, so that a relay
 /// needs far fewer connections than this.
@@ -117,14 +117,17 @@ impl<H: Handler> Relay<H> {
     pub async fn round(&self) -> Result<usize, DbErr> {
         let now = self.clock.now_ms();
         let lease_until = now.saturating_add(i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX));
-        let claimed: Vec<Message> = self
+        let claimed = self
             .pool
             .run_tx("outbox_claim", Class::Normal, |tx| async move {
                 store::claim(&tx, now, lease_until, KEYS_A_ROUND).await
             })
             .await?;
+        for (position, key) in claimed.given_up {
+            tracing::error!(position, %key, "a message is a dead letter now: no attempt at it came to an end");
+        }
         let mut keys: BTreeMap<Uuid, Vec<Message>> = BTreeMap::new();
-        for message in claimed {
+        for message in claimed.messages {
             keys.entry(message.key).or_default().push(message);
         }
         let count = keys.len();
@@ -143,6 +146,8 @@ impl<H: Handler> Relay<H> {
     async fn key(&self, key: Uuid, messages: Vec<Message>) -> Result<(), DbErr> {
         let ends = Instant::now() + self.lease * 2 / 3;
         let (mut done, mut positions, mut failed) = (Vec::new(), Vec::new(), None);
+        // The first message bears the claim: nobody else has the key while it is as it was then.
+        let Some(claim) = messages.first().map(Claim::of) else { return Ok(()) };
         for (index, mut message) in messages.into_iter().enumerate() {
             if index > 0 {
                 // The claim counted the attempt of the first message only.
@@ -165,18 +170,29 @@ impl<H: Handler> Relay<H> {
         let now = self.clock.now_ms();
         let failed = failed.map(|(message, failure)| Failed::of(message, &failure, now));
         let (done, positions, failed) = (&done, &positions, &failed);
-        self.pool
+        let settled = self
+            .pool
             .run_tx("outbox_settle", Class::Normal, |tx| async move {
+                // Before anything is written: what another relay has learned since then is newer than what we know.
+                if !store::still_ours(&tx, claim).await? {
+                    return Ok::<_, DbErr>(false);
+                }
                 if !done.is_empty() {
-                    self.handler.settle(&tx, key, done).await?;
                     store::remove(&tx, positions.clone()).await?;
+                    self.handler.settle(&tx, key, done).await?;
                 }
                 if let Some(failed) = failed {
                     store::fail(&tx, &failed.message, failed.retry_at, &failed.error).await?;
                 }
-                Ok(())
+                Ok(true)
             })
-            .await
+            .await?;
+        match failed {
+            _ if !settled => tracing::warn!(%key, "messages took longer than their claim, and are another relay's now"),
+            Some(failed) => failed.log(),
+            None => {}
+        }
+        Ok(())
     }
 
     async fn message(&self, message: &Message) -> Result<H::Done, Failure> {
@@ -206,14 +222,17 @@ impl Failed {
             Failure::Later(_) => store::pause_ms(message.attempts).map(|pause| now_ms + pause),
             Failure::Never(_) => None,
         };
-        let (topic, key, attempts) = (&message.topic, message.key, message.attempts);
-        if retry_at.is_some() {
-            tracing::warn!(topic, %key, attempts, error = %failure, "a message failed and will be tried again");
-        } else {
-            tracing::error!(topic, %key, attempts, error = %failure, "a message is a dead letter now");
-        }
         let mut error = failure.to_string();
         error.truncate(error.floor_char_boundary(MAX_ERROR_BYTES));
         Self { message, retry_at, error }
+    }
+
+    fn log(&self) {
+        let (topic, key, attempts) = (&self.message.topic, self.message.key, self.message.attempts);
+        if self.retry_at.is_some() {
+            tracing::warn!(topic, %key, attempts, error = self.error, "a message failed and will be tried again");
+        } else {
+            tracing::error!(topic, %key, attempts, error = self.error, "a message is a dead letter now");
+        }
     }
 }

@@ -75,9 +75,20 @@ pub async fn enqueue(tx: &Tx, now_ms: i64, messages: impl IntoIterator<Item = Ou
     Entity::insert_many(rows).exec_without_returning(tx).await.map(drop)
 }
 
+/// What a claim got.
+pub(crate) struct Claimed {
+    /// All messages of the claimed keys, in order.
+    pub(crate) messages: Vec<Message>,
+    /// Position and key of what became a dead letter instead.
+    pub(crate) given_up: Vec<(i64, Uuid)>,
+}
+
 /// Claims up to `keys` keys whose first message is due: that message's `next_at` moves to `lease_until`, its attempt is
 /// counted, and all messages of those keys are returned in order.
-pub(crate) async fn claim(tx: &Tx, now_ms: i64, lease_until: i64, keys: u64) -> Result<Vec<Message>, DbErr> {
+///
+/// A due message with all its attempts behind it is one whose relays died over it, or couldn't store what came of it: a
+/// failure would have made it a dead letter. Now it is one.
+pub(crate) async fn claim(tx: &Tx, now_ms: i64, lease_until: i64, keys: u64) -> Result<Claimed, DbErr> {
     let (due, earlier) = (Alias::new("due"), Alias::new("earlier"));
     let first = Query::select()
         .expr(Expr::val(1))
@@ -89,6 +100,7 @@ pub(crate) async fn claim(tx: &Tx, now_ms: i64, lease_until: i64, keys: u64) -> 
     heads
         .column((due.clone(), Column::Position))
         .column((due.clone(), Column::Key))
+        .column((due.clone(), Column::Attempts))
         .from_as(Entity, due.clone())
         .and_where(Expr::col((due.clone(), Column::Dead)).eq(false))
         .and_where(Expr::col((due.clone(), Column::NextAt)).lte(now_ms))
@@ -100,8 +112,18 @@ pub(crate) async fn claim(tx: &Tx, now_ms: i64, lease_until: i64, keys: u64) -> 
     }
     let heads = tx.query_all(&heads).await?;
     let heads: Vec<Head> = heads.iter().map(|row| Head::from_query_result(row, "")).collect::<Result<_, _>>()?;
+    let (spent, heads): (Vec<_>, Vec<_>) = heads.into_iter().partition(|head| head.attempts >= MAX_ATTEMPTS);
+    let given_up: Vec<_> = spent.into_iter().map(|head| (head.position, head.key)).collect();
+    if !given_up.is_empty() {
+        Entity::update_many()
+            .col_expr(Column::Dead, Expr::value(true))
+            .col_expr(Column::LastError, Expr::value("no attempt came to an end: its relay died, or couldn't store it"))
+            .filter(Column::Position.is_in(given_up.iter().map(|(position, _)| *position)))
+            .exec(tx)
+            .await?;
+    }
     if heads.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Claimed { messages: Vec::new(), given_up });
     }
     Entity::update_many()
         .col_expr(Column::NextAt, Expr::value(lease_until))
@@ -109,24 +131,51 @@ pub(crate) async fn claim(tx: &Tx, now_ms: i64, lease_until: i64, keys: u64) -> 
         .filter(Column::Position.is_in(heads.iter().map(|head| head.position)))
         .exec(tx)
         .await?;
-    Entity::find()
+    let messages = Entity::find()
         .filter(Column::Key.is_in(heads.iter().map(|head| head.key)))
         .order_by_asc(Column::Position)
         .all(tx)
-        .await
+        .await?;
+    Ok(Claimed { messages, given_up })
 }
 
 #[derive(FromQueryResult)]
 struct Head {
     position: i64,
     key: Uuid,
+    attempts: i32,
+}
+
+/// A relay's claim on a key, as its first message bears it: who claims it next changes both numbers.
+#[derive(Clone, Copy)]
+pub(crate) struct Claim {
+    position: i64,
+    attempts: i32,
+    next_at: i64,
+}
+
+impl Claim {
+    pub(crate) fn of(first: &Message) -> Self {
+        Self { position: first.position, attempts: first.attempts, next_at: first.next_at }
+    }
+}
+
+/// Whether nobody has claimed the key since; nobody can until the transaction has ended.
+pub(crate) async fn still_ours(tx: &Tx, claim: Claim) -> Result<bool, DbErr> {
+    // An update, not a look: it holds the row.
+    let held = Entity::update_many()
+        .col_expr(Column::NextAt, Expr::value(claim.next_at))
+        .filter(Column::Position.eq(claim.position))
+        .filter(Column::Attempts.eq(claim.attempts))
+        .filter(Column::NextAt.eq(claim.next_at))
+        .filter(Column::Dead.eq(false))
+        .exec(tx)
+        .await?;
+    Ok(held.rows_affected == 1)
 }
 
 /// Removes messages that are done.
 pub(crate) async fn remove(tx: &Tx, positions: Vec<i64>) -> Result<(), DbErr> {
-    if positions.is_empty() {
-        return Ok(());
-    }
     Entity::delete_many().filter(Column::Position.is_in(positions)).exec(tx).await.map(drop)
 }
 
@@ -177,6 +226,20 @@ pub async fn retry(tx: &Tx, position: i64, now_ms: i64) -> Result<Option<Message
         return Ok(None);
     }
     Entity::find_by_id(position).one(tx).await
+}
+
+/// Removes a dead letter: what it asks for is never done, and what stands behind it is. Returns it, or `None` if there is
+/// none at `position`.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn discard(tx: &Tx, position: i64) -> Result<Option<DeadLetter>, DbErr> {
+    let Some(letter) = Entity::find_by_id(position).filter(Column::Dead.eq(true)).one(tx).await? else {
+        return Ok(None);
+    };
+    // Somebody else may retry it at this moment.
+    let dead = Entity::delete_many().filter(Column::Position.eq(position)).filter(Column::Dead.eq(true));
+    Ok((dead.exec(tx).await?.rows_affected == 1).then_some(letter))
 }
 
 /// How much is waiting.

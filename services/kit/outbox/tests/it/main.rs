@@ -1,5 +1,7 @@
 //! The outbox on both engines: in order, at least once, never two at a time for one key.
 
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,9 +12,12 @@ use sea_orm::DbErr;
 use sea_orm_migration::{MigrationName, MigrationTrait, MigratorTrait, SchemaManager};
 use selvage_boot::Life;
 use selvage_context::clock::Clock;
-use selvage_outbox::{Failure, Handler, Kick, MAX_ATTEMPTS, Message, Outgoing, Relay, backlog, dead_letters, enqueue};
+use selvage_outbox::{
+    Backlog, Failure, Handler, Kick, MAX_ATTEMPTS, Message, Outgoing, Relay, backlog, dead_letters, discard, enqueue,
+};
 use selvage_pool::{Class, Config, Pool, Tx};
 use selvage_testkit::{Database, Engine, database, engines, eventually};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 const LONG: Duration = Duration::from_secs(20);
@@ -63,6 +68,7 @@ struct Recorder {
     busy: Arc<Mutex<Vec<Uuid>>>,
     overlapped: Arc<AtomicBool>,
     failing: Arc<AtomicBool>,
+    unsettling: Arc<AtomicBool>,
 }
 
 #[async_trait]
@@ -91,6 +97,9 @@ impl Handler for Recorder {
     }
 
     async fn settle(&self, _tx: &Tx, _key: Uuid, done: &[u8]) -> Result<(), DbErr> {
+        if self.unsettling.load(Ordering::SeqCst) {
+            return Err(DbErr::Custom("it can't be stored".into()));
+        }
         self.settled.fetch_add(u32::try_from(done.len()).unwrap(), Ordering::SeqCst);
         Ok(())
     }
@@ -113,7 +122,7 @@ async fn a_keys_messages_are_done_in_order_by_whichever_relay() {
             life.spawn("relay", relay.run(life.clone()));
         }
         eventually(LONG, "all is done", async || backlog(&pool).await.unwrap().waiting == 0).await;
-        life.drain().await;
+        life.drain().await.unwrap();
         let done = recorder.done.lock().unwrap();
         assert_eq!(done.len(), 40);
         for order in done.values() {
@@ -188,30 +197,132 @@ async fn a_claim_whose_relay_died_ends_by_itself() {
         let (pool, _database) = pool(engine).await;
         let (clock, recorder) = (Clock::standing_at(1_000_000), Recorder::default());
         let relay = Relay::new(pool.clone(), recorder.clone(), clock.clone(), Kick::default());
-        let key = Uuid::now_v7();
-        send(&pool, clock.now_ms(), &[(key, "do", 1)]).await;
         // Dropped wherever it stands: what a killed process leaves behind.
         for polls in 0..200 {
-            let mut round = std::pin::pin!(relay.round());
-            for _ in 0..polls {
-                let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-                if Future::poll(round.as_mut(), &mut context).is_ready() {
-                    break;
+            let key = Uuid::now_v7();
+            send(&pool, clock.now_ms(), &[(key, "do", 1)]).await;
+            let mut ended = false;
+            {
+                let mut round = std::pin::pin!(relay.round());
+                for _ in 0..polls {
+                    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+                    ended = Future::poll(round.as_mut(), &mut context).is_ready();
+                    if ended {
+                        break;
+                    }
+                    tokio::time::sleep(Duration::from_micros(200)).await;
                 }
-                tokio::time::sleep(Duration::from_micros(200)).await;
             }
-            clock.advance_ms(61_000);
-            if backlog(&pool).await.unwrap().waiting == 0 {
+            eventually(LONG, "it is done in the end", async || {
+                clock.advance_ms(61_000);
+                relay.round().await.unwrap();
+                backlog(&pool).await.unwrap().waiting == 0
+            })
+            .await;
+            assert!(!recorder.done.lock().unwrap()[&key].is_empty(), "{engine:?}, {polls} polls");
+            if ended {
                 break;
             }
         }
-        eventually(LONG, "it is done in the end", async || {
-            clock.advance_ms(61_000);
-            relay.round().await.unwrap();
-            backlog(&pool).await.unwrap().waiting == 0
-        })
-        .await;
-        assert!(!recorder.done.lock().unwrap()[&key].is_empty());
         assert_eq!(backlog(&pool).await.unwrap().dead, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_dead_letter_that_is_discarded_holds_up_nothing_any_more() {
+    for engine in engines() {
+        let (pool, _database) = pool(engine).await;
+        let (clock, recorder) = (Clock::standing_at(1_000_000), Recorder::default());
+        let relay = Relay::new(pool.clone(), recorder.clone(), clock.clone(), Kick::default());
+        let key = Uuid::now_v7();
+        send(&pool, clock.now_ms(), &[(key, "never", 1), (key, "do", 2)]).await;
+        relay.round().await.unwrap();
+        let letter = dead_letters(&pool, 0, 10).await.unwrap().remove(0);
+        let (pool, behind) = (&pool, letter.position + 1);
+        let discard = async |position| {
+            pool.run_tx("discard", Class::Normal, |tx| async move { discard(&tx, position).await }).await.unwrap()
+        };
+        assert_eq!(discard(behind).await, None, "{engine:?}: it isn't dead");
+        assert_eq!(discard(letter.position).await, Some(letter.clone()), "{engine:?}");
+        assert_eq!(discard(letter.position).await, None, "{engine:?}: it is gone");
+        relay.round().await.unwrap();
+        assert_eq!(recorder.done.lock().unwrap()[&key], [2], "{engine:?}");
+        assert_eq!(backlog(pool).await.unwrap(), Backlog::default(), "{engine:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_can_never_be_stored_is_a_dead_letter_too() {
+    for engine in engines() {
+        let (pool, _database) = pool(engine).await;
+        let (clock, recorder) = (Clock::standing_at(1_000_000), Recorder::default());
+        let relay = Relay::new(pool.clone(), recorder.clone(), clock.clone(), Kick::default());
+        let key = Uuid::now_v7();
+        recorder.unsettling.store(true, Ordering::SeqCst);
+        send(&pool, clock.now_ms(), &[(key, "do", 1)]).await;
+        for _ in 0..MAX_ATTEMPTS {
+            assert_eq!(relay.round().await.unwrap(), 1, "{engine:?}");
+            clock.advance_ms(16_000);
+        }
+        assert_eq!(backlog(&pool).await.unwrap().dead, 0, "{engine:?}: the last attempt may have been slow");
+        assert_eq!(relay.round().await.unwrap(), 0, "{engine:?}");
+        let dead = dead_letters(&pool, 0, 10).await.unwrap();
+        assert_eq!((dead.len(), dead[0].key, dead[0].attempts), (1, key, MAX_ATTEMPTS), "{engine:?}");
+        assert_eq!(recorder.done.lock().unwrap()[&key].len(), usize::try_from(MAX_ATTEMPTS).unwrap());
+    }
+}
+
+/// Lets each attempt in, and out when it is told to.
+#[derive(Clone, Default)]
+struct Gated {
+    entered: Arc<AtomicU32>,
+    doors: Arc<[Notify; 2]>,
+    settled: Arc<Mutex<Vec<u32>>>,
+}
+
+#[async_trait]
+impl Handler for Gated {
+    type Done = u32;
+
+    async fn handle(&self, message: &Message) -> Result<u32, Failure> {
+        let attempt = self.entered.fetch_add(1, Ordering::SeqCst);
+        self.doors[usize::try_from(attempt).unwrap()].notified().await;
+        if attempt == 0 && message.topic == "fails" { Err(Failure::Never("no use".into())) } else { Ok(attempt) }
+    }
+
+    async fn settle(&self, _tx: &Tx, _key: Uuid, done: &[u32]) -> Result<(), DbErr> {
+        self.settled.lock().unwrap().extend(done);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_relay_that_is_later_than_its_claim_stores_nothing() {
+    for engine in engines() {
+        for topic in ["do", "fails"] {
+            let (pool, _database) = pool(engine).await;
+            let (clock, gated) = (Clock::standing_at(1_000_000), Gated::default());
+            let relay = || {
+                let relay = Relay::new(pool.clone(), gated.clone(), clock.clone(), Kick::default());
+                tokio::spawn(async move { relay.with_lease(Duration::from_secs(60)).round().await })
+            };
+            let inside = async |attempts| {
+                eventually(LONG, "it is being done", async || gated.entered.load(Ordering::SeqCst) == attempts).await;
+            };
+            send(&pool, clock.now_ms(), &[(Uuid::now_v7(), topic, 1)]).await;
+            let late = relay();
+            inside(1).await;
+            clock.advance_ms(60_000);
+            let next = relay();
+            inside(2).await;
+            gated.doors[0].notify_one();
+            assert_eq!(late.await.unwrap().unwrap(), 1);
+            assert_eq!(*gated.settled.lock().unwrap(), [0; 0], "{engine:?}, {topic}");
+            assert_eq!(backlog(&pool).await.unwrap().waiting, 1, "{engine:?}, {topic}: the other is still at it");
+            gated.doors[1].notify_one();
+            assert_eq!(next.await.unwrap().unwrap(), 1);
+            assert_eq!(*gated.settled.lock().unwrap(), [1], "{engine:?}, {topic}");
+            assert_eq!(backlog(&pool).await.unwrap(), Backlog::default(), "{engine:?}, {topic}");
+        }
     }
 }

@@ -57,7 +57,7 @@ async fn new_instances_take_their_share_and_those_that_leave_lose_no_call() {
         }
     });
     change.send(vec![second.address]).unwrap();
-    first.drain().await;
+    first.drain().await.unwrap();
     load.await.unwrap().expect("no call fails");
     assert_eq!(spread(&client, 20).await.len(), 1);
 }
