@@ -42,10 +42,15 @@ pub(crate) async fn serve(serve: &Serve) -> anyhow::Result<()> {
     }
     writeln!(say, "The shop is open at http://{}", pages.local_addr()?)?;
     say.flush()?;
+    // What is behind the pages ends after them, unless it can't go on.
+    let (broken, pages_end) = (behind.stopping(), life.clone());
+    tokio::spawn(async move {
+        broken.await;
+        pages_end.end();
+    });
     selvage_web::serve(pages, services.web, &life).await?;
-    life.drain().await;
-    behind.drain().await;
-    Ok(())
+    let drained = life.drain().await;
+    behind.drain().await.and(drained)
 }
 
 struct Services {

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     let default_log = if cli.is_serving() { "info,sea_orm_migration=warn" } else { "warn" };
     selvage_telemetry::logs::start(default_log);
     selvage_boot::run(Some(WORKER_THREADS), async {
-        match cli.command.unwrap_or_else(|| cli::Command::Serve(cli.serve)) {
+        match cli.command.unwrap_or(cli::Command::Serve(cli.serve)) {
             cli::Command::Serve(serve) => house::serve(&serve).await,
             cli::Command::Import(import) => import::import(&import).await,
             cli::Command::Token(token) => token::print(&token),

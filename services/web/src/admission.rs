@@ -3,19 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::Method;
 use selvage_context::deadline;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::app::Inner;
+use crate::app::{Inner, MAX_BODY_BYTES};
 use crate::problem::Problem;
 
 /// Pages in the making. One takes about 20 ms and 150 KB: 256 of them serve 12,800 pages a second out of 38 MB. Who comes
 /// beyond that is told so at once, which costs next to nothing.
 pub(crate) const MAX_IN_FLIGHT: usize = 256;
+
+/// Forms that are coming in: 256 of at most 64 KiB are 16 MiB. Who sends slowly keeps others from sending, and nobody from
+/// looking.
+pub(crate) const MAX_INCOMING: usize = 256;
 
 /// A person waits 5 s for a page.
 const PAGE_BOUND: Duration = Duration::from_secs(5);
@@ -26,6 +31,10 @@ const MARGIN: Duration = Duration::from_millis(500);
 
 /// Lets a request in, with the deadline that its calls will have.
 pub(crate) async fn admit(State(app): State<Arc<Inner>>, request: Request, next: Next) -> Response {
+    let request = match received(&app, request).await {
+        Ok(request) => request,
+        Err(problem) => return problem.into_response(),
+    };
     let Ok(_place) = app.places.try_acquire() else {
         return Problem::busy().into_response();
     };
@@ -35,4 +44,22 @@ pub(crate) async fn admit(State(app): State<Arc<Inner>>, request: Request, next:
         Ok(response) => response,
         Err(_) => Problem::Unavailable.into_response(),
     }
+}
+
+/// The request with all of its body, so that no place is taken by somebody who has yet to send it.
+async fn received(app: &Inner, request: Request) -> Result<Request, Problem> {
+    if request.method() != Method::POST {
+        return Ok(request);
+    }
+    let Ok(_incoming) = app.incoming.try_acquire() else { return Err(Problem::busy()) };
+    let (parts, body) = request.into_parts();
+    match timeout(PAGE_BOUND, to_bytes(body, MAX_BODY_BYTES)).await {
+        Ok(Ok(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),
+        Ok(Err(error)) if is_too_large(&error) => Err(Problem::TooLarge),
+        Ok(Err(_)) | Err(_) => Err(Problem::BadRequest),
+    }
+}
+
+fn is_too_large(error: &axum::Error) -> bool {
+    std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>)
 }

@@ -30,7 +30,7 @@ use crate::view::CategoryLink;
 use crate::{admission, assets, drawn, headers};
 
 /// The largest form: checkout's, refilled, has under 8 KiB.
-const MAX_BODY_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_BODY_BYTES: usize = 64 * 1024;
 /// Categories change rarely, the shelves of the home page seldom: each is asked for once in this time.
 const SHELF_LIFETIME: Duration = Duration::from_secs(30);
 
@@ -75,6 +75,7 @@ pub(crate) struct Inner {
     pub(crate) categories: Cached<Vec<CategoryLink>>,
     pub(crate) shelves: Cached<Shelves>,
     pub(crate) places: Semaphore,
+    pub(crate) incoming: Semaphore,
     pub(crate) watchers: Arc<Semaphore>,
     pub(crate) life: Life,
 }
@@ -94,6 +95,7 @@ impl App {
             categories: Cached::new(SHELF_LIFETIME),
             shelves: Cached::new(SHELF_LIFETIME),
             places: Semaphore::new(admission::MAX_IN_FLIGHT),
+            incoming: Semaphore::new(admission::MAX_INCOMING),
             watchers: Arc::new(Semaphore::new(tracker::MAX_WATCHERS)),
             settings,
             life,
@@ -108,7 +110,7 @@ impl App {
             .route("/orders/{id}", get(order::show))
             .route("/orders/{id}/cancel", post(order::cancel))
             .route("/orders/{id}/events", get(tracker::events))
-            .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, no_store));
+            .layer(SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, no_store));
         let pages = Router::new()
             .route("/", get(home::show))
             .route("/c/{slug}", get(listing::category))

@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::Parser;
+use selvage_proto::money::Currency;
 use selvage_rpc::{Channel, Target};
 
 use crate::{Peers, Settings};
@@ -42,7 +42,7 @@ pub struct Args {
 impl Args {
     /// The settings among them.
     pub fn settings(&self) -> Settings {
-        Settings { secure_cookies: self.secure_cookies, currency: self.currency.0.clone() }
+        Settings { secure_cookies: self.secure_cookies, currency: self.currency.to_string() }
     }
 
     /// Channels to the services. To be called within a tokio runtime.
@@ -56,19 +56,6 @@ impl Args {
     }
 }
 
-/// An ISO 4217 alphabetic code.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Currency(String);
-
-impl FromStr for Currency {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let right = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase());
-        right.then(|| Self(text.to_owned())).ok_or("a currency is three capital letters, for example EUR")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,7 +64,7 @@ mod tests {
     fn the_command_line_is_sound() {
         use clap::CommandFactory as _;
         Args::command().debug_assert();
-        assert!("eur".parse::<Currency>().is_err());
+        assert!(Args::try_parse_from(["web", "--issuer-key", "k", "--currency", "eur"]).is_err());
         assert!(Args::try_parse_from(["web", "--issuer-key", "k", "--cart", "nowhere"]).is_err());
     }
 }

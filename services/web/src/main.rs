@@ -19,7 +19,6 @@ fn main() -> ExitCode {
         let app = App::new(args.settings(), args.peers(), key, Clock::system(), life.clone())?;
         tracing::info!(address = %listener.local_addr()?, "serving");
         selvage_web::serve(listener, app, &life).await?;
-        life.drain().await;
-        Ok(())
+        life.drain().await
     })
 }

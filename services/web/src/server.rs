@@ -30,14 +30,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// None at present: a connection that can't be accepted is logged, and the next one is waited for.
 pub async fn serve(listener: TcpListener, app: App, life: &Life) -> anyhow::Result<()> {
     let service = TowerToHyperService::new(app.router());
-    let mut builder = Builder::new(TokioExecutor::new());
+    // HTTP/1.1 alone: browsers speak HTTP/2 only over TLS, which ends before us. Telling the two apart by the first bytes
+    // would wait for these without a bound.
+    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_BOUND);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(Some(HEADERS_BOUND))
-        .max_concurrent_streams(100)
-        .max_header_list_size(16 * 1024);
     let graceful = GracefulShutdown::new();
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
 

@@ -25,6 +25,9 @@ use crate::Life;
 pub const LONGEST_DEADLINE: Duration = Duration::from_secs(30);
 /// What a caller gets that names no time.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
+/// What is in flight at the end has this long: longer than a call has by default, and with the 5 s for background work
+/// below the 30 s after which Kubernetes kills.
+const DRAIN_BOUND: Duration = Duration::from_secs(15);
 /// Streams on one connection at a time: a web process watches up to 1,000 parcels beside its short calls.
 const MAX_STREAMS: u32 = 2_000;
 
@@ -79,7 +82,8 @@ impl Services {
     }
 }
 
-/// Serves `routes` to the connections of `incoming` until the end of `life`, then lets those in flight finish.
+/// Serves `routes` to the connections of `incoming` until the end of `life`, then lets those in flight finish, at most 15 s:
+/// a stream that somebody watches has no end of its own.
 ///
 /// # Errors
 /// If the listener fails.
@@ -89,7 +93,7 @@ where
     C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    Server::builder()
+    let serving = Server::builder()
         .max_concurrent_streams(MAX_STREAMS)
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
         .http2_keepalive_timeout(Some(Duration::from_secs(5)))
@@ -99,8 +103,15 @@ where
         .layer(CatchPanicLayer::custom(internal))
         .layer(DeadlineLayer)
         .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming, life.stopping())
-        .await?;
+        .serve_with_incoming_shutdown(incoming, life.stopping());
+    let cut_off = async {
+        life.stopping().await;
+        tokio::time::sleep(DRAIN_BOUND).await;
+    };
+    tokio::select! {
+        served = serving => served?,
+        () = cut_off => tracing::warn!("some calls didn't end in time and were cut off"),
+    }
     Ok(())
 }
 

@@ -192,7 +192,16 @@ async fn serve<S: Service>(
     let routes = services.finish(&life).await?;
 
     tracing::info!(service = S::NAME, address = %listener.local_addr()?, "serving");
-    grpc::serve(routes, tokio_stream::wrappers::TcpListenerStream::new(listener), &life).await?;
-    life.drain().await;
-    Ok(())
+    let serving = async {
+        let served = grpc::serve(routes, tokio_stream::wrappers::TcpListenerStream::new(listener), &life).await;
+        life.end();
+        served
+    };
+    // Background work ends while the last calls do: both together take no longer than the longer of them.
+    let draining = async {
+        life.stopping().await;
+        life.drain().await
+    };
+    let (served, drained) = tokio::join!(serving, draining);
+    served.and(drained)
 }

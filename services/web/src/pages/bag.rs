@@ -13,7 +13,6 @@ use super::form::Form;
 use super::{App, Page, Who, lead_to};
 use crate::fields::{Fields, encode};
 use crate::frame::{Frame, page};
-use crate::problem::Problem;
 use crate::view::bag::BagView;
 
 /// The largest number of pieces in a line.
@@ -60,7 +59,9 @@ pub(crate) async fn add(State(app): App, form: Form) -> Page {
     if sku.is_empty() {
         return Ok(lead_to(&back("choose")));
     }
-    let Some(quantity) = quantity(fields).filter(|quantity| *quantity > 0) else { return Err(Problem::BadRequest) };
+    let Some(quantity) = quantity(fields).filter(|quantity| *quantity > 0) else {
+        return Ok(lead_to(&back("quantity")));
+    };
     let (session, cookie) = match form.visitor.0 {
         Some(session) => (session, None),
         None => {

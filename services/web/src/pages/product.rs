@@ -4,11 +4,13 @@ use askama::Template;
 use axum::Extension;
 use axum::extract::{Path, RawQuery, State};
 use selvage_proto::catalogue::v1::{ListProductsRequest, ProductFilter};
+use tonic::Code;
 
 use super::{App, Page, Who};
 use crate::app::Inner;
 use crate::fields::Fields;
 use crate::frame::{Frame, page};
+use crate::problem::Problem;
 use crate::view::CategoryLink;
 use crate::view::card::Card;
 use crate::view::product::ProductView;
@@ -42,11 +44,16 @@ pub(crate) async fn show(
         Ok::<_, tonic::Status>((product, more))
     };
     let (frame, found) = tokio::join!(Frame::new(&app, &visitor, ""), find);
-    let (product, more) = found?;
+    let (product, more) = found.map_err(|status| match status.code() {
+        // What can't be an address of a product is none, like an address that could be one.
+        Code::InvalidArgument => Problem::NotFound,
+        _ => status.into(),
+    })?;
     let view = ProductView::new(&product, fields.get("colour"));
     let (notice, alert) = match fields.get("notice") {
         "added" => ("It is in your bag.", ""),
         "choose" => ("", "Choose a size first."),
+        "quantity" => ("", "Please give a number of pieces, 1 to 99."),
         "full" => ("", "Your bag has no room for more of it: 99 pieces a line, 50 lines."),
         "gone" => ("", "We no longer have that one."),
         _ => ("", ""),

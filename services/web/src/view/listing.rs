@@ -56,7 +56,8 @@ impl Query {
     pub fn parse(fields: &Fields) -> Self {
         let list = |name| {
             let mut values: Vec<String> = Vec::new();
-            for value in fields.all(name).filter(|value| value.chars().count() <= MAX_VALUE_CHARS) {
+            let right = |value: &&str| value.chars().count() <= MAX_VALUE_CHARS && !value.chars().any(char::is_control);
+            for value in fields.all(name).filter(right) {
                 if values.len() < MAX_VALUES && !values.iter().any(|known| known == value) {
                     values.push(value.to_owned());
                 }
