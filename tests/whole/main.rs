@@ -1,11 +1,18 @@
 //! The whole shop, tested from outside: processes, databases, a browser, a client that we did not write.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking, and print what they found")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests fail by panicking, and print what they found or skipped"
+)]
 
 mod browse;
 mod crash;
 mod figures;
 mod grpcurl;
 mod keys;
+mod pages;
 mod race;
 mod tidy;
+mod trouble;
