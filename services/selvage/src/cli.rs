@@ -53,6 +53,9 @@ pub(crate) struct Serve {
     /// How long a parcel stays at each stage of its way, for example 8s, 10m or 6h
     #[arg(long, env = "SELVAGE_CARRIER_STEP", value_name = "DURATION", default_value = "8s")]
     pub(crate) carrier_step: selvage_delivery::Step,
+    /// The shop's currency, an ISO 4217 code
+    #[arg(long, env = "SELVAGE_CURRENCY", value_name = "CODE", default_value = "EUR")]
+    pub(crate) currency: Currency,
 }
 
 #[derive(Args)]

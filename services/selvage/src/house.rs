@@ -75,7 +75,9 @@ impl Services {
         let peers =
             selvage_catalogue::Peers { checkout: Some(channel().with_service_token(service_token("catalogue")?)) };
         let pool = catalogue.open("catalogue", selvage_catalogue::tune).await?;
-        let catalogue = selvage_catalogue::App::new(pool, selvage_catalogue::Settings::default(), peers, host(None));
+        let currency = || serve.currency.to_string();
+        let settings = selvage_catalogue::Settings { currency: currency(), ..selvage_catalogue::Settings::default() };
+        let catalogue = selvage_catalogue::App::new(pool, settings, peers, host(None));
         let planted = catalogue.seed_if_empty().await?;
         if planted > 0 {
             tracing::info!(products = planted, "the shop was empty and has been stocked");
@@ -85,13 +87,15 @@ impl Services {
         cart.migrate::<selvage_cart::migration::Migrator>().await?;
         let pool = cart.open("cart", selvage_cart::tune).await?;
         let peers = selvage_cart::Peers { catalogue: channel() };
-        let cart = selvage_cart::App::new(pool, selvage_cart::Settings::default(), peers, host(None))?;
+        let settings = selvage_cart::Settings { currency: currency(), ..selvage_cart::Settings::default() };
+        let cart = selvage_cart::App::new(pool, settings, peers, host(None))?;
 
         let delivery = folder.database("delivery").with_pool_limit(POOL_LIMIT);
         delivery.migrate::<selvage_delivery::migration::Migrator>().await?;
         let pool = delivery.open("delivery", selvage_delivery::tune).await?;
         let settings = selvage_delivery::Settings {
             carrier_step: serve.carrier_step.duration(),
+            currency: currency(),
             ..selvage_delivery::Settings::default()
         };
         let delivery = selvage_delivery::App::new(pool, settings, host(None))?;
@@ -121,13 +125,8 @@ impl Services {
 
         let peers =
             selvage_web::Peers { catalogue: channel(), cart: channel(), checkout: channel(), delivery: channel() };
-        let web = selvage_web::App::new(
-            selvage_web::Settings::default(),
-            peers,
-            keys.of("web")?,
-            clock.clone(),
-            web_life.clone(),
-        )?;
+        let settings = selvage_web::Settings { currency: currency(), ..selvage_web::Settings::default() };
+        let web = selvage_web::App::new(settings, peers, keys.of("web")?, clock.clone(), web_life.clone());
         Ok(Self { routes, web })
     }
 }

@@ -81,16 +81,13 @@ pub(crate) struct Inner {
 }
 
 impl App {
-    /// Wires the pages. Sessions are signed with `key`, which the services must trust with the role guest; forms are
-    /// sealed with a key derived from it.
-    ///
-    /// # Errors
-    /// If the key can't be used.
-    pub fn new(settings: Settings, peers: Peers, key: IssuerKey, clock: Clock, life: Life) -> anyhow::Result<Self> {
+    /// Wires the pages. Visitors' tokens are signed with `key`, which the services must trust with the role guest; sessions
+    /// and forms are sealed with keys derived from it.
+    pub fn new(settings: Settings, peers: Peers, key: IssuerKey, clock: Clock, life: Life) -> Self {
         let secure = settings.secure_cookies;
         let app = Arc::new(Inner {
             csrf: Csrf::new(&key.secret_text()),
-            sessions: Sessions::new(key, clock, secure)?,
+            sessions: Sessions::new(key, clock, secure),
             shop: Shop::new(peers),
             categories: Cached::new(SHELF_LIFETIME),
             shelves: Cached::new(SHELF_LIFETIME),
@@ -135,7 +132,7 @@ impl App {
         if secure {
             router = router.layer(middleware::from_fn(headers::add_strict_transport));
         }
-        Ok(Self(router.with_state(app)))
+        Self(router.with_state(app))
     }
 
     /// The pages as a service of requests.

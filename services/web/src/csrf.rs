@@ -10,7 +10,7 @@ use http::{HeaderMap, header};
 use crate::mac::MacKey;
 
 /// The name of the hidden field.
-pub const FIELD: &str = "csrf";
+pub(crate) const FIELD: &str = "csrf";
 
 /// What stands for the session's subject on pages that were given to nobody in particular. No subject has a space.
 const NOBODY: &str = "no session";

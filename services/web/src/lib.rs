@@ -23,6 +23,4 @@ mod shop;
 pub mod view;
 
 pub use app::{App, Peers, Settings};
-pub use csrf::FIELD as CSRF_FIELD;
 pub use server::serve;
-pub use session::COOKIE;

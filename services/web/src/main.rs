@@ -16,7 +16,7 @@ fn main() -> ExitCode {
         life.end_at_signal()?;
         let key = read_issuer_key(&args.issuer_key)?;
         let listener = listen::tcp(args.listen, "--listen").await?;
-        let app = App::new(args.settings(), args.peers(), key, Clock::system(), life.clone())?;
+        let app = App::new(args.settings(), args.peers(), key, Clock::system(), life.clone());
         tracing::info!(address = %listener.local_addr()?, "serving");
         selvage_web::serve(listener, app, &life).await?;
         life.drain().await

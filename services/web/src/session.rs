@@ -1,4 +1,5 @@
-//! Who looks at a page. A guest's session is a signed token in a cookie; the services take the same token.
+//! Who looks at a page. A guest's session is a sealed cookie, which only these pages read; for each request the services get
+//! a token of a few minutes made from it, so that one which got lost is soon worth nothing.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -7,24 +8,26 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderValue, header};
 use selvage_context::clock::Clock;
-use selvage_identity::{Issuer, IssuerKey, KeyError, Role, TrustedKeys, Verifier};
-use serde::Deserialize;
+use selvage_identity::{Issuer, IssuerKey, Role};
 use uuid::Uuid;
 
-/// The cookie that holds a guest's token.
-pub const COOKIE: &str = "selvage";
+use crate::mac::MacKey;
+
+/// The cookie that holds a guest's session. Over https it has a prefix with which browsers take it from this host alone.
+const COOKIE: &str = "selvage";
+const SECURE_COOKIE: &str = "__Host-selvage";
 
 /// As long as a bag is kept. A session is renewed once less than half of it is left.
 const LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
-/// Of the token with which pages are read for visitors who have no session; renewed at half.
-const ANONYMOUS_LIFETIME: Duration = Duration::from_secs(3600);
+/// Of the tokens that the services get: longer than the longest request, the ten minutes for which a page watches a parcel.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 /// A guest's session.
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
     /// By it a bag and orders are the guest's.
     pub(crate) subject: Arc<str>,
-    /// For the services.
+    /// For the services, during this request.
     pub(crate) token: Arc<str>,
 }
 
@@ -42,7 +45,7 @@ impl Visitor {
 /// Issues sessions and reads them.
 pub(crate) struct Sessions {
     issuer: Issuer,
-    verifier: Verifier,
+    seal: MacKey,
     clock: Clock,
     secure: bool,
     anonymous_subject: String,
@@ -50,35 +53,33 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    /// Sessions signed with `key`; `secure` cookies travel over https only.
-    pub(crate) fn new(key: IssuerKey, clock: Clock, secure: bool) -> Result<Self, KeyError> {
-        let trusted = TrustedKeys::parse(&TrustedKeys::line(&[Role::Guest], &key))?;
-        Ok(Self {
-            verifier: Verifier::new(trusted, clock.clone()),
+    /// Sessions sealed with a key that is derived from `key`, which signs the services' tokens; `secure` cookies travel over
+    /// https only.
+    pub(crate) fn new(key: IssuerKey, clock: Clock, secure: bool) -> Self {
+        Self {
+            seal: MacKey::derive(&key.secret_text(), "selvage web session v1"),
             issuer: Issuer::new(key, clock.clone()),
             clock,
             secure,
             anonymous_subject: subject(Uuid::new_v4()),
             anonymous: Mutex::default(),
-        })
+        }
     }
 
     /// The session that a request bears, and the cookie that renews it where it is time.
     pub(crate) fn read(&self, headers: &HeaderMap) -> (Visitor, Option<HeaderValue>) {
-        let Some(caller) = cookies(headers).find_map(|token| self.verifier.verify(token).ok()) else {
+        let now = self.clock.now_ms() / 1000;
+        let Some((subject, left)) = cookies(headers, self.name()).find_map(|value| self.open(value, now)) else {
             return (Visitor::default(), None);
         };
-        let left = expiry(caller.token()).unwrap_or_default() - self.clock.now_ms() / 1000;
-        if left.unsigned_abs() < LIFETIME.as_secs() / 2 {
-            let (session, cookie) = self.issue(caller.subject());
-            return (Visitor(Some(session)), Some(cookie));
-        }
-        (Visitor(Some(Session { subject: caller.subject().into(), token: caller.token().clone() })), None)
+        let renewal = (left < LIFETIME.as_secs() / 2).then(|| self.cookie(subject));
+        (Visitor(Some(self.session(subject))), renewal)
     }
 
     /// A new guest, and the cookie to remember them by.
     pub(crate) fn begin(&self, id: Uuid) -> (Session, HeaderValue) {
-        self.issue(&subject(id))
+        let subject = subject(id);
+        (self.session(&subject), self.cookie(&subject))
     }
 
     /// The token with which to read for `visitor`.
@@ -89,29 +90,51 @@ impl Sessions {
         }
     }
 
-    /// A token of nobody in particular.
+    /// A token of nobody in particular, kept for half of its life.
     pub(crate) fn anonymous(&self) -> Arc<str> {
         let now = self.clock.now_ms();
         let mut held = self.anonymous.lock().unwrap_or_else(PoisonError::into_inner);
         match &*held {
             Some((token, renew_at)) if now < *renew_at => token.clone(),
             _ => {
-                let token: Arc<str> =
-                    self.issuer.issue(&self.anonymous_subject, Role::Guest, ANONYMOUS_LIFETIME).into();
-                let half = i64::try_from(ANONYMOUS_LIFETIME.as_millis() / 2).unwrap_or(i64::MAX);
+                let token: Arc<str> = self.issuer.issue(&self.anonymous_subject, Role::Guest, TOKEN_LIFETIME).into();
+                let half = i64::try_from(TOKEN_LIFETIME.as_millis() / 2).unwrap_or(i64::MAX);
                 *held = Some((token.clone(), now + half));
                 token
             }
         }
     }
 
-    fn issue(&self, subject: &str) -> (Session, HeaderValue) {
-        let token = self.issuer.issue(subject, Role::Guest, LIFETIME);
+    fn session(&self, subject: &str) -> Session {
+        let token = self.issuer.issue(subject, Role::Guest, TOKEN_LIFETIME);
+        Session { subject: subject.into(), token: token.into() }
+    }
+
+    fn name(&self) -> &'static str {
+        if self.secure { SECURE_COOKIE } else { COOKIE }
+    }
+
+    /// `<subject>.<until when, seconds since the Unix epoch>.<seal over both>`.
+    fn cookie(&self, subject: &str) -> HeaderValue {
+        let until = self.clock.now_ms() / 1000 + i64::try_from(LIFETIME.as_secs()).unwrap_or(i64::MAX / 2);
+        let claim = format!("{subject}.{until}");
+        let seal = URL_SAFE_NO_PAD.encode(self.seal.of(claim.as_bytes()));
+        let (name, age) = (self.name(), LIFETIME.as_secs());
         let secure = if self.secure { "; Secure" } else { "" };
-        let age = LIFETIME.as_secs();
-        let cookie = format!("{COOKIE}={token}; Max-Age={age}; Path=/; HttpOnly; SameSite=Lax{secure}");
-        let cookie = HeaderValue::try_from(cookie).expect("a token is letters, digits, '.', '-' and '_'");
-        (Session { subject: subject.into(), token: token.into() }, cookie)
+        let cookie = format!("{name}={claim}.{seal}; Max-Age={age}; Path=/; HttpOnly; SameSite=Lax{secure}");
+        HeaderValue::try_from(cookie).expect("letters, digits, '.', '-' and '_'")
+    }
+
+    /// The subject of a cookie that we sealed, and the seconds that it has left.
+    fn open<'a>(&self, value: &'a str, now: i64) -> Option<(&'a str, u64)> {
+        let (claim, seal) = value.rsplit_once('.')?;
+        let seal: [u8; 32] = URL_SAFE_NO_PAD.decode(seal).ok()?.try_into().ok()?;
+        if !self.seal.matches(&seal, claim.as_bytes()) {
+            return None;
+        }
+        let (subject, until) = claim.rsplit_once('.')?;
+        let left = until.parse::<i64>().ok()?.checked_sub(now)?;
+        u64::try_from(left).ok().filter(|left| *left > 0).map(|left| (subject, left))
     }
 }
 
@@ -119,23 +142,11 @@ fn subject(id: Uuid) -> String {
     format!("g-{}", id.simple())
 }
 
-/// The values of our cookie: there can be several, of which another site on the same domain may have set some.
-fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+/// The values of the cookie `name`: there can be several, of which another site on the same domain may have set some.
+fn cookies<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = &'a str> {
     let texts = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
     let pairs = texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.filter(|(name, _)| *name == COOKIE).map(|(_, value)| value).take(4)
-}
-
-/// When a token that was verified before expires, in seconds since the Unix epoch. Its payload is the claims followed by
-/// the signature's 64 bytes.
-fn expiry(token: &str) -> Option<i64> {
-    #[derive(Deserialize)]
-    struct Claims {
-        exp: i64,
-    }
-    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(2)?).ok()?;
-    let claims: Claims = serde_json::from_slice(payload.get(..payload.len().checked_sub(64)?)?).ok()?;
-    Some(claims.exp)
+    pairs.filter(move |(known, _)| *known == name).map(|(_, value)| value).take(4)
 }
 
 #[cfg(test)]
@@ -147,7 +158,7 @@ mod tests {
     }
 
     fn sessions(clock: &Clock) -> Sessions {
-        Sessions::new(IssuerKey::generate().unwrap(), clock.clone(), false).unwrap()
+        Sessions::new(IssuerKey::generate().unwrap(), clock.clone(), false)
     }
 
     fn value(cookie: &HeaderValue) -> &str {
@@ -176,7 +187,11 @@ mod tests {
         let clock = Clock::standing_at(1_800_000_000_000);
         let (_, foreign) = sessions(&clock).begin(Uuid::from_u128(1));
         let sessions = sessions(&clock);
-        for cookie in [value(&foreign), "selvage=", "selvage", "=;=", "other=1"] {
+        let (_, own) = sessions.begin(Uuid::from_u128(3));
+        let forged = value(&own).replacen("g-", "h-", 1);
+        let (token, _) = sessions.begin(Uuid::from_u128(4));
+        let token = format!("selvage={}", token.token);
+        for cookie in [value(&foreign), &forged, &token, "selvage=", "selvage=.", "selvage", "=;=", "other=1"] {
             assert_eq!(sessions.read(&with(cookie)).0.subject(), None, "{cookie}");
         }
         // One that somebody else set before ours doesn't hide it.
@@ -187,10 +202,10 @@ mod tests {
 
     #[test]
     fn cookies_are_closed_to_scripts_and_other_sites() {
-        let sessions = Sessions::new(IssuerKey::generate().unwrap(), Clock::system(), true).unwrap();
+        let sessions = Sessions::new(IssuerKey::generate().unwrap(), Clock::system(), true);
         let (_, cookie) = sessions.begin(Uuid::from_u128(1));
         let text = cookie.to_str().unwrap();
-        for attribute in ["HttpOnly", "SameSite=Lax", "Path=/", "Secure", "Max-Age=2592000"] {
+        for attribute in ["__Host-selvage=", "HttpOnly", "SameSite=Lax", "Path=/", "Secure", "Max-Age=2592000"] {
             assert!(text.contains(attribute), "{text}");
         }
     }

@@ -149,7 +149,7 @@ enum Command<A: Args> {
 
 /// The main of a service's own binary.
 pub fn main<S: Service>() -> ExitCode {
-    selvage_telemetry::logs::start("info,sea_orm_migration=warn");
+    selvage_telemetry::logs::start("info,sea_orm_migration=warn,sqlx=warn");
     let command = Cli::<S::Args>::command().name(format!("selvage-{}", S::NAME)).version(env!("CARGO_PKG_VERSION"));
     let cli = Cli::<S::Args>::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
     crate::run(None, async move {

@@ -1,5 +1,7 @@
 //! The channel against real servers that come, go, hang and refuse.
 
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 mod servers;
 
 use std::collections::BTreeMap;
@@ -57,7 +59,7 @@ async fn new_instances_take_their_share_and_those_that_leave_lose_no_call() {
         }
     });
     change.send(vec![second.address]).unwrap();
-    first.drain().await.unwrap();
+    first.drain().await;
     load.await.unwrap().expect("no call fails");
     assert_eq!(spread(&client, 20).await.len(), 1);
 }
