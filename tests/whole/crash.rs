@@ -1,17 +1,18 @@
 //! Checkout is killed (SIGKILL) at each of its steps and started again. A proxy before its database decides when: at the
 //! n-th message that checkout sends, before the database has seen it, or after it has answered. From the first message
 //! of PlaceOrder to the last of the relay that is every step there is, found by counting and not by a list that can grow
-//! old.
+//! old. The shop in one process is killed too, at moments spread over an order's time.
 
 use std::time::Duration;
 
+use selvage_proto::checkout::v1::Order;
 use selvage_status::reason;
 use selvage_testkit::{Engine, engines, eventually};
 use selvage_tests::buyer::{Buyer, Clients};
 use selvage_tests::ledger::Ledger;
 use selvage_tests::proxy::{Proxy, Strike};
-use selvage_tests::shop::Separate;
-use tonic::Code;
+use selvage_tests::shop::{OneProcess, Separate};
+use tonic::{Code, Status};
 
 const LONG: Duration = Duration::from_secs(60);
 /// More messages than an order and what follows from it need; idle looks of relay and sweep come on top.
@@ -23,6 +24,18 @@ fn parts(url: &str) -> (&str, &str, &str) {
     let (server, database) = rest.split_once('/').expect("and a database");
     let _ = (scheme, login);
     (login, server, database)
+}
+
+/// What a repeated call says of an order: its id, `Err` if it was undone, nothing yet.
+fn fate(told: Result<Order, Status>) -> Option<Result<String, ()>> {
+    match told {
+        Ok(order) => Some(Ok(order.order_id)),
+        Err(status) => match (status.code(), reason(&status).as_deref()) {
+            (Code::FailedPrecondition, Some("ORDER_UNDONE")) => Some(Err(())),
+            (Code::Aborted | Code::Unavailable | Code::DeadlineExceeded, _) => None,
+            _ => panic!("{status:?}"),
+        },
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -92,20 +105,13 @@ async fn an_order_is_placed_once_or_not_at_all_wherever_checkout_is_killed() {
             }
 
             // The caller asks again with the same key until it is told: that is what the key is for.
-            let mut fate = None;
+            let mut known = None;
             eventually(LONG, "the caller learns what became of the order", async || {
-                fate = match buyer.place(intent.clone()).await {
-                    Ok(order) => Some(Ok(order.order_id)),
-                    Err(status) => match (status.code(), reason(&status).as_deref()) {
-                        (Code::FailedPrecondition, Some("ORDER_UNDONE")) => Some(Err(())),
-                        (Code::Aborted | Code::Unavailable | Code::DeadlineExceeded, _) => None,
-                        _ => panic!("step {step}: {status:?}\n{}", shop.checkout_output()),
-                    },
-                };
-                fate.is_some()
+                known = fate(buyer.place(intent.clone()).await);
+                known.is_some()
             })
             .await;
-            match fate.expect("it was waited for") {
+            match known.expect("it was waited for") {
                 Ok(id) => {
                     placed += 1;
                     if let Ok(order) = first {
@@ -127,4 +133,54 @@ async fn an_order_is_placed_once_or_not_at_all_wherever_checkout_is_killed() {
     assert_eq!(ledger.stock("FRAGILE").await, (10_000 - placed, 0));
     println!("killed {kills} times; {placed} orders placed, {undone} undone, none lost, none twice");
     assert!(kills >= 15, "only {kills} kills: the proxy doesn't see the steps");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_shop_in_one_process_loses_nothing_when_it_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut shop = OneProcess::start(folder.path(), &[]);
+    let tokens = shop.tokens();
+    let at = |shop: &OneProcess| {
+        let channel = shop.channel();
+        Clients::new(|_| channel.clone())
+    };
+    at(&shop).stock(&tokens, "FRAGILE", 1_000).await;
+    let mut buyers = Vec::new();
+    for round in 0..16_u64 {
+        let clients = at(&shop);
+        let buyer = Buyer::new(&clients, &tokens);
+        buyer.add("FRAGILE", 1).await.expect("the bag takes it");
+        let intent = buyer.intent(&format!("one-process-{round:04}"), "tok_succeeds").await.expect("a preview");
+        let (placing, sent) = (buyer.clone(), intent.clone());
+        let told = tokio::spawn(async move { placing.place(sent).await });
+        // An order and what follows from it take some 30 ms here; each round is killed a little later than the one before.
+        tokio::time::sleep(Duration::from_millis(3 * round)).await;
+        shop.process.kill();
+        buyers.push((buyer, intent, told.await.unwrap()));
+        shop = OneProcess::start(folder.path(), &[]);
+    }
+    let (clients, mut placed) = (at(&shop), 0);
+    for (buyer, intent, told) in buyers {
+        let (buyer, mut known) = (buyer.at(&clients), None);
+        eventually(LONG, "the caller learns what became of the order", async || {
+            known = fate(buyer.place(intent.clone()).await);
+            known.is_some()
+        })
+        .await;
+        match (known.expect("it was waited for"), told) {
+            (Ok(id), Ok(order)) => assert_eq!(order.order_id, id),
+            (Ok(_), Err(_)) => {}
+            (Err(()), told) => {
+                assert!(told.is_err(), "a confirmed order was undone");
+                continue;
+            }
+        }
+        placed += 1;
+    }
+    let ledger =
+        Ledger::open(&shop.database("catalogue"), &shop.database("checkout"), &shop.database("delivery")).await;
+    ledger.settled(LONG).await;
+    ledger.check().await;
+    assert_eq!((ledger.orders("confirmed").await, ledger.stock("FRAGILE").await), (placed, (1_000 - placed, 0)));
+    println!("the shop in one process, killed 16 times: {placed} orders placed, {} undone", 16 - placed);
 }

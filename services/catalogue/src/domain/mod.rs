@@ -1,5 +1,6 @@
 //! What a product is, how it is found, and how stock is set aside: pure, without database, network, clock or chance.
 
+pub mod hue;
 pub mod listing;
 pub mod product;
 pub mod search;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::search;
+use super::{hue, search};
 
 /// Bounds, as the API promises them.
 const MAX_TITLE: usize = 200;
@@ -209,10 +209,13 @@ impl Product {
 
     /// What is indexed of it, from what counts most to what counts least: title, tags and kind, material, description.
     pub fn indexed(&self) -> [String; 4] {
-        let colours: Vec<_> = self.colours().into_iter().map(|(name, _)| name).collect();
-        let kind = format!("{} {} {} {}", self.tags.join(" "), self.category, self.picture.garment, colours.join(" "));
+        let colours = self.colours();
+        let names = colours.iter().map(|(name, _)| name.as_str());
+        let plainly = colours.iter().flat_map(|(_, hex)| hue::words(hex)).copied();
+        let kind = [self.category.as_str(), &self.picture.garment].into_iter();
+        let kind: Vec<_> = self.tags.iter().map(String::as_str).chain(kind).chain(names).chain(plainly).collect();
         let plain = ammonia::Builder::empty().clean(&self.description_html).to_string();
-        [&self.title, &kind, &self.material, &plain].map(|text| search::indexed(text))
+        [&self.title, &kind.join(" "), &self.material, &plain].map(|text| search::indexed(text))
     }
 }
 

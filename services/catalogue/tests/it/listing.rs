@@ -117,6 +117,10 @@ async fn a_search_finds_the_same_on_either_engine() {
             "dresses",
             "crêpe",
             "ink",
+            "red dress",
+            "navy coat",
+            "green jacket",
+            "white shirt",
             "boots leather",
             "zzz",
             "\" OR 1=1 --",
@@ -135,6 +139,9 @@ async fn a_search_finds_the_same_on_either_engine() {
         assert_eq!(answer[0].1, answer[1].1, "plurals don't matter");
         let found = |wanted: &str| &answer.iter().find(|(text, ..)| *text == wanted).unwrap().2;
         assert_eq!(found("dress"), found("dresses"));
+        for plain in ["red dress", "navy coat", "green jacket", "white shirt"] {
+            assert!(!found(plain).is_empty(), "{plain}: whatever the shade is called");
+        }
         answers.push(answer);
     }
     assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:#?}");
