@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use selvage_boot::{Host, Life, Service, grpc, listen};
+use selvage_boot::{Database, Host, Life, Service, grpc, listen};
 use selvage_context::clock::Clock;
 use selvage_identity::{Issuer, ServiceToken, Verifier};
 use selvage_rpc::{Channel, InProcess, Target};
@@ -50,12 +50,17 @@ pub(crate) async fn serve(serve: &Serve) -> anyhow::Result<()> {
     });
     selvage_web::serve(pages, services.web, &life).await?;
     let drained = life.drain().await;
-    behind.drain().await.and(drained)
+    let drained = behind.drain().await.and(drained);
+    for database in services.databases {
+        database.close().await;
+    }
+    drained
 }
 
 struct Services {
     routes: tonic::service::Routes,
     web: selvage_web::App,
+    databases: Vec<Database>,
 }
 
 impl Services {
@@ -69,12 +74,18 @@ impl Services {
         // Each pair of services has a connection of its own, as it would between processes.
         let (way_in, incoming) = InProcess::pair();
         let channel = || Channel::to(Target::InProcess(way_in.clone()));
+        let mut databases = Vec::new();
+        let mut database_of = |name: &str| {
+            let database = folder.database(name).with_pool_limit(POOL_LIMIT);
+            databases.push(database.clone());
+            database
+        };
 
-        let catalogue = folder.database("catalogue").with_pool_limit(POOL_LIMIT);
-        catalogue.migrate::<selvage_catalogue::migration::Migrator>().await?;
+        let database = database_of("catalogue");
+        database.migrate::<selvage_catalogue::migration::Migrator>().await?;
         let peers =
             selvage_catalogue::Peers { checkout: Some(channel().with_service_token(service_token("catalogue")?)) };
-        let pool = catalogue.open("catalogue", selvage_catalogue::tune).await?;
+        let pool = database.open("catalogue", selvage_catalogue::tune).await?;
         let currency = || serve.currency.to_string();
         let settings = selvage_catalogue::Settings { currency: currency(), ..selvage_catalogue::Settings::default() };
         let catalogue = selvage_catalogue::App::new(pool, settings, peers, host(None));
@@ -83,16 +94,16 @@ impl Services {
             tracing::info!(products = planted, "the shop was empty and has been stocked");
         }
 
-        let cart = folder.database("cart").with_pool_limit(POOL_LIMIT);
-        cart.migrate::<selvage_cart::migration::Migrator>().await?;
-        let pool = cart.open("cart", selvage_cart::tune).await?;
+        let database = database_of("cart");
+        database.migrate::<selvage_cart::migration::Migrator>().await?;
+        let pool = database.open("cart", selvage_cart::tune).await?;
         let peers = selvage_cart::Peers { catalogue: channel() };
         let settings = selvage_cart::Settings { currency: currency(), ..selvage_cart::Settings::default() };
         let cart = selvage_cart::App::new(pool, settings, peers, host(None))?;
 
-        let delivery = folder.database("delivery").with_pool_limit(POOL_LIMIT);
-        delivery.migrate::<selvage_delivery::migration::Migrator>().await?;
-        let pool = delivery.open("delivery", selvage_delivery::tune).await?;
+        let database = database_of("delivery");
+        database.migrate::<selvage_delivery::migration::Migrator>().await?;
+        let pool = database.open("delivery", selvage_delivery::tune).await?;
         let settings = selvage_delivery::Settings {
             carrier_step: serve.carrier_step.duration(),
             currency: currency(),
@@ -100,9 +111,9 @@ impl Services {
         };
         let delivery = selvage_delivery::App::new(pool, settings, host(None))?;
 
-        let checkout = folder.database("checkout").with_pool_limit(POOL_LIMIT);
-        checkout.migrate::<selvage_checkout::migration::Migrator>().await?;
-        let pools = selvage_checkout::Pools::open(&checkout, 2).await?;
+        let database = database_of("checkout");
+        database.migrate::<selvage_checkout::migration::Migrator>().await?;
+        let pools = selvage_checkout::Pools::open(&database, 2).await?;
         let mails = selvage_checkout::mail::Folder::open(&folder.mails()).context("the folder for mails")?;
         let token = service_token("checkout")?;
         let own = || channel().with_service_token(token.clone());
@@ -127,6 +138,6 @@ impl Services {
             selvage_web::Peers { catalogue: channel(), cart: channel(), checkout: channel(), delivery: channel() };
         let settings = selvage_web::Settings { currency: currency(), ..selvage_web::Settings::default() };
         let web = selvage_web::App::new(settings, peers, keys.of("web")?, clock.clone(), web_life.clone());
-        Ok(Self { routes, web })
+        Ok(Self { routes, web, databases })
     }
 }

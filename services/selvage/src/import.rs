@@ -55,6 +55,7 @@ pub(crate) async fn import(import: &Import) -> anyhow::Result<()> {
     let whole = Cursor::new(beginning).chain(file);
     let imported = feed::run(&store, whole, format, Clock::system().now_ms(), observe).await;
     bar.finish_and_clear();
+    database.close().await;
     if told > TOLD_PROBLEMS {
         complain(&format!("… and {} problems more", told - TOLD_PROBLEMS));
     }

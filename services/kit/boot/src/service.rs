@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -62,12 +63,21 @@ pub struct Database {
     /// How long the database works on one statement, in milliseconds
     #[arg(long, env = "SELVAGE_STATEMENT_TIMEOUT_MS", value_name = "MS")]
     statement_timeout_ms: Option<u64>,
+    /// The pools that were opened; clones share them.
+    #[arg(skip)]
+    opened: Arc<Mutex<Vec<Pool>>>,
 }
 
 impl Database {
     /// The database at `url`, with the services' own tunings.
     pub fn at(url: impl Into<String>) -> Self {
-        Self { database_url: url.into(), pool_limit: None, pool_max_wait_ms: None, statement_timeout_ms: None }
+        Self {
+            database_url: url.into(),
+            pool_limit: None,
+            pool_max_wait_ms: None,
+            statement_timeout_ms: None,
+            opened: Arc::default(),
+        }
     }
 
     /// Opens the pool `name`. `tune` sets the service's tuning; what the user said on the command line wins over it.
@@ -97,7 +107,16 @@ impl Database {
         if let Some(timeout) = self.statement_timeout_ms {
             config.statement_timeout = Duration::from_millis(timeout);
         }
-        Pool::open(config).await.with_context(|| format!("the pool '{name}' can't be opened"))
+        let pool = Pool::open(config).await.with_context(|| format!("the pool '{name}' can't be opened"))?;
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).push(pool.clone());
+        Ok(pool)
+    }
+
+    /// Closes the pools that were opened: PostgreSQL hears a good-bye, SQLite puts its log back into the file. To be called
+    /// when nothing uses them any more.
+    pub async fn close(&self) {
+        let opened = std::mem::take(&mut *self.opened.lock().unwrap_or_else(PoisonError::into_inner));
+        futures::future::join_all(opened.iter().map(Pool::close)).await;
     }
 
     /// The same with the main pool at `limit` connections, unless the user said otherwise.
@@ -203,5 +222,6 @@ async fn serve<S: Service>(
         life.drain().await
     };
     let (served, drained) = tokio::join!(serving, draining);
+    database.close().await;
     served.and(drained)
 }
