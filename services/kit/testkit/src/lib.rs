@@ -4,11 +4,13 @@
 #![allow(clippy::print_stderr, clippy::unwrap_used, reason = "tests speak to a person, and fail by panicking")]
 
 mod database;
+mod port;
 mod postgres;
 mod tokens;
 mod wait;
 
 pub use database::{Database, Engine, database, database_on, engines};
+pub use port::free_port;
 pub use postgres::Server;
 pub use tokens::Tokens;
 pub use wait::eventually;

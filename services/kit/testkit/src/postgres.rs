@@ -1,7 +1,6 @@
 //! A PostgreSQL server of the tests' own: one a test process, started at its first use.
 
 use std::io::Write as _;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -11,7 +10,7 @@ use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use crate::eventually;
+use crate::{eventually, free_port};
 
 /// The administrator's address of a server that is to be used instead of one of our own.
 pub(crate) const GIVEN: &str = "SELVAGE_TEST_POSTGRES";
@@ -150,9 +149,4 @@ fn own_by_unprivileged(folder: &Path) -> Option<&'static str> {
         let owned = Command::new("chown").arg("-R").arg(user).arg(folder).stderr(Stdio::null()).status();
         owned.is_ok_and(|status| status.success())
     })
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
 }
