@@ -1,7 +1,12 @@
 use std::fmt;
+use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use sea_orm::DbBackend;
+
+use crate::OpenError;
+use crate::gate::Limits;
 
 /// PostgreSQL keeps 63 bytes of a client's name.
 const MAX_APPLICATION_NAME_BYTES: usize = 63;
@@ -10,6 +15,15 @@ const MAX_APPLICATION_NAME_BYTES: usize = 63;
 /// data centre, and a lost packet sent again.
 const ANSWER_TRAVELS: Duration = Duration::from_secs(1);
 
+/// No time of a pool's is longer.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// Tells this run of the process from all others; what its connections are known by at the server.
+pub fn boot_id() -> &'static str {
+    static BOOT_ID: OnceLock<String> = OnceLock::new();
+    BOOT_ID.get_or_init(|| uuid::Uuid::new_v4().simple().to_string()[..8].to_owned())
+}
+
 /// How a pool is tuned.
 #[derive(Clone)]
 pub struct Config {
@@ -17,17 +31,36 @@ pub struct Config {
     pub name: String,
     /// `postgres://user:password@host/database` or `sqlite://path`. Never shown.
     pub url: String,
-    /// Connections at the most, 1 to 1,000.
+    /// Connections that the limit is never set below, and that are kept when nobody needs them; 2 if it isn't said, or the
+    /// limit where that is less.
+    pub floor: Option<u32>,
+    /// Connections at the most, to begin with; 1 to 1,000. [`Pool::set_limit`](crate::Pool::set_limit) changes it.
     pub limit: u32,
-    /// How long a caller waits for a connection before it is refused; less if its deadline is nearer.
+    /// Connections that the limit is never set above; the limit itself if it isn't said.
+    pub ceiling: Option<u32>,
+    /// How long a caller waits for a connection before it is refused; less if its deadline is nearer, and half of it for
+    /// what is [`Sheddable`](crate::Class::Sheddable).
     pub max_wait: Duration,
     /// How long the database works on one statement (PostgreSQL). When its answer isn't there a second after that, the
     /// connection is closed.
     pub statement_timeout: Duration,
     /// How long making a connection may take.
     pub connect_timeout: Duration,
+    /// By when a caller needs its answer, if this is known: waiting and a statement must fit.
+    pub request_deadline: Option<Duration>,
     /// A connection that was idle for longer is asked whether it lives before it is handed out.
     pub idle_ping_after: Duration,
+    /// A connection beyond the floor that was idle for longer is closed.
+    pub idle_timeout: Duration,
+    /// A connection is replaced when it is older, give or take a tenth (PostgreSQL): what a session gathers in the server's
+    /// memory has an end, and a server that was added gets its share.
+    pub lifetime: Duration,
+    /// Who holds a connection for longer is named in the log.
+    pub long_lease: Duration,
+    /// Making a connection that takes longer is said in the log.
+    pub slow_connect: Duration,
+    /// A file with the password (PostgreSQL), which wins over the address. It may change while the pool is open.
+    pub password_file: Option<PathBuf>,
     /// What the server shows as the client's name: `<boot id>/<pod>`, at most 63 bytes.
     pub application_name: String,
 }
@@ -40,22 +73,34 @@ impl Config {
     /// - `max_wait` 1 s: who has waited that long has a user who is leaving.
     /// - `statement_timeout` 5 s: above any statement of a healthy shop, for pools whose work nobody waits for, as a
     ///   relay's. A service sets less: its callers have 5 s in all, for a full wait and a statement.
-    /// - `connect_timeout` 3 s: a local server takes 5 ms, one that drops packets for ever.
+    /// - `connect_timeout` 1.5 s: a server takes 5 to 50 ms, one that drops packets for ever. With the longest pause between
+    ///   two attempts, 0.4 s, a server that is back is found within 2 s, even if one of them hangs.
     /// - `idle_ping_after` 30 s: load balancers and firewalls forget idle connections after minutes.
+    /// - `idle_timeout` 5 min, `lifetime` 30 min: long beside the 10 ms that making one takes, short beside a day.
+    /// - `long_lease` 5 s: a transaction of ten statements takes 10 ms; what holds five hundred times that is stuck.
+    /// - `floor` 2: one in use and one to spare. `ceiling`: as the limit, unless somebody is to raise it.
     pub fn new(name: impl Into<String>, url: impl Into<String>) -> Self {
         let name = name.into();
-        let boot_id = &uuid::Uuid::new_v4().simple().to_string()[..8];
+        let boot_id = boot_id();
         let pod = std::env::var("HOSTNAME").ok().filter(|pod| !pod.is_empty()).unwrap_or_else(|| name.clone());
         let mut application_name = format!("{boot_id}/{pod}");
         application_name.truncate(application_name.floor_char_boundary(MAX_APPLICATION_NAME_BYTES));
         Self {
             name,
             url: url.into(),
+            floor: None,
             limit: 8,
+            ceiling: None,
             max_wait: Duration::from_secs(1),
             statement_timeout: Duration::from_secs(5),
-            connect_timeout: Duration::from_secs(3),
+            connect_timeout: Duration::from_millis(1500),
+            request_deadline: None,
             idle_ping_after: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(300),
+            lifetime: Duration::from_secs(1800),
+            long_lease: Duration::from_secs(5),
+            slow_connect: Duration::from_millis(500),
+            password_file: None,
             application_name,
         }
     }
@@ -75,6 +120,12 @@ impl Config {
         if !(1..=1000).contains(&self.limit) {
             return wrong(format!("its limit must be 1 to 1,000 connections, is {}", self.limit));
         }
+        let Limits { floor, limit, ceiling, .. } = self.limits();
+        if floor == 0 || floor > limit || limit > ceiling || ceiling > 1000 {
+            return wrong(format!(
+                "floor ≤ limit ≤ ceiling must hold, from 1 to 1,000 connections, and {floor} ≤ {limit} ≤ {ceiling} doesn't"
+            ));
+        }
         if self.max_wait.is_zero() || self.max_wait > Duration::from_secs(60) {
             return wrong(format!("its longest wait must be above 0 and at most 60 s, is {:?}", self.max_wait));
         }
@@ -91,6 +142,31 @@ impl Config {
                 self.connect_timeout
             ));
         }
+        if let Some(deadline) = self.request_deadline
+            && self.max_wait + self.statement_timeout >= deadline
+        {
+            return wrong(format!(
+                "its callers need an answer within {deadline:?}, and waiting {:?} + a statement of {:?} = {:?} is not less: \
+                 shorten one of them",
+                self.max_wait,
+                self.statement_timeout,
+                self.max_wait + self.statement_timeout
+            ));
+        }
+        if self.password_file.is_some() && self.backend() != Some(DbBackend::Postgres) {
+            return wrong("a password file is for PostgreSQL; SQLite has no passwords".into());
+        }
+        for (name, value) in [
+            ("the time after which an idle connection is asked", self.idle_ping_after),
+            ("the time after which an idle connection is closed", self.idle_timeout),
+            ("a connection's life", self.lifetime),
+            ("what counts as held for long", self.long_lease),
+            ("what counts as slow to connect", self.slow_connect),
+        ] {
+            if value.is_zero() || value > LONGEST {
+                return wrong(format!("{name} must be above 0 and at most a day, is {value:?}"));
+            }
+        }
         if self.application_name.len() > MAX_APPLICATION_NAME_BYTES {
             return wrong(format!(
                 "its application name has {} bytes, and PostgreSQL keeps {MAX_APPLICATION_NAME_BYTES}",
@@ -100,10 +176,18 @@ impl Config {
         Ok(())
     }
 
-    /// How many may wait: `limit` × 64. At the 4 ms a use that the default limit was reckoned with, the last of them
-    /// waits 64 × 4 ms = 256 ms; a queue that is longer serves nobody within a second once uses take 16 ms.
-    pub(crate) fn max_waiting(&self) -> u32 {
-        self.limit.saturating_mul(64)
+    pub(crate) fn wrong(&self, why: String) -> OpenError {
+        ConfigError { pool: self.name.clone(), why }.into()
+    }
+
+    /// The limits, with those that weren't said.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            floor: self.floor.unwrap_or_else(|| self.limit.min(2)),
+            limit: self.limit,
+            ceiling: self.ceiling.unwrap_or(self.limit),
+            ..Limits::default()
+        }
     }
 
     /// How long we wait for a statement's answer: a server that is there ends the statement itself within
@@ -129,7 +213,9 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
             .field("name", &self.name)
+            .field("floor", &self.floor)
             .field("limit", &self.limit)
+            .field("ceiling", &self.ceiling)
             .field("max_wait", &self.max_wait)
             .field("statement_timeout", &self.statement_timeout)
             .field("connect_timeout", &self.connect_timeout)
@@ -163,6 +249,11 @@ mod tests {
         for (config, word) in [
             (Config { limit: 0, ..good.clone() }, "1 to 1,000"),
             (Config { limit: 1001, ..good.clone() }, "1 to 1,000"),
+            (Config { ceiling: Some(7), ..good.clone() }, "2 ≤ 8 ≤ 7 doesn't"),
+            (Config { floor: Some(0), ..good.clone() }, "0 ≤ 8 ≤ 8 doesn't"),
+            (Config { request_deadline: Some(Duration::from_secs(6)), ..good.clone() }, "1s + a statement of 5s = 6s"),
+            (Config { password_file: Some("p".into()), ..good.clone() }, "no passwords"),
+            (Config { lifetime: Duration::ZERO, ..good.clone() }, "a connection's life"),
             (Config { max_wait: Duration::ZERO, ..good.clone() }, "wait"),
             (Config { statement_timeout: Duration::from_millis(1), ..good.clone() }, "10 ms"),
             (Config { connect_timeout: Duration::ZERO, ..good.clone() }, "making a connection"),

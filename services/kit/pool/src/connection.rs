@@ -14,6 +14,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use crate::Config;
+use crate::failure;
+use crate::password::PasswordFile;
 
 /// How long a SQLite statement waits for a file that another program has locked.
 const FILE_WAIT: Duration = Duration::from_secs(5);
@@ -21,10 +23,9 @@ const FILE_WAIT: Duration = Duration::from_secs(5);
 /// long again. It is only given up then; nothing ends a statement that runs in our own process.
 const SQLITE_END: Duration = Duration::from_secs(10);
 
-/// What a new connection is made with, parsed once.
-#[derive(Clone)]
+/// What new connections are made with, parsed once.
 pub(crate) enum Options {
-    Postgres(Box<PgConnectOptions>),
+    Postgres { options: Box<PgConnectOptions>, password: Option<PasswordFile> },
     Sqlite(Box<SqliteConnectOptions>),
 }
 
@@ -68,22 +69,86 @@ impl Options {
             .options(settings)
             .statement_cache_capacity(100)
             .disable_statement_logging();
-        Ok(Self::Postgres(Box::new(options)))
+        let password = config.password_file.clone().map(PasswordFile::new);
+        Ok(Self::Postgres { options: Box::new(options), password })
     }
 
     /// The file of a SQLite database.
     pub(crate) fn file(&self) -> Option<PathBuf> {
         match self {
-            Self::Postgres(_) => None,
+            Self::Postgres { .. } => None,
             Self::Sqlite(options) => Some(options.get_filename().to_owned()),
         }
     }
 
-    pub(crate) async fn connect(&self) -> Result<Connection, sqlx::Error> {
+    /// What a connection to PostgreSQL is made with now.
+    pub(crate) fn postgres(&self) -> Result<Option<(PgConnectOptions, u64)>, sqlx::Error> {
+        let Self::Postgres { options, password } = self else { return Ok(None) };
+        let Some(file) = password else { return Ok(Some((*options.clone(), 0))) };
+        let (password, credentials) = file.read().map_err(sqlx::Error::Io)?;
+        Ok(Some((options.as_ref().clone().password(&password), credentials)))
+    }
+
+    /// A new connection, what the server calls it, and which password it was made with.
+    pub(crate) async fn connect(&self) -> Result<(Connection, Option<Backend>, u64), sqlx::Error> {
         match self {
-            Self::Postgres(options) => options.connect().await.map(Connection::Postgres),
-            Self::Sqlite(options) => options.connect().await.map(Connection::Sqlite),
+            Self::Sqlite(options) => Ok((Connection::Sqlite(options.connect().await?), None, 0)),
+            Self::Postgres { .. } => {
+                let (options, credentials) = self.postgres()?.ok_or_else(failure::closed)?;
+                let mut connection = options.connect().await?;
+                let backend = Backend::of(&mut connection).await?;
+                Ok((Connection::Postgres(connection), Some(backend), credentials))
+            }
         }
+    }
+
+    /// Whether the password is another one than when this was asked last.
+    pub(crate) fn password_changed(&self) -> bool {
+        match self {
+            Self::Postgres { password: Some(file), .. } => file.changed(),
+            _ => false,
+        }
+    }
+
+    /// Which password new connections are made with.
+    pub(crate) fn credentials(&self) -> u64 {
+        match self {
+            Self::Postgres { password: Some(file), .. } => file.version(),
+            _ => 0,
+        }
+    }
+}
+
+/// A session, as its server tells it from all others: process numbers are used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Backend {
+    pid: i32,
+    /// Microseconds since the Unix epoch, by the server's clock.
+    started: i64,
+}
+
+impl Backend {
+    async fn of(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
+        let sql = format!(
+            "SELECT session.pid, {} FROM pg_stat_get_activity(pg_backend_pid()) AS session",
+            Self::started_sql("session")
+        );
+        let (pid, started) = sqlx::query_as(AssertSqlSafe(sql)).persistent(false).fetch_one(connection).await?;
+        Ok(Self { pid, started })
+    }
+
+    pub(crate) fn pid(self) -> i32 {
+        self.pid
+    }
+
+    /// When `session` started, as an expression.
+    pub(crate) fn started_sql(session: &str) -> String {
+        format!("(extract(epoch FROM {session}.backend_start) * 1000000)::bigint")
+    }
+
+    /// A row for VALUES.
+    pub(crate) fn to_sql(self) -> String {
+        format!("({}, {}::bigint)", self.pid, self.started)
     }
 }
 

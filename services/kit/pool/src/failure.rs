@@ -3,10 +3,11 @@
 use std::io;
 use std::time::Duration;
 
-use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, SqlErr};
+use sea_orm::{DbErr, RuntimeErr, SqlErr};
 use sqlx::Error;
 
 use crate::ConfigError;
+use crate::gate::Refusal;
 
 /// Why a pool can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -28,8 +29,8 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    pub(crate) fn connect(pool: &str, error: DbErr) -> Self {
-        Self::Connect { pool: pool.to_owned(), why: in_words(&error) }
+    pub(crate) fn connect(pool: &str, error: &DbErr) -> Self {
+        Self::Connect { pool: pool.to_owned(), why: in_words(error) }
     }
 }
 
@@ -54,11 +55,11 @@ pub enum Kind {
 
 /// The kind of a failure.
 pub fn kind(error: &DbErr) -> Kind {
-    match error {
-        DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) => return Kind::Busy,
-        DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed) => return Kind::Unreachable,
-        _ if is_outcome_unknown(error) => return Kind::OutcomeUnknown,
-        _ => {}
+    if let Some(refusal) = refusal(error) {
+        return if refusal.reason.is_want() { Kind::Busy } else { Kind::Unreachable };
+    }
+    if is_outcome_unknown(error) {
+        return Kind::OutcomeUnknown;
     }
     match sqlx_error(error).map_or(Kind::Other, kind_of_sqlx) {
         Kind::NoRoom => Kind::NoRoom,
@@ -94,6 +95,9 @@ pub fn in_words(error: &DbErr) -> String {
 
 /// A failure that the user of a program can do something about, in words for them.
 pub fn describe(error: &DbErr) -> Option<&'static str> {
+    if refusal(error).is_some() {
+        return None;
+    }
     let Error::Database(database) = sqlx_error(error)? else {
         return match sqlx_error(error)? {
             // The last is SeaORM's pool's, which migrates: it tries again where nobody listens, until its time is over.
@@ -131,6 +135,18 @@ pub fn describe(error: &DbErr) -> Option<&'static str> {
 }
 
 const SCHEMA_MISSING: &str = "the schema is missing or old; run the service's migrate command";
+
+/// Why the pool gave no connection, if that is what failed.
+pub fn refusal(error: &DbErr) -> Option<Refusal> {
+    let DbErr::Conn(RuntimeErr::SqlxError(error)) = error else { return None };
+    let Error::Io(error) = error.as_ref() else { return None };
+    error.get_ref()?.downcast_ref().copied()
+}
+
+/// SeaORM's errors have no place for a refusal; an error of the connection may bear any other.
+pub(crate) fn refused(refusal: Refusal) -> DbErr {
+    conn_error(Error::Io(io::Error::new(io::ErrorKind::WouldBlock, refusal)))
+}
 
 /// Whether a unique index refused the statement.
 pub fn is_unique_violation(error: &DbErr) -> bool {
@@ -174,6 +190,11 @@ pub(crate) fn is_broken(error: &Error) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether the server itself said that it ended the session.
+pub(crate) fn is_ended_by_server(error: &Error) -> bool {
+    matches!(error, Error::Database(_)) && is_broken(error)
 }
 
 /// Whether the database gives up the transaction in which this happens. PostgreSQL does at every failure; SQLite undoes

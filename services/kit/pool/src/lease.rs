@@ -7,25 +7,30 @@ use std::time::Duration;
 use futures::TryStreamExt as _;
 use sea_orm::{DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
 use selvage_context::lease::Held;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::connection::Connection;
 use crate::failure::{self, conn_error};
-use crate::gate::Gate;
+use crate::gate::Lent;
+use crate::keeper::{self, Way};
+use crate::shared::Shared;
 use crate::slot::Slot;
+use crate::watch::Operation;
 
-/// A slot, until it is dropped. What is in the middle of something then is closed and not handed out again.
+/// How long a statement whose caller is gone may take to its end before its connection is closed. Most take less, and
+/// another connection costs the server more.
+const CLEAN_BOUND: Duration = Duration::from_millis(250);
+
+/// A slot, until it is dropped. What is in the middle of something then is cleaned or closed, and not handed out before.
 pub(crate) struct Lease {
-    gate: Arc<Gate>,
-    permit: Option<OwnedSemaphorePermit>,
+    shared: Arc<Shared>,
     /// The writer's place, where the database has one.
-    pub(crate) writer: Option<OwnedSemaphorePermit>,
-    slot: Option<Slot>,
+    pub(crate) writer: Option<Lent<()>>,
+    slot: Option<Lent<Slot>>,
     /// A statement is under way: if the lease is dropped now, nobody knows what is on the wire.
     busy: bool,
     /// The connection is of no use any more.
-    broken: bool,
+    broken: Option<Way>,
     /// A transaction is open: closing the connection rolls it back.
     pub(crate) in_transaction: bool,
     /// The database asked for the transaction to be done again.
@@ -38,14 +43,14 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    pub(crate) fn new(gate: Arc<Gate>, permit: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, slot: Lent<Slot>, operation: Operation) -> Self {
+        shared.holders.start(slot.place(), operation, slot.since());
         Self {
-            gate,
-            permit: Some(permit),
+            shared,
             writer: None,
-            slot: None,
+            slot: Some(slot),
             busy: false,
-            broken: false,
+            broken: None,
             in_transaction: false,
             retry_asked: false,
             given_up: None,
@@ -53,34 +58,36 @@ impl Lease {
         }
     }
 
-    pub(crate) fn put(&mut self, slot: Slot) {
-        (self.slot, self.busy, self.broken, self.given_up) = (Some(slot), false, false, None);
+    /// Whether the connection can be used without asking whether it lives.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.slot.as_ref().is_some_and(|slot| slot.rested() < self.shared.config.idle_ping_after)
     }
 
-    /// Makes a connection, until a moment.
-    pub(crate) async fn connect(&mut self, until: Instant) -> Result<(), DbErr> {
-        let slot = self.gate.connect(until).await?;
-        self.put(slot);
-        Ok(())
+    /// Asks the server how many connections it has, how many of them are not for ordinary roles, and how many ours may have.
+    pub(crate) fn room_sql(&self) -> Option<&'static str> {
+        let backend = self.slot.as_ref()?.backend;
+        backend.is_some().then_some(
+            "SELECT current_setting('max_connections')::int, \
+             current_setting('superuser_reserved_connections')::int \
+             + coalesce(current_setting('reserved_connections', true), '0')::int, \
+             rolconnlimit FROM pg_roles WHERE rolname = current_user",
+        )
     }
 
-    /// Whether the connection lives. It has half of the time that is left until then, so that one that is silent leaves
-    /// time for another.
+    /// Whether the connection lives. It has an eighth of the time that is left until then, so that a pool full of silent
+    /// ones leaves time for another.
     pub(crate) async fn ping(&mut self, until: Instant) -> bool {
-        let bound = self.gate.connect_bound(until).min(until.saturating_duration_since(Instant::now()) / 2);
+        let bound = self.shared.config.connect_timeout.min(until.saturating_duration_since(Instant::now()) / 8);
         let Some(slot) = &mut self.slot else { return false };
         self.busy = true;
-        let alive = tokio::time::timeout(bound, slot.connection.ping()).await;
-        let alive = matches!(alive, Ok(Ok(())));
-        self.busy = !alive;
-        alive
-    }
-
-    /// Closes the connection and waits until it is, or until then.
-    pub(crate) async fn discard(&mut self, until: Instant) {
-        if let Some(slot) = self.slot.take() {
-            slot.close_hard(self.gate.connect_bound(until)).await;
-        }
+        let answer = tokio::time::timeout(bound, slot.connection.ping()).await;
+        self.busy = false;
+        self.broken = match answer {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) if failure::is_ended_by_server(&error) => Some(Way::ByServer),
+            _ => Some(Way::Hard),
+        };
+        self.broken.is_none()
     }
 
     pub(crate) async fn execute(&mut self, statement: &Statement) -> Result<ExecResult, DbErr> {
@@ -138,7 +145,7 @@ impl Lease {
     /// Runs one of the transaction's own words: BEGIN, COMMIT, ROLLBACK, SAVEPOINT.
     pub(crate) async fn control(&mut self, sql: &str) -> Result<(), sqlx::Error> {
         self.busy = true;
-        let bound = self.gate.config.answer_bound();
+        let bound = self.shared.config.answer_bound();
         let result = within(bound, self.connection()?.execute_unprepared(sql)).await.map(drop);
         self.end_statement(result)
     }
@@ -146,13 +153,13 @@ impl Lease {
     /// Says how long the statement's answer is waited for.
     fn begin_statement(&mut self) -> Option<Duration> {
         self.busy = true;
-        self.gate.totals.statements.fetch_add(1, Ordering::Relaxed);
-        self.gate.config.answer_bound()
+        self.shared.totals.statements.fetch_add(1, Ordering::Relaxed);
+        self.shared.config.answer_bound()
     }
 
     fn connection(&mut self) -> Result<&mut Connection, sqlx::Error> {
         // One that is broken would be waited for again, or give the answer to what was asked before.
-        let slot = self.slot.as_mut().filter(|_| !self.broken);
+        let slot = self.slot.as_mut().filter(|_| self.broken.is_none());
         slot.map(|slot| &mut slot.connection).ok_or_else(failure::closed)
     }
 
@@ -161,8 +168,9 @@ impl Lease {
         if let Err(error) = &result {
             self.retry_asked |= failure::is_retryable(error);
             if failure::is_broken(error) {
-                self.broken = true;
-                self.gate.suspect_idle();
+                let by_server = failure::is_ended_by_server(error);
+                self.broken = Some(if by_server { Way::ByServer } else { Way::Hard });
+                self.shared.gate.suspect_idle();
             }
             if self.in_transaction && self.given_up.is_none() && failure::gives_up(error) {
                 self.given_up = Some(error.to_string());
@@ -182,7 +190,7 @@ impl Lease {
     }
 
     pub(crate) fn is_broken(&self) -> bool {
-        self.broken
+        self.broken.is_some()
     }
 }
 
@@ -197,21 +205,47 @@ async fn within<T>(
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.gate.returned();
-        let Some(mut slot) = self.slot.take() else { return };
-        if !(self.busy || self.broken || self.in_transaction) {
-            // Back before the permit, which is dropped after this, lets the next one in.
-            match self.gate.push(slot) {
-                Ok(()) => return,
-                Err(late) => slot = late,
-            }
+        let Some(slot) = self.slot.take() else { return };
+        self.shared.holders.end(slot.place());
+        self.shared.meters.used(slot.since().elapsed());
+        let clean = !(self.busy || self.broken.is_some() || self.in_transaction);
+        if clean && !keeper::is_expired(&slot) {
+            // Back before the writer's place is, so that the next writer finds it.
+            return drop(slot);
         }
+        let way = if clean { Some(Way::Orderly) } else { self.broken };
+        // To close a file costs next to nothing, and what a server has ended isn't there to be cleaned.
+        let to_end = way.or_else(|| slot.backend.is_none().then_some(Way::Hard));
         // Without a runtime nobody can wait; the connection is closed by being dropped.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let (gate, places) = (self.gate.clone(), (self.permit.take(), self.writer.take()));
-        runtime.spawn(async move {
-            slot.close_hard(gate.config.connect_timeout).await;
-            drop(places);
-        });
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return drop(slot.end()) };
+        let (shared, writer, in_transaction) = (self.shared.clone(), self.writer.take(), self.in_transaction);
+        match to_end {
+            Some(way) => {
+                let (slot, charge) = slot.end();
+                runtime.spawn(async move {
+                    keeper::end(shared, slot, charge, way).await;
+                    drop(writer);
+                });
+            }
+            None => drop(runtime.spawn(clean_or_end(shared, slot, in_transaction))),
+        }
     }
+}
+
+/// Waits for the end of what its caller has left, and rolls it back.
+async fn clean_or_end(shared: Arc<Shared>, mut slot: Lent<Slot>, in_transaction: bool) {
+    // sqlx reads the answers that nobody has taken before it asks anything else.
+    let cleaning = async {
+        if in_transaction {
+            slot.connection.execute_unprepared("ROLLBACK").await.map(drop)
+        } else {
+            slot.connection.ping().await
+        }
+    };
+    if matches!(tokio::time::timeout(CLEAN_BOUND, cleaning).await, Ok(Ok(()))) {
+        shared.totals.cleaned.fetch_add(1, Ordering::Relaxed);
+        return drop(slot);
+    }
+    let (slot, charge) = slot.end();
+    keeper::end(shared, slot, charge, Way::Hard).await;
 }

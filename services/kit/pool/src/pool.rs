@@ -1,32 +1,29 @@
 use std::fmt;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use sea_orm::{
     AccessMode, ConnectionTrait, DbBackend, DbErr, ExecResult, IsolationLevel, QueryResult, RuntimeErr, Statement,
     StreamTrait, TransactionError, TransactionOptions, TransactionTrait,
 };
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::connection::Options;
-use crate::gate::{Gate, Snapshot};
+use crate::gate::Class;
 use crate::lease::Lease;
+use crate::shared::{Shared, Snapshot};
 use crate::stream::Rows;
 use crate::transaction::{self, Tx};
-use crate::{Config, OpenError, writer};
+use crate::watch::{LongHeld, Operation};
+use crate::writer::{self, Place};
+use crate::{Config, OpenError, keeper, metrics};
 
-/// How much it matters that an operation gets a connection now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Class {
-    /// Somebody's money or promise hangs on it.
-    Critical,
-    /// The usual.
-    Normal,
-    /// The first to be refused when there is too much.
-    Sheddable,
-}
+/// How long a pool that closes waits for those inside: 4 × the 5 s that a statement may take by default. Who holds a
+/// connection for longer is not waited for; it is closed when it comes back.
+const CLOSE_WAIT: Duration = Duration::from_secs(20);
 
 tokio::task_local! {
     /// The pools of which the code that runs now holds a connection, innermost first: a caller that waits for a second
@@ -37,36 +34,52 @@ tokio::task_local! {
 /// A pool, under the name and class that its statements go by. Clones are the same pool.
 #[derive(Clone)]
 pub struct Pool {
-    gate: Arc<Gate>,
+    shared: Arc<Shared>,
     /// The one writer's place of a SQLite file.
-    writer: Option<Arc<Semaphore>>,
-    name: &'static str,
-    class: Class,
+    writer: Option<Arc<Place>>,
+    operation: Operation,
 }
 
 impl Pool {
-    /// Opens a pool, with one connection to see that the database answers; the rest come when they are needed.
+    /// Opens a pool, with one connection to see that the database answers; those of the floor follow, the rest come when
+    /// they are needed. Its metrics go to OpenTelemetry's global meter provider, which must be set before.
     ///
     /// # Errors
-    /// If the tuning makes no sense, or the database doesn't answer or refuses us: what, and what to do about it.
-    pub async fn open(config: Config) -> Result<Self, OpenError> {
+    /// If the tuning makes no sense, also beside what the server allows, or if the database doesn't answer or refuses us:
+    /// what, and what to do about it.
+    #[track_caller]
+    pub fn open(config: Config) -> impl Future<Output = Result<Self, OpenError>> + Send {
+        let operation = Operation { name: "unnamed", class: Class::Normal, site: Location::caller() };
+        Self::open_for(config, operation)
+    }
+
+    async fn open_for(config: Config, operation: Operation) -> Result<Self, OpenError> {
         config.validate()?;
         let options = Options::new(&config).map_err(|_| OpenError::Address(config.name.clone()))?;
         let file = options.file();
-        let gate = Arc::new(Gate::new(config, options));
-        // Nobody waits for it yet: it may take what a connection may.
-        match gate.acquire(Some(Instant::now() + gate.config.connect_timeout)).await {
-            Ok(first) => drop(first),
-            Err(error) => return Err(OpenError::connect(&gate.config.name, error)),
+        let shared = Arc::new(Shared::new(config, options));
+        tokio::spawn(keeper::keep(Arc::downgrade(&shared), shared.gate.clone()));
+        // Nobody waits for it yet: it may take what a connection may, and a little for the keeper.
+        let until = Instant::now() + shared.config.connect_timeout + keeper::TICK;
+        let first = shared.lease(shared.own("pool_open"), Some(until)).await;
+        let checked = match first {
+            Ok(mut first) => shared.check_room(&mut first).await,
+            Err(error) => Err(OpenError::connect(&shared.config.name, &error)),
+        };
+        if let Err(error) = checked {
+            shared.close();
+            return Err(error);
         }
+        metrics::observe(&shared);
         let writer = file.map(|file| writer::place(&file));
-        Ok(Self { gate, writer, name: "unnamed", class: Class::Normal })
+        Ok(Self { shared, writer, operation })
     }
 
     /// The same pool, for statements that go by `name` and `class`. Names are few and constant: they are in metrics.
     #[must_use]
+    #[track_caller]
     pub fn named(&self, name: &'static str, class: Class) -> Self {
-        Self { name, class, ..self.clone() }
+        Self { operation: Operation { name, class, site: Location::caller() }, ..self.clone() }
     }
 
     /// Runs `work` in a transaction: BEGIN, `work`, COMMIT; ROLLBACK if it fails. On PostgreSQL at READ COMMITTED; on
@@ -77,16 +90,23 @@ impl Pool {
     /// services: a connection is held.
     ///
     /// # Errors
-    /// `work`'s own error, after the roll-back; `DbErr::ConnectionAcquire` if there was no connection in time; and what
+    /// `work`'s own error, after the roll-back; a [refusal](crate::refusal) if there was no connection in time; and what
     /// the database says. [`is_outcome_unknown`](crate::is_outcome_unknown) tells a COMMIT that may have happened.
-    pub async fn run_tx<T, E, F, Fut>(&self, name: &'static str, class: Class, work: F) -> Result<T, E>
+    #[track_caller]
+    pub fn run_tx<T, E, F, Fut>(
+        &self,
+        name: &'static str,
+        class: Class,
+        work: F,
+    ) -> impl Future<Output = Result<T, E>> + Send
     where
         F: Fn(Tx) -> Fut + Send + Sync,
         Fut: Future<Output = Result<T, E>> + Send,
         T: Send,
         E: From<DbErr> + Send,
     {
-        transaction::run(&self.named(name, class), work).await
+        let pool = self.named(name, class);
+        async move { transaction::run(&pool, work).await }
     }
 
     /// The kind of database.
@@ -94,29 +114,59 @@ impl Pool {
         if self.writer.is_some() { DbBackend::Sqlite } else { DbBackend::Postgres }
     }
 
+    /// Sets how many connections there may be, within floor and ceiling; returns what it is now. More are made when they
+    /// are needed. Of those that are too many the idle ones are closed now, the others when they come back:
+    /// [`Pool::settled`] waits for that.
+    pub fn set_limit(&self, limit: u32) -> u32 {
+        let (before, now) = (self.shared.gate.look().limits.limit, self.shared.gate.set_limit(limit));
+        if before != now {
+            tracing::info!(pool = self.shared.config.name, before, now, "the pool's limit was changed");
+        }
+        now
+    }
+
+    /// Resolves once no more connections are open than the limit allows; the server's sessions follow within a second.
+    pub async fn settled(&self) {
+        self.shared.gate.settled().await;
+    }
+
     /// The pool at this moment.
     pub fn snapshot(&self) -> Snapshot {
-        self.gate.snapshot()
+        self.shared.snapshot(self.writer.as_deref())
+    }
+
+    /// The operations that hold a connection for longer than `long_lease` now.
+    pub fn long_held(&self) -> Vec<LongHeld> {
+        self.shared.holders.long(self.shared.config.long_lease)
+    }
+
+    /// The tuning that it was opened with.
+    pub fn config(&self) -> &Config {
+        &self.shared.config
     }
 
     /// Refuses new callers, waits for those inside, at most 20 s, and closes every connection. For tests, and programs
     /// that go on without the pool: a service that stops has no caller left, and its connections end with it.
     pub async fn close(&self) {
-        self.gate.close().await;
+        let shared = &self.shared;
+        let _ = tokio::time::timeout(CLOSE_WAIT, shared.gate.drained()).await;
+        shared.close();
+        // What is still in use isn't waited for again.
+        let _ = tokio::time::timeout(shared.config.connect_timeout, shared.gate.emptied()).await;
     }
 
-    /// The name that statements and transactions go by.
-    pub fn operation(&self) -> (&'static str, Class) {
-        (self.name, self.class)
+    /// The name and class that statements and transactions go by, and where that was said.
+    pub fn operation(&self) -> Operation {
+        self.operation
     }
 
-    pub(crate) fn gate(&self) -> &Arc<Gate> {
-        &self.gate
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// Which pool this is, among those of the process.
     pub(crate) fn identity(&self) -> usize {
-        Arc::as_ptr(&self.gate).addr()
+        Arc::as_ptr(&self.shared).addr()
     }
 
     /// A connection for `sql` alone.
@@ -125,20 +175,17 @@ impl Pool {
             return self.writing_lease().await;
         }
         self.refuse_second()?;
-        self.gate.acquire(None).await
+        self.shared.lease(self.operation, None).await
     }
 
     /// A connection to write with, or for a transaction: on SQLite with the writer's place, which is waited for first, so
     /// that those who wait for it hold no connection that a reader could use.
     pub(crate) async fn writing_lease(&self) -> Result<Lease, DbErr> {
         self.refuse_second()?;
-        let Some(writer) = &self.writer else { return self.gate.acquire(None).await };
-        let until = self.gate.patience();
-        let place = match writer.clone().try_acquire_owned() {
-            Ok(place) => place,
-            Err(_) => self.gate.bounded(writer.clone().acquire_owned(), until).await?,
-        };
-        let mut lease = self.gate.acquire(Some(until)).await?;
+        let Some(writer) = &self.writer else { return self.shared.lease(self.operation, None).await };
+        let until = self.shared.patience(self.operation.class);
+        let place = self.shared.writing(writer, self.operation.class, until).await?;
+        let mut lease = self.shared.lease(self.operation, Some(until)).await?;
         lease.writer = Some(place);
         Ok(lease)
     }
@@ -150,7 +197,7 @@ impl Pool {
             let message = format!(
                 "pool '{}': a second connection was asked for within a transaction, and could be waited for for ever: use the \
                  transaction's own handle",
-                self.gate.config.name
+                self.shared.config.name
             );
             debug_assert!(false, "{message}");
             return Err(DbErr::Conn(RuntimeErr::Internal(message)));
@@ -161,7 +208,7 @@ impl Pool {
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool").field("name", &self.gate.config.name).field("snapshot", &self.snapshot()).finish()
+        f.debug_struct("Pool").field("name", &self.shared.config.name).field("snapshot", &self.snapshot()).finish()
     }
 }
 

@@ -82,12 +82,12 @@ where
     T: Send,
     E: From<DbErr> + Send,
 {
-    let (name, class) = pool.operation();
+    let operation = pool.operation();
     let span = tracing::debug_span!(
         "transaction",
-        pool = pool.gate().config.name,
-        name,
-        class = ?class,
+        pool = pool.shared().config.name,
+        name = operation.name,
+        class = operation.class.name(),
         outcome = tracing::field::Empty,
         retries = tracing::field::Empty,
         wait_us = tracing::field::Empty,
@@ -130,7 +130,7 @@ where
         let retry_asked = tx.retry_asked().await;
         drop(tx);
         seen.used += began.elapsed();
-        let totals = &pool.gate().totals;
+        let totals = &pool.shared().totals;
         match ended {
             Ok(value) => {
                 seen.outcome = "committed";
@@ -190,9 +190,8 @@ impl Tx {
         let mut begun = begin_on(&mut lease, sql).await;
         // A connection that died while it was idle shows it only now; nothing was done on it yet.
         if lease.is_broken() {
-            let until = pool.gate().patience();
-            lease.discard(until).await;
-            lease.connect(until).await?;
+            drop(lease);
+            lease = pool.writing_lease().await?;
             begun = begin_on(&mut lease, sql).await;
         }
         begun.map_err(exec_error)?;

@@ -4,22 +4,31 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use tokio::sync::Semaphore;
+use crate::gate::{Gate, Limits};
+
+/// The place of one writer.
+pub(crate) type Place = Gate<()>;
 
 /// The writers' places of the files that are open in this process; as many as files, for those of closed ones are removed.
-static PLACES: Mutex<BTreeMap<PathBuf, Weak<Semaphore>>> = Mutex::new(BTreeMap::new());
+static PLACES: Mutex<BTreeMap<PathBuf, Weak<Place>>> = Mutex::new(BTreeMap::new());
 
 /// The one writer's place of the database in `file`, the same for every pool of this process on it.
-pub(crate) fn place(file: &Path) -> Arc<Semaphore> {
+pub(crate) fn place(file: &Path) -> Arc<Place> {
     // What is in memory has no path, and no second connection sees it.
-    let Ok(path) = file.canonicalize() else { return Arc::new(Semaphore::new(1)) };
+    let Ok(path) = file.canonicalize() else { return new() };
     let mut places = PLACES.lock().unwrap_or_else(PoisonError::into_inner);
     places.retain(|_, place| place.strong_count() > 0);
     if let Some(place) = places.get(&path).and_then(Weak::upgrade) {
         return place;
     }
-    let place = Arc::new(Semaphore::new(1));
+    let place = new();
     places.insert(path, Arc::downgrade(&place));
+    place
+}
+
+fn new() -> Arc<Place> {
+    let place = Arc::new(Place::new(Limits { floor: 1, limit: 1, ceiling: 1, spare: 0 }));
+    place.supply(());
     place
 }
 

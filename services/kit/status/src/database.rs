@@ -5,8 +5,9 @@ use selvage_pool::sea_orm::DbErr;
 
 use crate::{Error, ErrorCode};
 
-/// What a caller is told to wait when the pool refused: about the time in which a full queue moves on by its half.
-const POOL_RETRY_AFTER: Duration = Duration::from_millis(250);
+/// What a caller is told to wait when the pool refused: as long as it would have waited, within bounds. Less would come
+/// back to the same queue; a forecast of more than some seconds is none.
+const RETRY_AFTER: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// A database's failure. What is ours to look into is INTERNAL; all else passes by itself or by the operator's hand, and
 /// its code says whether the same request may be sent again at once.
@@ -14,11 +15,13 @@ impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         let words = selvage_pool::in_words(&error);
         let told = |code, reason, message: &str| Self::new(code, message).reason(reason);
+        let forecast = selvage_pool::refusal(&error).map_or(RETRY_AFTER.0, |refusal| refusal.forecast);
+        let retry_after = forecast.clamp(RETRY_AFTER.0, RETRY_AFTER.1);
         match selvage_pool::kind(&error) {
             Kind::Busy => {
                 let error =
                     told(ErrorCode::ResourceExhausted, "POOL_EXHAUSTED", "the shop is very busy; try again shortly");
-                error.retry_after(POOL_RETRY_AFTER)
+                error.retry_after(retry_after)
             }
             Kind::Unreachable => {
                 told(ErrorCode::Unavailable, "DATABASE_UNREACHABLE", "the database can't be reached now; try again")

@@ -53,7 +53,9 @@ async fn entities_are_used_as_always() {
 
         let again = ActiveModel { id: Set(1), value: Set(0) }.insert(&pool).await.expect_err("the key is taken");
         assert!(is_unique_violation(&again), "{again}");
-        assert_eq!((pool.snapshot().in_use, pool.snapshot().open), (0, 1), "one after the other needs one connection");
+        let seen = pool.snapshot();
+        assert_eq!(seen.in_use, 0);
+        assert!(seen.open <= 2, "one after the other needs one connection, and one to spare: {seen:?}");
     }
 }
 
@@ -74,11 +76,9 @@ async fn a_stream_holds_one_connection_until_it_is_dropped() {
         assert!(some.try_next().await.expect("a row").is_some());
         assert_eq!(pool.snapshot().in_use, 1);
         drop(some);
-        // It was in the middle of something: closed, not handed out again.
-        selvage_testkit::eventually(std::time::Duration::from_secs(5), "the slot comes back", async || {
-            pool.snapshot().in_use == 0 && pool.snapshot().open == 0
-        })
-        .await;
+        // It was in the middle of something: cleaned or closed, not handed out before.
+        let back = async || pool.snapshot().in_use == 0;
+        selvage_testkit::eventually(std::time::Duration::from_secs(5), "the slot comes back", back).await;
         assert_eq!(value(&pool, 7).await, Some(1));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::{ConnAcquireErr, ConnectionTrait as _, DbErr};
+use sea_orm::{ConnectionTrait as _, DbErr};
 use selvage_pool::{Class, Config, Kind, Pool, describe, kind};
 use selvage_testkit::{Engine, eventually};
 use tokio::sync::Notify;
@@ -115,7 +115,7 @@ async fn the_whole_wait_is_bounded_not_each_part_of_it() {
     release.notify_one();
     writer.await.unwrap().unwrap();
     let (ended, waited) = waiting.await.unwrap();
-    assert!(matches!(ended, Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))), "{ended:?}");
+    assert_eq!(kind(&ended.expect_err("its time is over")), Kind::Busy);
     assert!(waited < Duration::from_millis(650), "it waited {waited:?}, and its bound is 400 ms");
     reader.abort();
 }
@@ -142,7 +142,7 @@ async fn a_dropped_statement_counts_and_keeps_the_writers_place_until_it_has_end
     let long = "INSERT INTO counter WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000) SELECT max(i), 1 FROM n";
     let dropped = tokio::time::timeout(Duration::from_millis(50), pool.execute_unprepared(long)).await;
     assert!(dropped.is_err(), "it takes longer than that");
-    assert_eq!((pool.snapshot().open, pool.snapshot().in_use), (1, 0));
+    assert!(pool.snapshot().open >= 1 && pool.snapshot().in_use == 0, "{:?}", pool.snapshot());
     let next = tokio::spawn({
         let pool = pool.clone();
         async move { pool.execute_unprepared("INSERT INTO counter VALUES (1, 1)").await }

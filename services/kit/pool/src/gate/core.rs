@@ -1,0 +1,481 @@
+//! The gate's state, apart from its lock and its clock: every step is told the time, and so can be simulated.
+
+use std::collections::BTreeMap;
+use std::task::Waker;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::lane::Lanes;
+use super::{Class, Limits, Reason, Refusal};
+
+/// Waiters of one class, for each place: with uses of 4 ms the last of them waits for 256 × 4 ms ≈ 1 s. The forecast
+/// refuses earlier where uses are longer; this bounds the memory where they are shorter, or not known yet.
+pub(super) const MAX_WAITING_PER_PLACE: u32 = 256;
+/// How much the last use counts against those before: the mean of about the last 31.
+const USE_WEIGHT: f64 = 1.0 / 16.0;
+/// How many connections are being made at a time: more would be a herd at the door of a server that comes back.
+const MAX_OPENING: u32 = 4;
+
+/// What becomes of one who asks.
+#[derive(Debug)]
+pub(super) enum Asked<T> {
+    Lent(Grant<T>),
+    Waits(i64),
+    Refused(Refusal),
+}
+
+/// A thing that was handed out.
+#[derive(Debug)]
+pub(super) struct Grant<T> {
+    pub(super) place: usize,
+    pub(super) item: T,
+    /// How long nobody had used it; for ever, if it is under suspicion.
+    pub(super) rested: Duration,
+}
+
+/// One of the things that the limit counts.
+#[derive(Debug)]
+enum Place<T> {
+    Free,
+    /// Being made.
+    Opening,
+    Idle {
+        item: T,
+        since: Instant,
+        suspect: bool,
+    },
+    Lent {
+        since: Instant,
+    },
+    /// Being ended.
+    Closing,
+    /// Ended by us, and perhaps not by the other side.
+    Stranded,
+}
+
+/// How many places are in which state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Being made.
+    pub opening: u32,
+    /// Waiting to be used.
+    pub idle: u32,
+    /// Handed out.
+    pub lent: u32,
+    /// Being ended.
+    pub closing: u32,
+    /// Ended by us, and perhaps not by the other side.
+    pub stranded: u32,
+}
+
+impl Counts {
+    /// All that the limit counts.
+    pub fn open(&self) -> u32 {
+        self.staying() + self.closing
+    }
+
+    /// Those that won't be gone soon.
+    fn staying(&self) -> u32 {
+        self.opening + self.idle + self.lent + self.stranded
+    }
+
+    fn of<T>(&mut self, place: &Place<T>) -> Option<&mut u32> {
+        match place {
+            Place::Free => None,
+            Place::Opening => Some(&mut self.opening),
+            Place::Idle { .. } => Some(&mut self.idle),
+            Place::Lent { .. } => Some(&mut self.lent),
+            Place::Closing => Some(&mut self.closing),
+            Place::Stranded => Some(&mut self.stranded),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Core<T> {
+    limits: Limits,
+    places: Vec<Place<T>>,
+    counts: Counts,
+    /// The last one that came back is the first to go out: the others may grow old and be closed.
+    idle: Vec<usize>,
+    lanes: Lanes,
+    /// Handed out to waiters who haven't come for it yet, or refused.
+    answers: BTreeMap<i64, Result<Grant<T>, Refusal>>,
+    /// What has to be ended.
+    surplus: Vec<(usize, T)>,
+    /// The mean use, in seconds.
+    use_time: Option<f64>,
+    /// Nothing is made before; set while making fails.
+    hold: Option<Instant>,
+    closing: bool,
+    closed: bool,
+    refused: [[u64; Reason::ALL.len()]; Class::ALL.len()],
+    /// The last refusal for want of a place.
+    refused_at: Option<Instant>,
+}
+
+impl<T> Core<T> {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            places: Vec::new(),
+            counts: Counts::default(),
+            idle: Vec::new(),
+            lanes: Lanes::new(),
+            answers: BTreeMap::new(),
+            surplus: Vec::new(),
+            use_time: None,
+            hold: None,
+            closing: false,
+            closed: false,
+            refused: Default::default(),
+            refused_at: None,
+        }
+    }
+
+    // --- those who ask -----------------------------------------------------------------------------------------------
+
+    /// Asks for a thing, to wait until then at the most. `front`: before all who wait already, for one whose thing turned
+    /// out to be of no use.
+    pub(super) fn ask(&mut self, class: Class, front: bool, now: Instant, until: Instant) -> Asked<T> {
+        if self.closing {
+            return self.refuse(class, Reason::Closed, Duration::ZERO, now);
+        }
+        if let Some(grant) = self.take_idle(now) {
+            return Asked::Lent(grant);
+        }
+        let interval = self.interval();
+        let forecast = self.lanes.forecast(class, interval, now);
+        if now + forecast.min(Duration::from_secs(3600)) > until && !front {
+            return self.refuse(class, Reason::WouldWait, forecast, now);
+        }
+        if self.lanes.of(class) >= self.max_waiting() {
+            return self.refuse(class, Reason::QueueFull, forecast, now);
+        }
+        Asked::Waits(self.lanes.add(class, front, interval, now))
+    }
+
+    /// Those of a class who may wait at a time.
+    fn max_waiting(&self) -> usize {
+        self.limits.limit.max(1).saturating_mul(MAX_WAITING_PER_PLACE) as usize
+    }
+
+    /// The time from one grant to the next, in seconds, if all places are in use.
+    fn interval(&self) -> f64 {
+        let working = self.limits.limit.saturating_sub(self.counts.stranded).max(1);
+        self.use_time.unwrap_or_default() / f64::from(working)
+    }
+
+    fn refuse(&mut self, class: Class, reason: Reason, forecast: Duration, now: Instant) -> Asked<T> {
+        Asked::Refused(self.refusal(class, reason, forecast, now))
+    }
+
+    fn refusal(&mut self, class: Class, reason: Reason, forecast: Duration, now: Instant) -> Refusal {
+        self.refused[class as usize][reason as usize] += 1;
+        if reason.is_want() {
+            self.refused_at = Some(now);
+        }
+        Refusal { reason, forecast }
+    }
+
+    /// What became of one who waits; while nothing has, `waker` is woken when it has.
+    pub(super) fn answer(&mut self, class: Class, ticket: i64, waker: &Waker) -> Option<Result<Grant<T>, Refusal>> {
+        if self.lanes.remember(class, ticket, waker) {
+            return None;
+        }
+        Some(self.answers.remove(&ticket).unwrap_or(Err(Refusal { reason: Reason::Closed, forecast: Duration::ZERO })))
+    }
+
+    /// One waits no longer. What it was handed out meanwhile goes to the next.
+    pub(super) fn leave(&mut self, class: Class, ticket: i64, now: Instant) -> Option<Waker> {
+        if self.lanes.remove(class, ticket) {
+            return None;
+        }
+        let grant = self.answers.remove(&ticket)?.ok()?;
+        self.give_back(grant.place, grant.item, now, false)
+    }
+
+    /// One has waited for long enough; if it was handed something in the same moment, it has that.
+    pub(super) fn expire(&mut self, class: Class, ticket: i64, now: Instant) -> Result<Grant<T>, Refusal> {
+        if self.lanes.remove(class, ticket) {
+            let forecast = self.lanes.forecast(class, self.interval(), now);
+            return Err(self.refusal(class, Reason::Waited, forecast, now));
+        }
+        self.answers.remove(&ticket).unwrap_or(Err(Refusal { reason: Reason::Closed, forecast: Duration::ZERO }))
+    }
+
+    /// Refuses all who wait; to be woken.
+    pub(super) fn refuse_waiting(&mut self, reason: Reason, now: Instant) -> Vec<Waker> {
+        let forecast = self.hold.map_or(Duration::ZERO, |hold| hold.saturating_duration_since(now));
+        let mut wakers = Vec::new();
+        for class in Class::ALL {
+            self.refused[class as usize][reason as usize] += self.lanes.of(class) as u64;
+        }
+        for (ticket, waker) in self.lanes.take_all() {
+            self.answers.insert(ticket, Err(Refusal { reason, forecast }));
+            wakers.extend(waker);
+        }
+        wakers
+    }
+
+    // --- things that come and go -------------------------------------------------------------------------------------
+
+    /// A place for a new thing that is to be made now, if one is wanted.
+    pub(super) fn begin_opening(&mut self, now: Instant) -> Option<usize> {
+        if self.wanted(now) == 0 { None } else { self.reserve() }
+    }
+
+    /// A place, if the limit has one.
+    pub(super) fn reserve(&mut self) -> Option<usize> {
+        if self.counts.open() >= self.limits.limit || self.closing {
+            return None;
+        }
+        let free = self.places.iter().position(|place| matches!(place, Place::Free));
+        let place = free.unwrap_or_else(|| {
+            self.places.push(Place::Free);
+            self.places.len() - 1
+        });
+        self.turn(place, Place::Opening);
+        Some(place)
+    }
+
+    /// How many new things should be made now: for those who wait, for the floor, and one ahead of the next.
+    pub(super) fn wanted(&self, now: Instant) -> u32 {
+        if self.closing {
+            return 0;
+        }
+        let Counts { opening, idle, lent, .. } = self.counts;
+        let waiting = u32::try_from(self.lanes.len()).unwrap_or(u32::MAX);
+        let ahead = if lent > 0 { self.limits.spare } else { 0 };
+        let aim = self.limits.floor.max(lent.saturating_add(waiting).saturating_add(ahead)).min(self.limits.limit);
+        let room = self.limits.limit.saturating_sub(self.counts.open());
+        let at_once = match self.hold {
+            None => MAX_OPENING,
+            Some(hold) if now >= hold => 1,
+            Some(_) => 0,
+        };
+        aim.saturating_sub(opening + idle + lent).min(room).min(at_once.saturating_sub(opening))
+    }
+
+    /// When making may be tried again, if it failed.
+    pub(super) fn hold(&self) -> Option<Instant> {
+        self.hold
+    }
+
+    /// A thing was made.
+    pub(super) fn opened(&mut self, place: usize, item: T, now: Instant) -> Option<Waker> {
+        self.hold = None;
+        self.pass_on(place, item, now)
+    }
+
+    /// It couldn't be made; it isn't tried again before `hold`. If there is no thing at all, none will come back, and
+    /// those who wait are refused.
+    pub(super) fn opening_failed(&mut self, place: usize, hold: Instant, now: Instant) -> Vec<Waker> {
+        self.turn(place, Place::Free);
+        self.hold = Some(hold);
+        let Counts { opening, idle, lent, .. } = self.counts;
+        if opening + idle + lent > 0 {
+            return Vec::new();
+        }
+        self.refuse_waiting(Reason::Unreachable, now)
+    }
+
+    fn take_idle(&mut self, now: Instant) -> Option<Grant<T>> {
+        let place = self.idle.pop()?;
+        let Place::Idle { item, since, suspect } = self.turn(place, Place::Lent { since: now }) else {
+            unreachable!("what is listed as idle is idle")
+        };
+        let rested = if suspect { Duration::MAX } else { now.saturating_duration_since(since) };
+        Some(Grant { place, item, rested })
+    }
+
+    /// A thing comes back.
+    ///
+    /// `used`: whether it served somebody, and so tells how long a use is.
+    pub(super) fn give_back(&mut self, place: usize, item: T, now: Instant, used: bool) -> Option<Waker> {
+        if used && let Some(Place::Lent { since }) = self.places.get(place) {
+            let took = now.saturating_duration_since(*since).as_secs_f64();
+            let mean = self.use_time.get_or_insert(took);
+            *mean += USE_WEIGHT * (took - *mean);
+        }
+        self.pass_on(place, item, now)
+    }
+
+    /// To the next who waits, or aside; away, if there are too many.
+    fn pass_on(&mut self, place: usize, item: T, now: Instant) -> Option<Waker> {
+        if self.closed || self.counts.staying() > self.limits.limit {
+            self.turn(place, Place::Closing);
+            self.surplus.push((place, item));
+            return None;
+        }
+        match self.lanes.next(now) {
+            Some((ticket, waker)) => {
+                self.turn(place, Place::Lent { since: now });
+                self.answers.insert(ticket, Ok(Grant { place, item, rested: Duration::ZERO }));
+                waker
+            }
+            None => {
+                self.turn(place, Place::Idle { item, since: now, suspect: false });
+                self.idle.push(place);
+                None
+            }
+        }
+    }
+
+    /// A thing that was handed out is being ended.
+    pub(super) fn end(&mut self, place: usize) {
+        self.turn(place, Place::Closing);
+    }
+
+    /// It was ended by us, and the other side may not know.
+    pub(super) fn strand(&mut self, place: usize) {
+        self.turn(place, Place::Stranded);
+    }
+
+    /// It is gone.
+    pub(super) fn gone(&mut self, place: usize) {
+        self.turn(place, Place::Free);
+    }
+
+    /// A stranded one's place for a new thing, if there is no other way to any. The other side may then show one more
+    /// than the limit, until the new one has seen to it.
+    pub(super) fn take_over(&mut self, place: usize, now: Instant) -> bool {
+        let Counts { opening, idle, lent, closing, .. } = self.counts;
+        let without = opening + idle + lent + closing == 0 && self.counts.open() >= self.limits.limit;
+        let may = without && !self.closing && self.hold.is_none_or(|hold| now >= hold);
+        if may {
+            self.turn(place, Place::Opening);
+        }
+        may
+    }
+
+    /// What has to be ended.
+    pub(super) fn take_surplus(&mut self) -> Vec<(usize, T)> {
+        std::mem::take(&mut self.surplus)
+    }
+
+    pub(super) fn has_surplus(&self) -> bool {
+        !self.surplus.is_empty()
+    }
+
+    /// Marks idle ones to be ended, for which `old` says so; `keep` are left at least.
+    pub(super) fn retire(&mut self, keep: u32, now: Instant, old: impl Fn(&T, Duration) -> bool) {
+        let mut spare = (self.counts.idle + self.counts.lent).saturating_sub(keep);
+        // Those that rest longest lie at the bottom.
+        let mut listed = 0;
+        while listed < self.idle.len() && spare > 0 {
+            let place = self.idle[listed];
+            let is_old = matches!(&self.places[place],
+                Place::Idle { item, since, .. } if old(item, now.saturating_duration_since(*since)));
+            if is_old {
+                self.evict(listed);
+                spare -= 1;
+            } else {
+                listed += 1;
+            }
+        }
+    }
+
+    fn evict(&mut self, listed: usize) {
+        let place = self.idle.remove(listed);
+        if let Place::Idle { item, .. } = self.turn(place, Place::Closing) {
+            self.surplus.push((place, item));
+        }
+    }
+
+    /// Idle ones are to be looked at before they are used.
+    pub(super) fn suspect_idle(&mut self) {
+        for place in &mut self.places {
+            if let Place::Idle { suspect, .. } = place {
+                *suspect = true;
+            }
+        }
+    }
+
+    fn turn(&mut self, place: usize, into: Place<T>) -> Place<T> {
+        if let Some(count) = self.counts.of(&into) {
+            *count += 1;
+        }
+        let was = std::mem::replace(&mut self.places[place], into);
+        if let Some(count) = self.counts.of(&was) {
+            *count -= 1;
+        }
+        was
+    }
+
+    // --- the whole ---------------------------------------------------------------------------------------------------
+
+    /// Sets the limit, within floor and ceiling; what is idle beyond it is surplus at once, what is in use when it comes
+    /// back.
+    pub(super) fn set_limit(&mut self, limit: u32) -> u32 {
+        self.limits.limit = limit.clamp(self.limits.floor, self.limits.ceiling);
+        while self.counts.staying() > self.limits.limit && !self.idle.is_empty() {
+            self.evict(0);
+        }
+        self.limits.limit
+    }
+
+    /// Refuses newcomers.
+    pub(super) fn begin_closing(&mut self) {
+        self.closing = true;
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    /// Whether nobody is inside, and nobody waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.counts.lent + self.counts.opening == 0 && self.lanes.is_empty()
+    }
+
+    /// Refuses those who still wait; what is idle is surplus, and so is what comes back.
+    pub(super) fn close(&mut self, now: Instant) -> Vec<Waker> {
+        (self.closing, self.closed) = (true, true);
+        while !self.idle.is_empty() {
+            self.evict(0);
+        }
+        self.refuse_waiting(Reason::Closed, now)
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    pub(super) fn waiting(&self) -> [u32; Class::ALL.len()] {
+        Class::ALL.map(|class| u32::try_from(self.lanes.of(class)).unwrap_or(u32::MAX))
+    }
+
+    pub(super) fn refused(&self) -> [[u64; Reason::ALL.len()]; Class::ALL.len()] {
+        self.refused
+    }
+
+    pub(super) fn use_time(&self) -> Option<Duration> {
+        self.use_time.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    }
+
+    /// Whether somebody was refused for want of a place during the last second, or has always been waiting during it.
+    pub(super) fn is_saturated(&self, now: Instant) -> bool {
+        const SECOND: Duration = Duration::from_secs(1);
+        let refused = self.refused_at.is_some_and(|at| now.saturating_duration_since(at) < SECOND);
+        refused || self.lanes.since().is_some_and(|since| now.saturating_duration_since(since) >= SECOND)
+    }
+
+    /// The counts are those of the places.
+    #[cfg(test)]
+    pub(super) fn check_counts(&self) {
+        let mut counted = Counts::default();
+        for place in &self.places {
+            if let Some(count) = counted.of(place) {
+                *count += 1;
+            }
+        }
+        assert_eq!(counted, self.counts);
+        assert_eq!(self.counts.idle as usize, self.idle.len());
+    }
+}

@@ -1,0 +1,234 @@
+//! Those who wait, by class, and how long a newcomer would.
+
+use std::collections::BTreeMap;
+use std::task::Waker;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Class;
+
+/// Every so many grants one goes to a lower class, if one waits: no class starves, and what is critical keeps 7 in 8.
+const LOWER_EVERY: u32 = 8;
+/// How much a new interval between two grants counts against those before: the mean of about the last seven.
+const INTERVAL_WEIGHT: f64 = 0.25;
+/// A grant that is this many intervals late means a standstill, not chance: with random use times one in twenty takes
+/// three times the mean.
+const LATE: f64 = 3.0;
+
+/// Those of one class, in the order of asking.
+#[derive(Debug)]
+struct Lane {
+    waiters: BTreeMap<i64, Option<Waker>>,
+    /// The mean time between two grants to this class, since somebody waits in it, in seconds.
+    interval: f64,
+    /// The last grant, or when the first began to wait.
+    moved: Option<Instant>,
+}
+
+/// The lanes of a gate.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    lanes: [Lane; Class::ALL.len()],
+    last: i64,
+    first: i64,
+    /// Grants since one was given by who had been passed over, while lower classes wait.
+    since_lower: u32,
+    /// Grants to others since each class was served, while it waits.
+    passed: [u32; Class::ALL.len()],
+    /// Since when somebody waits.
+    since: Option<Instant>,
+}
+
+impl Lanes {
+    pub(super) fn new() -> Self {
+        let lane = || Lane { waiters: BTreeMap::new(), interval: 0.0, moved: None };
+        Self { lanes: [lane(), lane(), lane()], last: 0, first: 0, since_lower: 0, passed: [0; 3], since: None }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.waiters.len()).sum()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.waiters.is_empty())
+    }
+
+    pub(super) fn of(&self, class: Class) -> usize {
+        self.lanes[class as usize].waiters.len()
+    }
+
+    /// Since when there is always somebody who waits.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.since
+    }
+
+    /// Adds one; `front` puts it before all others of its class. `interval` is what a grant takes if nothing is known
+    /// better.
+    pub(super) fn add(&mut self, class: Class, front: bool, interval: f64, now: Instant) -> i64 {
+        let ticket = if front { self.first - 1 } else { self.last + 1 };
+        (self.first, self.last) = (self.first.min(ticket), self.last.max(ticket));
+        self.since.get_or_insert(now);
+        let lane = &mut self.lanes[class as usize];
+        if lane.waiters.is_empty() {
+            (lane.interval, lane.moved) = (interval, Some(now));
+        }
+        lane.waiters.insert(ticket, None);
+        ticket
+    }
+
+    /// How long one who comes now would wait: those before it × the time between grants. `interval` is the time between
+    /// grants to anybody, by the mean use and the number of places; what the class has got since it waits counts where
+    /// that is less. A standstill is expected to last for as long again as it has lasted.
+    pub(super) fn forecast(&self, class: Class, interval: f64, now: Instant) -> Duration {
+        let before: usize = self.lanes[..=class as usize].iter().map(|lane| lane.waiters.len()).sum();
+        let mut seconds = (before + 1) as f64 * interval;
+        let lane = &self.lanes[class as usize];
+        if let (false, Some(moved)) = (lane.waiters.is_empty(), lane.moved) {
+            let late = now.saturating_duration_since(moved).as_secs_f64() - LATE * lane.interval;
+            seconds = seconds.max((lane.waiters.len() + 1) as f64 * lane.interval + late.max(0.0));
+        }
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+    }
+
+    /// Keeps the waker of one who waits; `false` if it doesn't.
+    pub(super) fn remember(&mut self, class: Class, ticket: i64, waker: &Waker) -> bool {
+        let Some(waiter) = self.lanes[class as usize].waiters.get_mut(&ticket) else { return false };
+        match waiter {
+            Some(known) => known.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+        true
+    }
+
+    /// Takes the one whose turn it is.
+    pub(super) fn next(&mut self, now: Instant) -> Option<(i64, Option<Waker>)> {
+        let class = self.turn()?;
+        let lane = &mut self.lanes[class];
+        let (ticket, waker) = lane.waiters.pop_first()?;
+        if let Some(moved) = lane.moved.replace(now) {
+            let took = now.saturating_duration_since(moved).as_secs_f64();
+            lane.interval += INTERVAL_WEIGHT * (took - lane.interval);
+        }
+        self.moved_on();
+        Some((ticket, waker))
+    }
+
+    /// Whose turn it is: the highest class that waits, and every eighth time the one that was passed over most.
+    fn turn(&mut self) -> Option<usize> {
+        let waits = self.lanes.each_ref().map(|lane| !lane.waiters.is_empty());
+        let highest = waits.iter().position(|waits| *waits)?;
+        let alone = waits[highest + 1..].iter().all(|waits| !waits);
+        self.since_lower = if alone { 0 } else { self.since_lower + 1 };
+        let mut served = highest;
+        if self.since_lower == LOWER_EVERY {
+            self.since_lower = 0;
+            for class in (0..waits.len()).filter(|class| waits[*class]) {
+                if self.passed[class] > self.passed[served] {
+                    served = class;
+                }
+            }
+        }
+        for (class, (passed, waits)) in self.passed.iter_mut().zip(waits).enumerate() {
+            *passed = if waits && class != served { *passed + 1 } else { 0 };
+        }
+        Some(served)
+    }
+
+    /// Takes one out that waits no longer; `false` if it didn't wait.
+    pub(super) fn remove(&mut self, class: Class, ticket: i64) -> bool {
+        let removed = self.lanes[class as usize].waiters.remove(&ticket).is_some();
+        self.moved_on();
+        removed
+    }
+
+    /// Takes all out.
+    pub(super) fn take_all(&mut self) -> Vec<(i64, Option<Waker>)> {
+        self.since = None;
+        self.lanes.iter_mut().flat_map(|lane| std::mem::take(&mut lane.waiters)).collect()
+    }
+
+    fn moved_on(&mut self) {
+        if self.is_empty() {
+            self.since = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn add(lanes: &mut Lanes, class: Class, now: Instant) -> i64 {
+        lanes.add(class, false, 0.001, now)
+    }
+
+    #[test]
+    fn within_a_class_it_is_first_come_first_served() {
+        let (mut lanes, now) = (Lanes::new(), Instant::now());
+        let first = add(&mut lanes, Class::Normal, now);
+        let second = add(&mut lanes, Class::Normal, now);
+        let ahead = lanes.add(Class::Normal, true, 0.001, now);
+        let order: Vec<_> = std::iter::from_fn(|| lanes.next(now)).map(|(ticket, _)| ticket).collect();
+        assert_eq!(order, [ahead, first, second]);
+        assert!(lanes.is_empty() && lanes.since().is_none());
+    }
+
+    #[test]
+    fn each_lower_class_gets_its_share_and_no_more() {
+        let (mut lanes, now) = (Lanes::new(), Instant::now());
+        let mut class_of = BTreeMap::new();
+        for class in Class::ALL {
+            for _ in 0..200 {
+                class_of.insert(add(&mut lanes, class, now), class);
+            }
+        }
+        let mut served = [0; 3];
+        for _ in 0..160 {
+            let (ticket, _) = lanes.next(now).unwrap();
+            served[class_of[&ticket] as usize] += 1;
+        }
+        assert_eq!(served, [140, 10, 10]);
+    }
+
+    #[test]
+    fn the_forecast_counts_those_before_and_a_standstill() {
+        let (mut lanes, now) = (Lanes::new(), Instant::now());
+        let ms = Duration::from_millis;
+        assert_eq!(lanes.forecast(Class::Normal, 0.001, now), ms(1));
+        for _ in 0..9 {
+            add(&mut lanes, Class::Critical, now);
+        }
+        assert_eq!(lanes.forecast(Class::Normal, 0.001, now), ms(10));
+        add(&mut lanes, Class::Sheddable, now);
+        assert_eq!(lanes.forecast(Class::Normal, 0.001, now), ms(10), "who comes after doesn't count");
+        assert_eq!(lanes.forecast(Class::Critical, 0.001, now + ms(203)), ms(210), "nothing has moved for long");
+    }
+
+    #[test]
+    fn a_class_that_gets_little_is_forecast_by_what_it_gets() {
+        let (mut lanes, now) = (Lanes::new(), Instant::now());
+        for _ in 0..400 {
+            add(&mut lanes, Class::Critical, now);
+        }
+        for _ in 0..20 {
+            add(&mut lanes, Class::Sheddable, now);
+        }
+        let at = |grant: u64| now + Duration::from_millis(grant);
+        for grant in 1..=160 {
+            lanes.next(at(grant));
+            add(&mut lanes, Class::Critical, at(grant));
+        }
+        // None left but criticals: no sheddable one has been served but every eighth, 20 of 160.
+        assert_eq!(lanes.of(Class::Sheddable), 0);
+        for _ in 0..20 {
+            add(&mut lanes, Class::Sheddable, at(160));
+        }
+        for grant in 161..=240 {
+            lanes.next(at(grant));
+            add(&mut lanes, Class::Critical, at(grant));
+        }
+        let forecast = lanes.forecast(Class::Sheddable, 0.0001, at(240));
+        assert!(forecast > Duration::from_millis(60), "eight times slower than the gate as a whole: {forecast:?}");
+    }
+}
