@@ -24,9 +24,18 @@ impl<T> Cached<T> {
     }
 
     /// The value, fetched if it is too old. Those who come meanwhile wait for the same fetch, within their own deadlines.
-    pub(crate) async fn get<E>(&self, fetch: impl Future<Output = Result<T, E>>) -> Result<Arc<T>, E> {
+    pub(crate) fn get<E>(&self, fetch: impl Future<Output = Result<T, E>>) -> impl Future<Output = Result<Arc<T>, E>> {
+        self.get_at(Instant::now, fetch)
+    }
+
+    /// The same, by a clock that is asked once the turn has come.
+    async fn get_at<E>(
+        &self,
+        now: impl FnOnce() -> Instant,
+        fetch: impl Future<Output = Result<T, E>>,
+    ) -> Result<Arc<T>, E> {
         let mut held = self.held.lock().await;
-        let now = Instant::now();
+        let now = now();
         if let Some((value, until)) = &*held
             && now < *until
         {
@@ -56,17 +65,19 @@ impl<T> Cached<T> {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_value_is_kept_and_outlives_failures() {
-        let cached = Cached::new(Duration::from_secs(30));
-        assert!(cached.get(async { Err::<u32, _>("down") }).await.is_err());
-        assert_eq!(*cached.get(async { Ok::<_, &str>(1) }).await.unwrap(), 1);
-        assert_eq!(*cached.get(async { Ok::<_, &str>(2) }).await.unwrap(), 1);
-        tokio::time::advance(Duration::from_secs(31)).await;
-        assert_eq!(*cached.get(async { Err::<u32, _>("down") }).await.unwrap(), 1);
-        assert_eq!(*cached.get(async { Ok::<_, &str>(3) }).await.unwrap(), 1);
-        tokio::time::advance(RESPITE).await;
-        assert_eq!(*cached.get(async { Ok::<_, &str>(4) }).await.unwrap(), 4);
+        let (cached, now) = (Cached::new(Duration::from_secs(30)), Instant::now());
+        let get = async |second: u64, fetched: Result<u32, &'static str>| {
+            let got = cached.get_at(|| now + Duration::from_secs(second), async { fetched }).await;
+            got.map(|value| *value)
+        };
+        assert_eq!(get(0, Err("down")).await, Err("down"));
+        assert_eq!(get(0, Ok(1)).await, Ok(1));
+        assert_eq!(get(29, Ok(2)).await, Ok(1));
+        assert_eq!(get(31, Err("down")).await, Ok(1));
+        assert_eq!(get(31, Ok(3)).await, Ok(1));
+        assert_eq!(get(31 + RESPITE.as_secs(), Ok(4)).await, Ok(4));
         assert_eq!(cached.peek().as_deref(), Some(&4));
     }
 }
