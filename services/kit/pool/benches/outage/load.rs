@@ -14,7 +14,7 @@ pub(crate) const LIMIT: u32 = 2;
 const STATEMENT: &str = "SELECT pg_sleep(0.05)";
 /// Statements a second: 2 connections ÷ 50 ms.
 pub(crate) const CAPACITY: u32 = LIMIT * 20;
-/// A caller is gone after this, as the shop's pages are from a call without an answer.
+/// A caller is gone after this, as from a call without an answer within its deadline.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One caller in ten is critical, four are normal, five are sheddable: in a surge of 5 × capacity the critical ones alone
