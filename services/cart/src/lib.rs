@@ -10,5 +10,5 @@ mod purge;
 mod refusal;
 pub mod store;
 
-pub use app::{App, Peers, Settings, tune};
+pub use app::{App, POOL, Peers, Settings};
 pub use args::CartArgs;

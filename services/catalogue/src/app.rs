@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use selvage_boot::{Database, Host, Service};
+use selvage_boot::{Database, Host, Service, Tuned};
 use selvage_pool::{Config, Pool};
 use selvage_proto::catalogue::v1::catalogue_server::CatalogueServer;
 use selvage_proto::checkout::v1::checkout_client::CheckoutClient;
@@ -43,11 +43,14 @@ pub struct Peers {
 /// The pool's tuning: 1,000 reads a second of two statements at 0.5 ms use 1,000 × 2 × 0.0005 s = 1 connection; with four
 /// times the use time under stress and 0.7 utilisation 1 × 4 ÷ 0.7 ≈ 5.7, and two for reservations beside them: 8.
 /// Callers have 5 s in all, pages and services alike: 1 s of waiting + 2 s for a statement < 5 s.
-pub fn tune(config: &mut Config) {
+fn tune(config: &mut Config) {
     config.limit = 8;
     config.max_wait = Duration::from_secs(1);
     config.statement_timeout = Duration::from_secs(2);
 }
+
+/// The service's pool.
+pub const POOL: Tuned = Tuned { name: "catalogue", tune };
 
 /// The catalogue service.
 pub struct App {
@@ -88,6 +91,7 @@ impl Service for App {
     const DEFAULT_PORT: u16 = 50051;
     type Args = CatalogueArgs;
     type Migrator = Migrator;
+    const POOLS: &'static [Tuned] = &[POOL];
 
     async fn start(args: CatalogueArgs, host: Host, database: &Database) -> anyhow::Result<Self> {
         let peers = match args.checkout {
@@ -97,7 +101,7 @@ impl Service for App {
             }
             None => Peers::default(),
         };
-        let pool = database.open("catalogue", tune).await?;
+        let pool = database.open(&POOL).await?;
         let app = Self::new(pool, Settings { currency: args.currency.to_string(), ..Settings::default() }, peers, host);
         if args.seed {
             let planted = app.seed_if_empty().await?;

@@ -11,6 +11,6 @@ mod planting;
 pub mod seed;
 pub mod store;
 
-pub use app::{App, Peers, Settings, tune};
+pub use app::{App, POOL, Peers, Settings};
 pub use args::CatalogueArgs;
 pub use planting::plant_seed;

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use selvage_boot::{Database, Host, Service};
+use selvage_boot::{Database, Host, Service, Tuned};
 use selvage_outbox::{DEFAULT_LEASE, Kick, Relay};
 use selvage_pool::{Config, Pool};
 use selvage_proto::cart::v1::cart_client::CartClient;
@@ -72,19 +72,27 @@ pub struct Pools {
 }
 
 impl Pools {
-    /// Opens them, tuned.
+    /// Opens them, tuned; the relay's at `relay_limit` if that is said.
     ///
     /// # Errors
     /// If the database doesn't answer, or what the user set makes no sense.
-    pub async fn open(database: &Database, relay_limit: u32) -> anyhow::Result<Self> {
+    pub async fn open(database: &Database, relay_limit: Option<u32>) -> anyhow::Result<Self> {
         Ok(Self {
-            orders: database.open("checkout", orders_tuning).await?,
-            // The relay does 16 orders at once, each with two transactions of about 4 ms between calls of some 10 ms.
-            relay: database.open_apart("checkout-relay", |config| config.limit = relay_limit).await?,
-            provider: database.open_apart("checkout-provider", |config| config.limit = 2).await?,
+            orders: database.open(&ORDERS).await?,
+            relay: database.open_apart(&RELAY, relay_limit).await?,
+            provider: database.open_apart(&PROVIDER, None).await?,
         })
     }
 }
+
+/// The pool for orders.
+pub const ORDERS: Tuned = Tuned { name: "checkout", tune: orders_tuning };
+/// The relay's. It does up to 16 orders at once, each in two transactions of about 4 ms between calls of some 10 ms each,
+/// seven of them: 16 × 8 ms ÷ 78 ms ÷ 0.7 = 2.3, and as nobody waits for it 2 will do.
+pub const RELAY: Tuned = Tuned { name: "checkout-relay", tune: |config| (config.floor, config.limit) = (Some(1), 2) };
+/// The test provider's. 50 orders a second with two statements of 2 ms each use 50 × 0.004 s ÷ 0.7 = 0.3 connections: 2.
+pub const PROVIDER: Tuned =
+    Tuned { name: "checkout-provider", tune: |config| (config.floor, config.limit) = (Some(1), 2) };
 
 /// 50 orders a second, each two transactions of about 4 ms and a look of 1 ms, use 50 × 0.009 s = 0.45 connections; at
 /// 0.7 utilisation and with tenfold use time under stress 0.45 × 10 ÷ 0.7 ≈ 6.4: 8. Callers have 5 s in
@@ -139,6 +147,7 @@ impl Service for App {
     const DEFAULT_PORT: u16 = 50053;
     type Args = CheckoutArgs;
     type Migrator = Migrator;
+    const POOLS: &'static [Tuned] = &[ORDERS, RELAY, PROVIDER];
 
     async fn start(args: CheckoutArgs, host: Host, database: &Database) -> anyhow::Result<Self> {
         let token = host.token.clone().context("checkout calls other services and needs --issuer-key")?;

@@ -10,5 +10,5 @@ pub mod payment;
 mod saga;
 pub mod store;
 
-pub use app::{App, Peers, Pools, Settings};
+pub use app::{App, ORDERS, PROVIDER, Peers, Pools, RELAY, Settings};
 pub use args::CheckoutArgs;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use selvage_boot::{Database, Host, Service};
+use selvage_boot::{Database, Host, Service, Tuned};
 use selvage_pool::{Config, Pool};
 use selvage_proto::delivery::v1::delivery_server::DeliveryServer;
 use tonic::service::RoutesBuilder;
@@ -68,12 +68,16 @@ impl App {
 /// and 2 ms to make it durable, 4 ms; reading one takes 1 ms. One process at 100 orders and 300 readings a second:
 /// (100 × 4 ms + 300 × 1 ms) ÷ 0.7 = 1 connection; the carrier and the watch over tracked shipments may hold one each
 /// at the same time, and one more is room for a burst: 4. A statement that takes a hundred times its time is given up,
-/// within the 10 s that a caller waits.
-pub fn tune(config: &mut Config) {
+/// and 1 s of waiting + 2 s for it
+/// are less than the 5 s that a caller has.
+fn tune(config: &mut Config) {
     config.limit = 4;
     config.max_wait = Duration::from_secs(1);
     config.statement_timeout = Duration::from_secs(2);
 }
+
+/// The service's pool.
+pub const POOL: Tuned = Tuned { name: "delivery", tune };
 
 #[tonic::async_trait]
 impl Service for App {
@@ -82,9 +86,10 @@ impl Service for App {
     const DEFAULT_PORT: u16 = 50054;
     type Args = DeliveryArgs;
     type Migrator = Migrator;
+    const POOLS: &'static [Tuned] = &[POOL];
 
     async fn start(args: DeliveryArgs, host: Host, database: &Database) -> anyhow::Result<Self> {
-        let pool = database.open(Self::NAME, tune).await?;
+        let pool = database.open(&POOL).await?;
         let settings = Settings {
             currency: args.currency.as_str().to_owned(),
             free_delivery_from: args.free_delivery_from,

@@ -9,5 +9,5 @@ pub mod migration;
 pub mod store;
 mod tracking;
 
-pub use app::{App, Settings, tune};
+pub use app::{App, POOL, Settings};
 pub use args::{DeliveryArgs, Step};

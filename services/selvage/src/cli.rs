@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Import(Import),
     /// Print a token, for grpcurl and for admins
     Token(Token),
+    /// Whether a deployment's pools fit into its database
+    Budget(crate::budget::Budget),
     /// Make the keys of a shop in separate processes, and the list of who may sign what
     Keys(Keys),
 }

@@ -85,7 +85,7 @@ impl Services {
         database.migrate::<selvage_catalogue::migration::Migrator>().await?;
         let peers =
             selvage_catalogue::Peers { checkout: Some(channel().with_service_token(service_token("catalogue")?)) };
-        let pool = database.open("catalogue", selvage_catalogue::tune).await?;
+        let pool = database.open(&selvage_catalogue::POOL).await?;
         let currency = || serve.currency.to_string();
         let settings = selvage_catalogue::Settings { currency: currency(), ..selvage_catalogue::Settings::default() };
         let catalogue = selvage_catalogue::App::new(pool, settings, peers, host(None));
@@ -96,14 +96,14 @@ impl Services {
 
         let database = database_of("cart");
         database.migrate::<selvage_cart::migration::Migrator>().await?;
-        let pool = database.open("cart", selvage_cart::tune).await?;
+        let pool = database.open(&selvage_cart::POOL).await?;
         let peers = selvage_cart::Peers { catalogue: channel() };
         let settings = selvage_cart::Settings { currency: currency(), ..selvage_cart::Settings::default() };
         let cart = selvage_cart::App::new(pool, settings, peers, host(None))?;
 
         let database = database_of("delivery");
         database.migrate::<selvage_delivery::migration::Migrator>().await?;
-        let pool = database.open("delivery", selvage_delivery::tune).await?;
+        let pool = database.open(&selvage_delivery::POOL).await?;
         let settings = selvage_delivery::Settings {
             carrier_step: serve.carrier_step.duration(),
             currency: currency(),
@@ -113,7 +113,7 @@ impl Services {
 
         let database = database_of("checkout");
         database.migrate::<selvage_checkout::migration::Migrator>().await?;
-        let pools = selvage_checkout::Pools::open(&database, 2).await?;
+        let pools = selvage_checkout::Pools::open(&database, None).await?;
         let mails = selvage_checkout::mail::Folder::open(&folder.mails()).context("the folder for mails")?;
         let token = service_token("checkout")?;
         let own = || channel().with_service_token(token.clone());

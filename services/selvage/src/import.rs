@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use selvage_boot::Database;
+use selvage_boot::{Database, Tuned};
 use selvage_catalogue::import::{self as feed, Event, Format, Report};
 use selvage_catalogue::store::Store;
 use selvage_context::clock::Clock;
@@ -18,6 +18,9 @@ use crate::data::DataFolder;
 const BEGINNING_BYTES: u64 = 4096;
 /// A feed of a million bad rows isn't read by anyone: the first so many are told, the others counted.
 const TOLD_PROBLEMS: u64 = 200;
+
+/// One writer needs one connection.
+const POOL: Tuned = Tuned { name: "catalogue-import", tune: |config| config.limit = 1 };
 
 /// Imports the feed and prints what was done.
 pub(crate) async fn import(import: &Import) -> anyhow::Result<()> {
@@ -36,7 +39,7 @@ pub(crate) async fn import(import: &Import) -> anyhow::Result<()> {
         None => DataFolder::open(&import.data.data)?.database("catalogue"),
     };
     database.migrate::<selvage_catalogue::migration::Migrator>().await?;
-    let pool = database.open("catalogue-import", |config| config.limit = 1).await?;
+    let pool = database.open_apart(&POOL, None).await?;
     let store = Store::new(pool, import.currency.as_str());
 
     let began = Instant::now();

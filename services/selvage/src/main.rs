@@ -1,5 +1,6 @@
 //! `selvage`: the whole shop in one process on SQLite, and the commands around it.
 
+mod budget;
 mod cli;
 mod data;
 mod house;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
             cli::Command::Serve(serve) => house::serve(&serve).await,
             cli::Command::Import(import) => import::import(&import).await,
             cli::Command::Token(token) => token::print(&token),
+            cli::Command::Budget(budget) => budget::run(&budget),
             cli::Command::Keys(keys) => selvage_boot::KeyFolder::make(&keys.folder).map(drop),
         }
     })

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use selvage_boot::{Database, Host, Life, Service as _, grpc};
+use selvage_boot::{Database, Host, Life, Service as _, Tuned, grpc};
 use selvage_cart::domain::cart::Sku;
 use selvage_cart::migration::Migrator;
 use selvage_cart::store::{Moment, Store};
-use selvage_cart::{App, Peers, Settings, tune};
+use selvage_cart::{App, POOL, Peers, Settings};
 use selvage_context::clock::Clock;
 use selvage_identity::Role;
-use selvage_pool::Pool;
+use selvage_pool::{Config, Pool};
 use selvage_proto::cart::v1::cart_client::CartClient;
 use selvage_rpc::{Channel, with_token};
 use selvage_testkit::{Engine, Tokens};
@@ -38,11 +38,11 @@ impl Shelf {
         let database = Database::at(kit.url());
         database.migrate::<Migrator>().await.unwrap();
         // Tests that race on a slow machine are not refused for the wait.
-        let pool = database.open("cart", |config| {
-            tune(config);
+        let tune: fn(&mut Config) = |config| {
+            (POOL.tune)(config);
             config.max_wait = Duration::from_secs(30);
-        });
-        let pool = pool.await.unwrap();
+        };
+        let pool = database.open_apart(&Tuned { tune, ..POOL }, None).await.unwrap();
         Self { store: Store::new(pool.clone()), pool, _database: kit }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait as _, Statement};
-use selvage_boot::{Database, Host, Life, Service as _, grpc};
+use selvage_boot::{Database, Host, Life, Service as _, Tuned, grpc};
 use selvage_checkout::mail::Folder;
 use selvage_checkout::migration::Migrator;
 use selvage_checkout::payment::TestProvider;
@@ -47,22 +47,21 @@ pub(crate) struct Booked {
     pub(crate) refunded: i64,
 }
 
+fn patient(config: &mut Config, limit: u32) {
+    (config.limit, config.max_wait) = (limit, PATIENCE);
+}
+
 impl Shelf {
     pub(crate) async fn open(engine: Engine) -> Self {
         let kit = selvage_testkit::database(engine).await;
         let database = Database::at(kit.url());
         database.migrate::<Migrator>().await.unwrap();
         // Tests that race on a slow machine are not refused for the wait.
-        let tune = |limit| {
-            move |config: &mut Config| {
-                config.limit = limit;
-                config.max_wait = PATIENCE;
-            }
-        };
+        let open = async |name, tune| database.open_apart(&Tuned { name, tune }, None).await.unwrap();
         let pools = Pools {
-            orders: database.open("checkout", tune(8)).await.unwrap(),
-            relay: database.open_apart("checkout-relay", tune(2)).await.unwrap(),
-            provider: database.open_apart("checkout-provider", tune(2)).await.unwrap(),
+            orders: open("checkout", |config| patient(config, 8)).await,
+            relay: open("checkout-relay", |config| patient(config, 2)).await,
+            provider: open("checkout-provider", |config| patient(config, 2)).await,
         };
         Self { store: Store::new(pools.orders.clone()), pools, _database: kit }
     }

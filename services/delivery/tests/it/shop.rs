@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use selvage_boot::{Database, Host, Life, Service as _, grpc};
+use selvage_boot::{Database, Host, Life, Service as _, Tuned, grpc};
 use selvage_context::clock::Clock;
 use selvage_delivery::domain::address::Address;
 use selvage_delivery::domain::shipment::{Consignment, Speed};
 use selvage_delivery::migration::Migrator;
 use selvage_delivery::store::Store;
-use selvage_delivery::{App, Settings, tune};
+use selvage_delivery::{App, POOL, Settings};
 use selvage_identity::Role;
-use selvage_pool::Pool;
+use selvage_pool::{Config, Pool};
 use selvage_proto::delivery::v1::delivery_client::DeliveryClient;
 use selvage_proto::delivery::v1::{self as proto, CreateShipmentRequest};
 use selvage_rpc::{Channel, with_token};
@@ -36,11 +36,11 @@ impl Shelf {
         let database = Database::at(kit.url());
         database.migrate::<Migrator>().await.unwrap();
         // Tests that race on a slow machine are not refused for the wait.
-        let pool = database.open("delivery", |config| {
-            tune(config);
+        let tune: fn(&mut Config) = |config| {
+            (POOL.tune)(config);
             config.max_wait = Duration::from_secs(30);
-        });
-        let pool = pool.await.unwrap();
+        };
+        let pool = database.open_apart(&Tuned { tune, ..POOL }, None).await.unwrap();
         Self { store: Store::new(pool.clone()), pool, _database: kit }
     }
 }

@@ -10,11 +10,15 @@ mod life;
 pub mod listen;
 #[cfg(feature = "service")]
 mod service;
+#[cfg(feature = "service")]
+mod tuning;
 
 pub use keys::{KeyFiles, KeyFolder, read_issuer_key, read_trusted_keys};
 pub use life::Life;
 #[cfg(feature = "service")]
 pub use service::{Database, Host, Service, main};
+#[cfg(feature = "service")]
+pub use tuning::{Tuned, TuningFile};
 
 use std::process::ExitCode;
 

@@ -11,7 +11,11 @@ use selvage_identity::{Issuer, ServiceToken, Verifier};
 use selvage_pool::{Config, Pool};
 use tonic::service::RoutesBuilder;
 
+use crate::tuning::{PoolFlags, Tuned};
 use crate::{KeyFiles, Life, grpc, listen, read_issuer_key, read_trusted_keys};
+
+/// What a caller has that names no time of its own: see the channels' default deadline.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What surrounds a running service, in a process of its own or together with others.
 #[derive(Clone, Debug)]
@@ -39,6 +43,8 @@ pub trait Service: Sized + Send + Sync + 'static {
     type Args: Args + Send + 'static;
     /// Its migrations.
     type Migrator: MigratorTrait;
+    /// Its pools, the main one first.
+    const POOLS: &'static [Tuned];
 
     /// Wires it and starts its background work on `host.life`.
     async fn start(args: Self::Args, host: Host, database: &Database) -> anyhow::Result<Self>;
@@ -54,15 +60,8 @@ pub struct Database {
     /// environment rather than as an argument, which other users can see
     #[arg(long, env = "SELVAGE_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: String,
-    /// Connections that the service's pool opens at the most
-    #[arg(long, env = "SELVAGE_POOL_LIMIT", value_name = "CONNECTIONS")]
-    pool_limit: Option<u32>,
-    /// How long a request waits for a connection before it is refused, in milliseconds
-    #[arg(long, env = "SELVAGE_POOL_MAX_WAIT_MS", value_name = "MS")]
-    pool_max_wait_ms: Option<u64>,
-    /// How long the database works on one statement, in milliseconds
-    #[arg(long, env = "SELVAGE_STATEMENT_TIMEOUT_MS", value_name = "MS")]
-    statement_timeout_ms: Option<u64>,
+    #[command(flatten)]
+    flags: PoolFlags,
     /// The pools that were opened; clones share them.
     #[arg(skip)]
     opened: Arc<Mutex<Vec<Pool>>>,
@@ -71,42 +70,39 @@ pub struct Database {
 impl Database {
     /// The database at `url`, with the services' own tunings.
     pub fn at(url: impl Into<String>) -> Self {
-        Self {
-            database_url: url.into(),
-            pool_limit: None,
-            pool_max_wait_ms: None,
-            statement_timeout_ms: None,
-            opened: Arc::default(),
-        }
+        Self { database_url: url.into(), flags: PoolFlags::default(), opened: Arc::default() }
     }
 
-    /// Opens the pool `name`. `tune` sets the service's tuning; what the user said on the command line wins over it.
+    /// Opens a service's main pool, for requests that somebody waits for. What the user said on the command line wins over
+    /// what the file of tunings says, and that over the service's own tuning.
     ///
     /// # Errors
     /// If the tuning makes no sense, said with its arithmetic, or the database doesn't answer.
-    pub async fn open(&self, name: &str, tune: impl FnOnce(&mut Config)) -> anyhow::Result<Pool> {
-        self.open_apart(name, |config| {
-            tune(config);
-            if let Some(limit) = self.pool_limit {
-                config.limit = limit;
-            }
-        })
-        .await
+    pub async fn open(&self, pool: &Tuned) -> anyhow::Result<Pool> {
+        let mut config = self.tuned(pool)?;
+        self.flags.apply_to_main(&mut config);
+        config.request_deadline = Some(REQUEST_DEADLINE);
+        self.open_tuned(config).await
     }
 
-    /// Opens a pool beside the service's main one; `--pool-limit` is not about it.
+    /// Opens a pool beside the service's main one; `--pool-limit` and its like are not about it, but `limit` is.
     ///
     /// # Errors
     /// As [`Database::open`].
-    pub async fn open_apart(&self, name: &str, tune: impl FnOnce(&mut Config)) -> anyhow::Result<Pool> {
-        let mut config = Config::new(name, self.database_url.as_str());
-        tune(&mut config);
-        if let Some(wait) = self.pool_max_wait_ms {
-            config.max_wait = Duration::from_millis(wait);
-        }
-        if let Some(timeout) = self.statement_timeout_ms {
-            config.statement_timeout = Duration::from_millis(timeout);
-        }
+    pub async fn open_apart(&self, pool: &Tuned, limit: Option<u32>) -> anyhow::Result<Pool> {
+        let mut config = self.tuned(pool)?;
+        config.limit = limit.unwrap_or(config.limit);
+        self.open_tuned(config).await
+    }
+
+    fn tuned(&self, pool: &Tuned) -> anyhow::Result<Config> {
+        let mut config = pool.config(&self.database_url, None);
+        self.flags.apply(&mut config)?;
+        Ok(config)
+    }
+
+    async fn open_tuned(&self, config: Config) -> anyhow::Result<Pool> {
+        let name = config.name.clone();
         let pool = Pool::open(config).await.with_context(|| format!("the pool '{name}' can't be opened"))?;
         self.opened.lock().unwrap_or_else(PoisonError::into_inner).push(pool.clone());
         Ok(pool)
@@ -122,7 +118,7 @@ impl Database {
     /// The same with the main pool at `limit` connections, unless the user said otherwise.
     #[must_use]
     pub fn with_pool_limit(mut self, limit: u32) -> Self {
-        self.pool_limit.get_or_insert(limit);
+        self.flags.limit_unless_said(limit);
         self
     }
 

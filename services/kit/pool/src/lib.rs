@@ -33,6 +33,7 @@
 //! # }
 //! ```
 
+pub mod budget;
 mod config;
 mod connection;
 mod failure;

@@ -1,0 +1,187 @@
+//! How pools are tuned from outside: by a file, and above it by flags and environment.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use selvage_pool::Config;
+use serde::Deserialize;
+
+/// A pool of a service, with the tuning that it has unless told otherwise.
+#[derive(Clone, Copy, Debug)]
+pub struct Tuned {
+    /// The pool's name.
+    pub name: &'static str,
+    /// Sets its tuning.
+    pub tune: fn(&mut Config),
+}
+
+impl Tuned {
+    /// The pool's tuning for a database, with what the file says of it.
+    pub fn config(&self, url: &str, file: Option<&TuningFile>) -> Config {
+        let mut config = Config::new(self.name, url);
+        (self.tune)(&mut config);
+        if let Some(file) = file {
+            file.apply(&mut config);
+        }
+        config
+    }
+}
+
+/// What a file says of one pool.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Overrides {
+    floor: Option<u32>,
+    limit: Option<u32>,
+    ceiling: Option<u32>,
+    max_wait_ms: Option<u64>,
+    statement_timeout_ms: Option<u64>,
+    connect_timeout_ms: Option<u64>,
+    idle_timeout_s: Option<u64>,
+    lifetime_s: Option<u64>,
+}
+
+/// A file of tunings: TOML, a table for each pool, by its name.
+///
+/// ```toml
+/// [catalogue]
+/// limit = 12
+/// max_wait_ms = 500
+/// ```
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub struct TuningFile(BTreeMap<String, Overrides>);
+
+impl TuningFile {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// If it can't be read, or says something that isn't known: what, and where.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path);
+        let text = text.with_context(|| format!("the pools' tuning file {} can't be read", path.display()))?;
+        toml::from_str(&text).with_context(|| format!("the pools' tuning file {} is wrong", path.display()))
+    }
+
+    /// The pools of which it speaks.
+    pub fn pools(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    fn apply(&self, config: &mut Config) {
+        let Some(said) = self.0.get(&config.name) else { return };
+        config.floor = said.floor.or(config.floor);
+        config.limit = said.limit.unwrap_or(config.limit);
+        config.ceiling = said.ceiling.or(config.ceiling);
+        let times = [
+            (&mut config.max_wait, said.max_wait_ms.map(Duration::from_millis)),
+            (&mut config.statement_timeout, said.statement_timeout_ms.map(Duration::from_millis)),
+            (&mut config.connect_timeout, said.connect_timeout_ms.map(Duration::from_millis)),
+            (&mut config.idle_timeout, said.idle_timeout_s.map(Duration::from_secs)),
+            (&mut config.lifetime, said.lifetime_s.map(Duration::from_secs)),
+        ];
+        for (time, said) in times {
+            *time = said.unwrap_or(*time);
+        }
+    }
+}
+
+/// What the command line and the environment say of a service's pools.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct PoolFlags {
+    /// A file of tunings: TOML, a table for each pool by its name, with floor, limit, ceiling, max_wait_ms,
+    /// statement_timeout_ms, connect_timeout_ms, idle_timeout_s, lifetime_s. Flags win over it
+    #[arg(long, env = "SELVAGE_POOL_FILE", value_name = "FILE")]
+    pool_file: Option<PathBuf>,
+    /// Connections that the service's main pool keeps, and that its limit is never set below
+    #[arg(long, env = "SELVAGE_POOL_FLOOR", value_name = "CONNECTIONS")]
+    pool_floor: Option<u32>,
+    /// Connections that the service's main pool opens at the most, to begin with
+    #[arg(long, env = "SELVAGE_POOL_LIMIT", value_name = "CONNECTIONS")]
+    pool_limit: Option<u32>,
+    /// Connections that its limit is never set above
+    #[arg(long, env = "SELVAGE_POOL_CEILING", value_name = "CONNECTIONS")]
+    pool_ceiling: Option<u32>,
+    /// How long a request waits for a connection before it is refused, in milliseconds
+    #[arg(long, env = "SELVAGE_POOL_MAX_WAIT_MS", value_name = "MS")]
+    pool_max_wait_ms: Option<u64>,
+    /// How long the database works on one statement, in milliseconds
+    #[arg(long, env = "SELVAGE_STATEMENT_TIMEOUT_MS", value_name = "MS")]
+    statement_timeout_ms: Option<u64>,
+    /// A file with the database's password, which wins over the address. It may change while the service runs: new
+    /// connections are made with the new one, and old ones renewed
+    #[arg(long, env = "SELVAGE_DATABASE_PASSWORD_FILE", value_name = "FILE")]
+    database_password_file: Option<PathBuf>,
+}
+
+impl PoolFlags {
+    /// The main pool at `limit`, unless the user said otherwise.
+    pub(crate) fn limit_unless_said(&mut self, limit: u32) {
+        self.pool_limit.get_or_insert(limit);
+    }
+
+    /// Applies the file, and what was said of all pools of the service.
+    pub(crate) fn apply(&self, config: &mut Config) -> anyhow::Result<()> {
+        if let Some(path) = &self.pool_file {
+            TuningFile::read(path)?.apply(config);
+        }
+        if let Some(wait) = self.pool_max_wait_ms {
+            config.max_wait = Duration::from_millis(wait);
+        }
+        if let Some(timeout) = self.statement_timeout_ms {
+            config.statement_timeout = Duration::from_millis(timeout);
+        }
+        config.password_file.clone_from(&self.database_password_file);
+        Ok(())
+    }
+
+    /// Applies what was said of the main pool alone.
+    pub(crate) fn apply_to_main(&self, config: &mut Config) {
+        config.floor = self.pool_floor.or(config.floor);
+        config.limit = self.pool_limit.unwrap_or(config.limit);
+        config.ceiling = self.pool_ceiling.or(config.ceiling);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TUNED: Tuned = Tuned { name: "stars", tune: |config| config.limit = 4 };
+
+    #[test]
+    fn a_file_speaks_of_each_pool_by_its_name() {
+        let file: TuningFile = toml::from_str("[stars]\nceiling = 9\nmax_wait_ms = 250\n[moons]\nlimit = 1").unwrap();
+        let config = TUNED.config("postgres://localhost/sky", Some(&file));
+        assert_eq!((config.limit, config.ceiling, config.max_wait), (4, Some(9), Duration::from_millis(250)));
+        assert_eq!(file.pools().collect::<Vec<_>>(), ["moons", "stars"]);
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused_with_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pools.toml");
+        std::fs::write(&path, "[stars]\nlimits = 9\n").unwrap();
+        let error = format!("{:#}", TuningFile::read(&path).unwrap_err());
+        assert!(error.contains("pools.toml") && error.contains("limits") && error.contains("line 2"), "{error}");
+        std::fs::write(&path, "[stars]\nlimit = -1\n").unwrap();
+        assert!(TuningFile::read(&path).is_err());
+        assert!(TuningFile::read(&folder.path().join("none.toml")).is_err());
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_the_service() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pools.toml");
+        std::fs::write(&path, "[stars]\nlimit = 7\nmax_wait_ms = 250\nlifetime_s = 60\n").unwrap();
+        let flags = PoolFlags { pool_file: Some(path), pool_limit: Some(6), ..PoolFlags::default() };
+        let mut config = TUNED.config("postgres://localhost/sky", None);
+        flags.apply(&mut config).unwrap();
+        assert_eq!((config.limit, config.max_wait), (7, Duration::from_millis(250)));
+        flags.apply_to_main(&mut config);
+        assert_eq!((config.limit, config.lifetime), (6, Duration::from_secs(60)));
+    }
+}
