@@ -90,11 +90,18 @@ impl Server {
             trap '' INT TERM
             cd "$FOLDER"
             run "$PROGRAMS/initdb" -D "$FOLDER/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >"$FOLDER/log" 2>&1
-            run "$PROGRAMS/postgres" "$@" </dev/null >>"$FOLDER/log" 2>&1 &
-            read -r _
+            serve() { run "$PROGRAMS/postgres" "$@" </dev/null >>"$FOLDER/log" 2>&1 & }
             # Its own pid, from its own file: a shell's background job ignores signals, and so may what it started.
-            kill -QUIT "$(head -n 1 "$FOLDER/data/postmaster.pid")" 2>/dev/null
-            wait
+            stop() { kill "$1" "$(head -n 1 "$FOLDER/data/postmaster.pid")" 2>/dev/null; wait; }
+            serve "$@"
+            while read -r word; do
+                case $word in
+                    stop) stop -INT ;;
+                    start) serve "$@" ;;
+                    *) break ;;
+                esac
+            done
+            stop -QUIT
             cd /
             rm -rf "$FOLDER"
         "#;
@@ -125,6 +132,34 @@ impl Server {
     /// The administrator's address.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Ends the server as an administrator does: sessions are ended too. Waits until nobody answers.
+    ///
+    /// # Panics
+    /// If it doesn't end within a minute.
+    pub async fn stop(&mut self) {
+        self.tell("stop");
+        let gone = async || PgConnection::connect(&self.url).await.is_err();
+        eventually(Duration::from_secs(60), "PostgreSQL ends", gone).await;
+    }
+
+    /// Starts it again, with what it stored. Waits until it answers.
+    ///
+    /// # Panics
+    /// If it can't be started.
+    pub async fn start_again(&mut self) {
+        self.tell("start");
+        let answers = async || match PgConnection::connect(&self.url).await {
+            Ok(connection) => connection.close().await.is_ok(),
+            Err(_) => false,
+        };
+        eventually(Duration::from_secs(60), "PostgreSQL starts again", answers).await;
+    }
+
+    fn tell(&mut self, word: &str) {
+        let pipe = self.pipe.as_mut().expect("there until it is dropped");
+        writeln!(pipe, "{word}").expect("the watchdog reads");
     }
 }
 

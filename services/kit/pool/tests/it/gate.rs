@@ -18,7 +18,7 @@ fn reason(error: &DbErr) -> Option<Reason> {
 const LONG: Duration = Duration::from_secs(10);
 
 /// Holds one connection in a transaction until it is told to let go.
-fn hold(pool: &Pool, release: &Arc<Notify>) -> tokio::task::JoinHandle<Result<(), DbErr>> {
+pub(crate) fn hold(pool: &Pool, release: &Arc<Notify>) -> tokio::task::JoinHandle<Result<(), DbErr>> {
     let (pool, release) = (pool.clone(), release.clone());
     tokio::spawn(async move {
         let release = &release;

@@ -3,9 +3,12 @@
 mod cancel;
 mod entity;
 mod gate;
+mod live;
+mod measured;
 mod migrations;
 mod outcome;
 mod postgres;
 mod silent;
 mod sqlite;
 mod transactions;
+mod watchdogs;

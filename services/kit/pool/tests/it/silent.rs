@@ -216,3 +216,39 @@ async fn serves_in_time(pool: &Pool) {
     pool.execute_unprepared("SELECT 1").await.expect("there is time for a new connection");
     assert!(began.elapsed() < Duration::from_millis(1_500), "{:?}", began.elapsed());
 }
+
+/// A socket that dies in silence strands the place of its connection (compare sqlx #4349), and its server doesn't know.
+#[tokio::test]
+async fn a_stranded_connection_is_replaced_alone_and_its_session_ended() {
+    let name = "cafe0004/stranded";
+    let Some((pool, proxy, database)) = behind_a_proxy(|config| {
+        (config.limit, config.ceiling) = (1, Some(2));
+        config.application_name = name.into();
+    })
+    .await
+    else {
+        return;
+    };
+    let observer = Pool::open(Config { limit: 1, ..Config::new("observer", database.url()) }).await.unwrap();
+    let sessions = async || {
+        let sql = format!("SELECT pid FROM pg_stat_activity WHERE application_name = '{name}' ORDER BY backend_start");
+        let rows = observer.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await.expect("an answer");
+        rows.into_iter().map(|row| row.try_get::<i32>("", "pid").expect("a number")).collect::<Vec<_>>()
+    };
+    let first = sessions().await;
+    proxy.cut();
+    // The second one's wire is whole; it is made when it is needed.
+    pool.set_limit(2);
+    let both = (0..2).map(|_| pool.execute_unprepared("SELECT pg_sleep(0.05)"));
+    let ended = futures::future::join_all(both).await;
+    assert_eq!(ended.iter().filter(|ended| ended.is_ok()).count(), 1, "one of them is silent: {ended:?}");
+    eventually(BOUND, "the server is rid of it, and its place is free", async || {
+        let (seen, there) = (pool.snapshot(), sessions().await);
+        assert!(seen.open <= 2 && there.len() <= 2, "{seen:?}, {there:?}");
+        seen.stranded == 0 && seen.open == 1 && !there.contains(&first[0])
+    })
+    .await;
+    for ended in futures::future::join_all((0..2).map(|_| pool.execute_unprepared("SELECT pg_sleep(0.05)"))).await {
+        ended.expect("both serve");
+    }
+}

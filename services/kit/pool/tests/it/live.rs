@@ -1,0 +1,164 @@
+//! A pool that changes while it is used: its limit, its age, what it keeps ready.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait as _, DbBackend, DbErr, Statement};
+use selvage_pool::{Class, Config, Pool};
+use selvage_testkit::{Engine, engines, eventually};
+use tokio::sync::Notify;
+
+use crate::entity::pool;
+use crate::gate::hold;
+
+const LONG: Duration = Duration::from_secs(10);
+
+/// Callers that use a pool without a pause until they are told to stop.
+struct Load {
+    stop: Arc<AtomicBool>,
+    callers: Vec<tokio::task::JoinHandle<Result<(), DbErr>>>,
+    served: Arc<AtomicU64>,
+}
+
+impl Load {
+    fn on(pool: &Pool, callers: usize) -> Self {
+        let (stop, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let callers =
+            (0..callers).map(|caller| {
+                let (pool, stop, served) = (pool.named("load", Class::ALL[caller % 3]), stop.clone(), served.clone());
+                tokio::spawn(async move {
+                    while !stop.load(Ordering::Relaxed) {
+                        if caller % 2 == 0 {
+                            pool.execute_unprepared("SELECT 1").await?;
+                        } else {
+                            pool.run_tx("load_tx", Class::Normal, |tx| async move {
+                                tx.execute_unprepared("SELECT 1").await
+                            })
+                            .await?;
+                        }
+                        served.fetch_add(1, Ordering::Relaxed);
+                    }
+                    Ok(())
+                })
+            });
+        Self { callers: callers.collect(), stop, served }
+    }
+
+    async fn serves_on(&self) {
+        let before = self.served.load(Ordering::Relaxed);
+        eventually(LONG, "callers are served on", async || self.served.load(Ordering::Relaxed) > before + 50).await;
+    }
+
+    /// Not one caller failed.
+    async fn end(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for caller in self.callers {
+            caller.await.expect("no panic").expect("not one caller fails");
+        }
+    }
+}
+
+fn patient(config: &mut Config) {
+    config.max_wait = Duration::from_secs(30);
+}
+
+async fn sessions(observer: &Pool, name: &str) -> i64 {
+    let sql = format!(
+        "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND application_name = '{name}' \
+         AND backend_type = 'client backend'"
+    );
+    let row = observer.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await.expect("an answer");
+    row.expect("one row").try_get("", "n").expect("a number")
+}
+
+#[tokio::test]
+async fn the_limit_changes_under_full_load_without_one_failed_caller() {
+    for engine in engines() {
+        let name = "cafe0003/live";
+        let (pool, database) = pool(engine, |config| {
+            (config.limit, config.ceiling) = (4, Some(12));
+            config.application_name = name.into();
+            patient(config);
+        })
+        .await;
+        let observer = Pool::open(Config { limit: 1, ..Config::new("observer", database.url()) }).await.unwrap();
+        let load = Load::on(&pool, 24);
+        for limit in [12, 3, 8, 2, 12, 1, 5, 99] {
+            let now = pool.set_limit(limit);
+            assert_eq!(now, limit.clamp(2, 12), "within floor and ceiling");
+            pool.settled().await;
+            let seen = pool.snapshot();
+            assert!(seen.open <= now && seen.debt == 0, "{seen:?}");
+            load.serves_on().await;
+            eventually(LONG, "it is used to the full", async || pool.snapshot().in_use == now).await;
+            if engine == Engine::Postgres {
+                let what = "the server shows no more than the limit, and what the pool says";
+                eventually(Duration::from_secs(1), what, async || {
+                    let there = sessions(&observer, name).await;
+                    there <= i64::from(now) && there == i64::from(pool.snapshot().open)
+                })
+                .await;
+            }
+        }
+        load.end().await;
+        assert_eq!(pool.snapshot().timeouts, 0);
+    }
+}
+
+#[tokio::test]
+async fn one_is_made_ahead_of_the_next_caller_and_kept_no_longer_than_it_is_needed() {
+    for engine in engines() {
+        let (pool, _database) = pool(engine, |config| {
+            (config.floor, config.limit) = (Some(1), 4);
+            config.idle_timeout = Duration::from_millis(400);
+        })
+        .await;
+        let release = Arc::new(Notify::new());
+        let holder = hold(&pool, &release);
+        let spare = async || pool.snapshot().idle == 1 && pool.snapshot().in_use == 1;
+        eventually(LONG, "another one is ready", spare).await;
+        release.notify_one();
+        holder.await.unwrap().unwrap();
+        eventually(LONG, "only the floor is kept", async || pool.snapshot().open == 1).await;
+        pool.execute_unprepared("SELECT 1").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn connections_are_renewed_when_they_are_old_and_nobody_notices() {
+    if !engines().contains(&Engine::Postgres) {
+        return;
+    }
+    let (pool, _database) = pool(Engine::Postgres, |config| {
+        config.limit = 3;
+        config.lifetime = Duration::from_millis(100);
+        patient(config);
+    })
+    .await;
+    let load = Load::on(&pool, 6);
+    let session = async || {
+        let sql = "SELECT pg_backend_pid() AS pid";
+        let row = pool.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await.expect("it serves");
+        row.expect("one row").try_get::<i32>("", "pid").expect("a number")
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    eventually(LONG, "there were more sessions than the limit, one after the other", async || {
+        assert!(pool.snapshot().open <= 3, "{:?}", pool.snapshot());
+        seen.insert(session().await);
+        seen.len() > 9
+    })
+    .await;
+    load.end().await;
+}
+
+#[tokio::test]
+async fn a_pool_that_may_open_more_than_the_server_gives_is_refused_with_the_sum() {
+    if !engines().contains(&Engine::Postgres) {
+        return;
+    }
+    let database = selvage_testkit::database(Engine::Postgres).await;
+    let config = Config { limit: 8, ceiling: Some(900), ..Config::new("greedy", database.url()) };
+    let why = Pool::open(config).await.unwrap_err().to_string();
+    assert!(why.contains("900 connections") && why.contains("200 − 3 reserved = 197"), "{why}");
+}
