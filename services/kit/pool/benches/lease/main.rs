@@ -21,7 +21,8 @@ const TASKS: usize = 64;
 #[tokio::main]
 async fn main() {
     alone::compare().await;
-    if engines().contains(&Engine::Postgres) {
+    let only_gate = std::env::args().any(|argument| argument == "--gate");
+    if !only_gate && engines().contains(&Engine::Postgres) {
         statement::compare().await;
     }
 }

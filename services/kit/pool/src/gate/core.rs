@@ -1,12 +1,11 @@
 //! The gate's state, apart from its lock and its clock: every step is told the time, and so can be simulated.
 
-use std::collections::BTreeMap;
 use std::task::Waker;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::lane::Lanes;
+use super::lane::{Asks, Lanes};
 use super::{Class, Limits, Reason, Refusal};
 
 /// Waiters of one class, for each place: with uses of 4 ms the last of them waits for 256 × 4 ms ≈ 1 s. The forecast
@@ -30,6 +29,8 @@ pub(super) enum Asked<T> {
 pub(super) struct Grant<T> {
     pub(super) place: usize,
     pub(super) item: T,
+    /// Since when.
+    pub(super) since: Instant,
     /// How long nobody had used it; for ever, if it is under suspicion.
     pub(super) rested: Duration,
 }
@@ -101,7 +102,8 @@ pub(super) struct Core<T> {
     idle: Vec<usize>,
     lanes: Lanes,
     /// Handed out to waiters who haven't come for it yet, or refused.
-    answers: BTreeMap<i64, Result<Grant<T>, Refusal>>,
+    /// A few: each stays only until its owner has been woken.
+    answers: Vec<(i64, Result<Grant<T>, Refusal>)>,
     /// What has to be ended.
     surplus: Vec<(usize, T)>,
     /// The mean use, in seconds.
@@ -110,6 +112,8 @@ pub(super) struct Core<T> {
     hold: Option<Instant>,
     closing: bool,
     closed: bool,
+    /// Somebody looks after those who have waited for long enough.
+    pub(super) sweeping: bool,
     refused: [[u64; Reason::ALL.len()]; Class::ALL.len()],
     /// The last refusal for want of a place.
     refused_at: Option<Instant>,
@@ -123,12 +127,13 @@ impl<T> Core<T> {
             counts: Counts::default(),
             idle: Vec::new(),
             lanes: Lanes::new(),
-            answers: BTreeMap::new(),
+            answers: Vec::new(),
             surplus: Vec::new(),
             use_time: None,
             hold: None,
             closing: false,
             closed: false,
+            sweeping: false,
             refused: Default::default(),
             refused_at: None,
         }
@@ -136,9 +141,9 @@ impl<T> Core<T> {
 
     // --- those who ask -----------------------------------------------------------------------------------------------
 
-    /// Asks for a thing, to wait until then at the most. `front`: before all who wait already, for one whose thing turned
-    /// out to be of no use.
-    pub(super) fn ask(&mut self, class: Class, front: bool, now: Instant, until: Instant) -> Asked<T> {
+    /// Asks for a thing.
+    pub(super) fn ask(&mut self, asks: &Asks<'_>, now: Instant) -> Asked<T> {
+        let class = asks.class;
         if self.closing {
             return self.refuse(class, Reason::Closed, Duration::ZERO, now);
         }
@@ -147,13 +152,13 @@ impl<T> Core<T> {
         }
         let interval = self.interval();
         let forecast = self.lanes.forecast(class, interval, now);
-        if now + forecast.min(Duration::from_secs(3600)) > until && !front {
+        if now + forecast.min(Duration::from_secs(3600)) > asks.until && !asks.front {
             return self.refuse(class, Reason::WouldWait, forecast, now);
         }
         if self.lanes.of(class) >= self.max_waiting() {
             return self.refuse(class, Reason::QueueFull, forecast, now);
         }
-        Asked::Waits(self.lanes.add(class, front, interval, now))
+        Asked::Waits(self.lanes.add(asks, interval, now))
     }
 
     /// Those of a class who may wait at a time.
@@ -181,10 +186,12 @@ impl<T> Core<T> {
 
     /// What became of one who waits; while nothing has, `waker` is woken when it has.
     pub(super) fn answer(&mut self, class: Class, ticket: i64, waker: &Waker) -> Option<Result<Grant<T>, Refusal>> {
-        if self.lanes.remember(class, ticket, waker) {
-            return None;
+        // Woken, it has an answer as a rule.
+        if let Some(answer) = self.take_answer(ticket) {
+            return Some(answer);
         }
-        Some(self.answers.remove(&ticket).unwrap_or(Err(Refusal { reason: Reason::Closed, forecast: Duration::ZERO })))
+        let waits = self.lanes.remember(class, ticket, waker);
+        (!waits).then_some(Err(Refusal { reason: Reason::Closed, forecast: Duration::ZERO }))
     }
 
     /// One waits no longer. What it was handed out meanwhile goes to the next.
@@ -192,17 +199,30 @@ impl<T> Core<T> {
         if self.lanes.remove(class, ticket) {
             return None;
         }
-        let grant = self.answers.remove(&ticket)?.ok()?;
+        let grant = self.take_answer(ticket)?.ok()?;
         self.give_back(grant.place, grant.item, now, false)
     }
 
-    /// One has waited for long enough; if it was handed something in the same moment, it has that.
-    pub(super) fn expire(&mut self, class: Class, ticket: i64, now: Instant) -> Result<Grant<T>, Refusal> {
-        if self.lanes.remove(class, ticket) {
+    fn take_answer(&mut self, ticket: i64) -> Option<Result<Grant<T>, Refusal>> {
+        let place = self.answers.iter().position(|(other, _)| *other == ticket)?;
+        Some(self.answers.swap_remove(place).1)
+    }
+
+    /// Refuses those who have waited for long enough; to be woken.
+    pub(super) fn refuse_late(&mut self, now: Instant) -> Vec<Waker> {
+        let late = self.lanes.take_late(now).into_iter();
+        let refused = late.map(|(class, ticket, waker)| {
             let forecast = self.lanes.forecast(class, self.interval(), now);
-            return Err(self.refusal(class, Reason::Waited, forecast, now));
-        }
-        self.answers.remove(&ticket).unwrap_or(Err(Refusal { reason: Reason::Closed, forecast: Duration::ZERO }))
+            let refusal = self.refusal(class, Reason::Waited, forecast, now);
+            self.answers.push((ticket, Err(refusal)));
+            waker
+        });
+        refused.collect()
+    }
+
+    /// Whether somebody waits whose time may come to its end; who asks has to look again.
+    pub(super) fn is_waited_for(&self) -> bool {
+        !self.lanes.is_empty()
     }
 
     /// Refuses all who wait; to be woken.
@@ -213,8 +233,8 @@ impl<T> Core<T> {
             self.refused[class as usize][reason as usize] += self.lanes.of(class) as u64;
         }
         for (ticket, waker) in self.lanes.take_all() {
-            self.answers.insert(ticket, Err(Refusal { reason, forecast }));
-            wakers.extend(waker);
+            self.answers.push((ticket, Err(Refusal { reason, forecast })));
+            wakers.push(waker);
         }
         wakers
     }
@@ -242,14 +262,14 @@ impl<T> Core<T> {
 
     /// How many new things should be made now: for those who wait, for the floor, and one ahead of the next.
     pub(super) fn wanted(&self, now: Instant) -> u32 {
-        if self.closing {
+        let room = self.limits.limit.saturating_sub(self.counts.open());
+        if self.closing || room == 0 {
             return 0;
         }
         let Counts { opening, idle, lent, .. } = self.counts;
         let waiting = u32::try_from(self.lanes.len()).unwrap_or(u32::MAX);
         let ahead = if lent > 0 { self.limits.spare } else { 0 };
         let aim = self.limits.floor.max(lent.saturating_add(waiting).saturating_add(ahead)).min(self.limits.limit);
-        let room = self.limits.limit.saturating_sub(self.counts.open());
         let at_once = match self.hold {
             None => MAX_OPENING,
             Some(hold) if now >= hold => 1,
@@ -287,7 +307,7 @@ impl<T> Core<T> {
             unreachable!("what is listed as idle is idle")
         };
         let rested = if suspect { Duration::MAX } else { now.saturating_duration_since(since) };
-        Some(Grant { place, item, rested })
+        Some(Grant { place, item, since: now, rested })
     }
 
     /// A thing comes back.
@@ -312,8 +332,8 @@ impl<T> Core<T> {
         match self.lanes.next(now) {
             Some((ticket, waker)) => {
                 self.turn(place, Place::Lent { since: now });
-                self.answers.insert(ticket, Ok(Grant { place, item, rested: Duration::ZERO }));
-                waker
+                self.answers.push((ticket, Ok(Grant { place, item, since: now, rested: Duration::ZERO })));
+                Some(waker)
             }
             None => {
                 self.turn(place, Place::Idle { item, since: now, suspect: false });

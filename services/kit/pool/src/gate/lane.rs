@@ -1,6 +1,6 @@
 //! Those who wait, by class, and how long a newcomer would.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -16,14 +16,32 @@ const INTERVAL_WEIGHT: f64 = 0.25;
 /// three times the mean.
 const LATE: f64 = 3.0;
 
+/// One who waits.
+#[derive(Debug)]
+struct Waiter {
+    /// Grows from the first of its class to the last.
+    ticket: i64,
+    until: Instant,
+    waker: Waker,
+}
+
 /// Those of one class, in the order of asking.
 #[derive(Debug)]
 struct Lane {
-    waiters: BTreeMap<i64, Option<Waker>>,
+    waiters: VecDeque<Waiter>,
     /// The mean time between two grants to this class, since somebody waits in it, in seconds.
     interval: f64,
     /// The last grant, or when the first began to wait.
     moved: Option<Instant>,
+}
+
+/// What one asks for.
+pub(super) struct Asks<'a> {
+    pub(super) class: Class,
+    /// Before all others of its class.
+    pub(super) front: bool,
+    pub(super) until: Instant,
+    pub(super) waker: &'a Waker,
 }
 
 /// The lanes of a gate.
@@ -42,7 +60,7 @@ pub(super) struct Lanes {
 
 impl Lanes {
     pub(super) fn new() -> Self {
-        let lane = || Lane { waiters: BTreeMap::new(), interval: 0.0, moved: None };
+        let lane = || Lane { waiters: VecDeque::new(), interval: 0.0, moved: None };
         Self { lanes: [lane(), lane(), lane()], last: 0, first: 0, since_lower: 0, passed: [0; 3], since: None }
     }
 
@@ -65,16 +83,22 @@ impl Lanes {
 
     /// Adds one; `front` puts it before all others of its class. `interval` is what a grant takes if nothing is known
     /// better.
-    pub(super) fn add(&mut self, class: Class, front: bool, interval: f64, now: Instant) -> i64 {
-        let ticket = if front { self.first - 1 } else { self.last + 1 };
-        (self.first, self.last) = (self.first.min(ticket), self.last.max(ticket));
+    pub(super) fn add(&mut self, asks: &Asks<'_>, interval: f64, now: Instant) -> i64 {
         self.since.get_or_insert(now);
-        let lane = &mut self.lanes[class as usize];
+        let lane = &mut self.lanes[asks.class as usize];
         if lane.waiters.is_empty() {
             (lane.interval, lane.moved) = (interval, Some(now));
         }
-        lane.waiters.insert(ticket, None);
-        ticket
+        let waiter = |ticket| Waiter { ticket, until: asks.until, waker: asks.waker.clone() };
+        if asks.front {
+            self.first -= 1;
+            lane.waiters.push_front(waiter(self.first));
+            self.first
+        } else {
+            self.last += 1;
+            lane.waiters.push_back(waiter(self.last));
+            self.last
+        }
     }
 
     /// How long one who comes now would wait: those before it × the time between grants. `interval` is the time between
@@ -93,19 +117,20 @@ impl Lanes {
 
     /// Keeps the waker of one who waits; `false` if it doesn't.
     pub(super) fn remember(&mut self, class: Class, ticket: i64, waker: &Waker) -> bool {
-        let Some(waiter) = self.lanes[class as usize].waiters.get_mut(&ticket) else { return false };
-        match waiter {
-            Some(known) => known.clone_from(waker),
-            none => *none = Some(waker.clone()),
-        }
+        let Ok(place) = self.find(class, ticket) else { return false };
+        self.lanes[class as usize].waiters[place].waker.clone_from(waker);
         true
     }
 
+    fn find(&self, class: Class, ticket: i64) -> Result<usize, usize> {
+        self.lanes[class as usize].waiters.binary_search_by_key(&ticket, |waiter| waiter.ticket)
+    }
+
     /// Takes the one whose turn it is.
-    pub(super) fn next(&mut self, now: Instant) -> Option<(i64, Option<Waker>)> {
+    pub(super) fn next(&mut self, now: Instant) -> Option<(i64, Waker)> {
         let class = self.turn()?;
         let lane = &mut self.lanes[class];
-        let (ticket, waker) = lane.waiters.pop_first()?;
+        let Waiter { ticket, waker, .. } = lane.waiters.pop_front()?;
         if let Some(moved) = lane.moved.replace(now) {
             let took = now.saturating_duration_since(moved).as_secs_f64();
             lane.interval += INTERVAL_WEIGHT * (took - lane.interval);
@@ -137,15 +162,33 @@ impl Lanes {
 
     /// Takes one out that waits no longer; `false` if it didn't wait.
     pub(super) fn remove(&mut self, class: Class, ticket: i64) -> bool {
-        let removed = self.lanes[class as usize].waiters.remove(&ticket).is_some();
+        let Ok(place) = self.find(class, ticket) else { return false };
+        self.lanes[class as usize].waiters.remove(place);
         self.moved_on();
-        removed
+        true
+    }
+
+    /// Takes out those who have waited for long enough.
+    pub(super) fn take_late(&mut self, now: Instant) -> Vec<(Class, i64, Waker)> {
+        let mut late = Vec::new();
+        for class in Class::ALL {
+            self.lanes[class as usize].waiters.retain(|waiter| {
+                let stays = waiter.until > now;
+                if !stays {
+                    late.push((class, waiter.ticket, waiter.waker.clone()));
+                }
+                stays
+            });
+        }
+        self.moved_on();
+        late
     }
 
     /// Takes all out.
-    pub(super) fn take_all(&mut self) -> Vec<(i64, Option<Waker>)> {
+    pub(super) fn take_all(&mut self) -> Vec<(i64, Waker)> {
         self.since = None;
-        self.lanes.iter_mut().flat_map(|lane| std::mem::take(&mut lane.waiters)).collect()
+        let all = self.lanes.iter_mut().flat_map(|lane| std::mem::take(&mut lane.waiters));
+        all.map(|waiter| (waiter.ticket, waiter.waker)).collect()
     }
 
     fn moved_on(&mut self) {
@@ -157,10 +200,12 @@ impl Lanes {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn add(lanes: &mut Lanes, class: Class, now: Instant) -> i64 {
-        lanes.add(class, false, 0.001, now)
+        lanes.add(&Asks { class, front: false, until: now, waker: Waker::noop() }, 0.001, now)
     }
 
     #[test]
@@ -168,7 +213,8 @@ mod tests {
         let (mut lanes, now) = (Lanes::new(), Instant::now());
         let first = add(&mut lanes, Class::Normal, now);
         let second = add(&mut lanes, Class::Normal, now);
-        let ahead = lanes.add(Class::Normal, true, 0.001, now);
+        let asks = Asks { class: Class::Normal, front: true, until: now, waker: Waker::noop() };
+        let ahead = lanes.add(&asks, 0.001, now);
         let order: Vec<_> = std::iter::from_fn(|| lanes.next(now)).map(|(ticket, _)| ticket).collect();
         assert_eq!(order, [ahead, first, second]);
         assert!(lanes.is_empty() && lanes.since().is_none());

@@ -33,15 +33,19 @@ mod simulation;
 use std::fmt;
 use std::future::poll_fn;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 pub use self::core::Counts;
 use self::core::{Asked, Core, Grant};
+use self::lane::Asks;
+
+/// How much later than it said one may be refused who has waited for long enough.
+const SWEEP: Duration = Duration::from_millis(5);
 
 /// How much it matters that an operation gets a connection now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -187,37 +191,8 @@ impl<T> Gate<T> {
         })
     }
 
-    /// Asks for a thing, and waits for it until then at the most. Dropping the future gives everything back.
-    ///
-    /// # Errors
-    /// Why there was none.
-    pub async fn acquire(self: &Arc<Self>, class: Class, until: Instant) -> Result<Lent<T>, Refusal> {
-        self.ask(class, false, until).await
-    }
-
-    /// The same, before all others of the class: for one who was handed something of no use.
-    pub(crate) async fn acquire_again(self: &Arc<Self>, class: Class, until: Instant) -> Result<Lent<T>, Refusal> {
-        self.ask(class, true, until).await
-    }
-
-    async fn ask(self: &Arc<Self>, class: Class, front: bool, until: Instant) -> Result<Lent<T>, Refusal> {
-        let now = Instant::now();
-        let asked = self.step(now, |core| core.ask(class, front, now, until));
-        let ticket = match asked {
-            Asked::Lent(grant) => return Ok(self.lent(grant, now)),
-            Asked::Refused(refusal) => return Err(refusal),
-            Asked::Waits(ticket) => ticket,
-        };
-        let mut ticket = Ticket { gate: self, class, ticket: Some(ticket) };
-        let answer = match timeout_at(until, poll_fn(|cx| ticket.poll(cx.waker()))).await {
-            Ok(answer) => answer,
-            Err(_) => ticket.expire(),
-        };
-        answer.map(|grant| self.lent(grant, Instant::now()))
-    }
-
-    fn lent(self: &Arc<Self>, grant: Grant<T>, since: Instant) -> Lent<T> {
-        let Grant { place, item, rested } = grant;
+    fn lent(self: &Arc<Self>, grant: Grant<T>) -> Lent<T> {
+        let Grant { place, item, since, rested } = grant;
         Lent { gate: self.clone(), place, item: Some(item), since, rested }
     }
 
@@ -339,6 +314,33 @@ impl<T> Gate<T> {
     }
 }
 
+impl<T: Send + 'static> Gate<T> {
+    /// Asks for a thing, and waits for it until then at the most. Dropping the future gives everything back.
+    ///
+    /// # Errors
+    /// Why there was none.
+    pub async fn acquire(self: &Arc<Self>, class: Class, until: Instant) -> Result<Lent<T>, Refusal> {
+        self.ask(class, false, until).await
+    }
+
+    /// The same, before all others of the class: for one who was handed something of no use.
+    pub(crate) async fn acquire_again(self: &Arc<Self>, class: Class, until: Instant) -> Result<Lent<T>, Refusal> {
+        self.ask(class, true, until).await
+    }
+
+    async fn ask(self: &Arc<Self>, class: Class, front: bool, until: Instant) -> Result<Lent<T>, Refusal> {
+        let now = Instant::now();
+        let mut ticket = Ticket { gate: self, class, ticket: None };
+        // Asked with the waker in hand, so that one who waits takes the lock once for both.
+        let mut asks = Some((front, until));
+        let answer = poll_fn(|cx| match asks.take() {
+            Some((front, until)) => ticket.ask(&Asks { class, front, until, waker: cx.waker() }, now),
+            None => ticket.poll(cx.waker()),
+        });
+        answer.await.map(|grant| self.lent(grant))
+    }
+}
+
 impl<T> fmt::Debug for Gate<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gate").field("look", &self.look()).finish()
@@ -352,13 +354,32 @@ fn wake(waker: Option<Waker>) {
 }
 
 /// One who waits. When it is dropped, it doesn't any more.
-struct Ticket<'a, T> {
-    gate: &'a Gate<T>,
+struct Ticket<'a, T: Send + 'static> {
+    gate: &'a Arc<Gate<T>>,
     class: Class,
     ticket: Option<i64>,
 }
 
-impl<T> Ticket<'_, T> {
+impl<T: Send + 'static> Ticket<'_, T> {
+    fn ask(&mut self, asks: &Asks<'_>, now: Instant) -> Poll<Result<Grant<T>, Refusal>> {
+        let (asked, sweep) = self.gate.step(now, |core| {
+            let asked = core.ask(asks, now);
+            let sweep = matches!(asked, Asked::Waits(_)) && !std::mem::replace(&mut core.sweeping, true);
+            (asked, sweep)
+        });
+        match asked {
+            Asked::Lent(grant) => Poll::Ready(Ok(grant)),
+            Asked::Refused(refusal) => Poll::Ready(Err(refusal)),
+            Asked::Waits(ticket) => {
+                self.ticket = Some(ticket);
+                if sweep {
+                    tokio::spawn(sweep_late(Arc::downgrade(self.gate)));
+                }
+                Poll::Pending
+            }
+        }
+    }
+
     fn poll(&mut self, waker: &Waker) -> Poll<Result<Grant<T>, Refusal>> {
         let ticket = self.ticket.expect("polled until it is ready");
         match self.gate.core().answer(self.class, ticket, waker) {
@@ -369,14 +390,30 @@ impl<T> Ticket<'_, T> {
             }
         }
     }
+}
 
-    fn expire(&mut self) -> Result<Grant<T>, Refusal> {
-        let ticket = self.ticket.take().expect("it still waits");
-        self.gate.core().expire(self.class, ticket, Instant::now())
+/// Refuses those who have waited for long enough, for as long as anybody waits. A timer for each would cost them more than
+/// all the rest.
+async fn sweep_late<T>(gate: Weak<Gate<T>>) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        let Some(gate) = gate.upgrade() else { return };
+        let mut core = gate.core();
+        let late = core.refuse_late(Instant::now());
+        core.sweeping = core.is_waited_for();
+        let goes_on = core.sweeping;
+        drop(core);
+        if !late.is_empty() {
+            late.into_iter().for_each(Waker::wake);
+            gate.changed.notify_waiters();
+        }
+        if !goes_on {
+            return;
+        }
     }
 }
 
-impl<T> Drop for Ticket<'_, T> {
+impl<T: Send + 'static> Drop for Ticket<'_, T> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
             let now = Instant::now();

@@ -13,6 +13,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use tokio::time::Instant;
 
 use super::core::{Asked, Core, Grant, MAX_WAITING_PER_PLACE};
+use super::lane::Asks;
 use super::{Class, Limits, Reason};
 
 const STEPS: usize = 3_000;
@@ -20,8 +21,8 @@ const STEPS: usize = 3_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     Arrives,
-    /// Has waited for as long as it can.
-    Expires(i64),
+    /// Somebody has waited for as long as it can.
+    Expires,
     /// Its future is dropped.
     Leaves(i64),
     Returns(usize),
@@ -138,16 +139,8 @@ impl World {
                 Some(waiting) => self.core.leave(waiting.class, ticket, now),
                 None => None,
             },
-            Event::Expires(ticket) => {
-                if let Some(waiting) = self.waiting.remove(&ticket) {
-                    match self.core.expire(waiting.class, ticket, now) {
-                        Ok(grant) => self.granted(grant),
-                        Err(refusal) => {
-                            assert_eq!(refusal.reason, Reason::Waited);
-                            self.refused += 1;
-                        }
-                    }
-                }
+            Event::Expires => {
+                self.core.refuse_late(now).into_iter().for_each(Waker::wake);
                 None
             }
             Event::Returns(place) => {
@@ -190,7 +183,10 @@ impl World {
         let class = Class::ALL[self.random.random_range(0..3)];
         let patience = self.about(Duration::from_millis(40));
         let front = self.chance(0.02);
-        match self.core.ask(class, front, self.now, self.now + patience) {
+        let bell = Arc::new(Bell::default());
+        let waker = Waker::from(bell.clone());
+        let until = self.now + patience;
+        match self.core.ask(&Asks { class, front, until, waker: &waker }, self.now) {
             Asked::Lent(grant) => self.granted(grant),
             Asked::Refused(refusal) => {
                 assert!(matches!(refusal.reason, Reason::WouldWait | Reason::QueueFull), "{refusal:?}");
@@ -199,11 +195,8 @@ impl World {
             Asked::Waits(ticket) => {
                 let limit = self.core.limits().limit.max(1);
                 assert!(self.core.waiting()[class as usize] <= limit * MAX_WAITING_PER_PLACE, "the queue's bound");
-                let bell = Arc::new(Bell::default());
-                let answer = self.core.answer(class, ticket, &Waker::from(bell.clone()));
-                assert!(answer.is_none(), "it has only just begun to wait");
                 self.waiting.insert(ticket, Waiting { class, bell });
-                self.after(patience, Event::Expires(ticket));
+                self.after(patience, Event::Expires);
                 if self.chance(0.1) {
                     let soon = self.about(patience / 2);
                     self.after(soon, Event::Leaves(ticket));
@@ -249,7 +242,7 @@ impl World {
                     self.granted(grant);
                 }
                 Err(refusal) => {
-                    assert_eq!(refusal.reason, Reason::Unreachable);
+                    assert!(matches!(refusal.reason, Reason::Unreachable | Reason::Waited), "{refusal:?}");
                     self.refused += 1;
                 }
             }
@@ -336,20 +329,21 @@ fn overload_is_refused_at_once_and_places_never_stand_idle() {
             core.give_back(place, 0, now, true);
             served += 1;
         }
+        late += u32::try_from(core.refuse_late(now).len()).expect("few");
         waiting.retain(|ticket, asked| match core.answer(Class::Normal, *ticket, Waker::noop()) {
             Some(Ok(grant)) => {
                 longest = longest.max(now - *asked);
                 busy.push((now + use_time, grant.place));
                 false
             }
-            Some(Err(refusal)) => panic!("{refusal}"),
-            None if now - *asked >= patience => {
-                late += u32::from(core.expire(Class::Normal, *ticket, now).is_err());
+            Some(Err(refusal)) => {
+                assert_eq!(refusal.reason, Reason::Waited);
                 false
             }
             None => true,
         });
-        match core.ask(Class::Normal, false, now, now + patience) {
+        let asks = Asks { class: Class::Normal, front: false, until: now + patience, waker: Waker::noop() };
+        match core.ask(&asks, now) {
             Asked::Lent(grant) => busy.push((now + use_time, grant.place)),
             Asked::Waits(ticket) => drop(waiting.insert(ticket, now)),
             Asked::Refused(refusal) => {
