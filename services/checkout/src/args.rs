@@ -25,7 +25,7 @@ pub struct CheckoutArgs {
           value_parser = clap::value_parser!(i32).range(180..=86_400))]
     pub hold_stock: i32,
     /// Connections of the relay's own pool
-    #[arg(long, env = "SELVAGE_RELAY_POOL_LIMIT", value_name = "CONNECTIONS", default_value_t = 2)]
+    #[arg(long, env = "SELVAGE_RELAY_POOL_LIMIT", value_name = "CONNECTIONS", default_value_t = 6)]
     pub relay_pool_limit: u32,
     /// How long the relay's claim on an order lasts, in seconds: what a killed relay's orders wait
     #[arg(long, env = "SELVAGE_RELAY_LEASE", value_name = "SECONDS", default_value_t = 15,

@@ -73,9 +73,10 @@ struct Recorder {
 
 #[async_trait]
 impl Handler for Recorder {
+    type Known = ();
     type Done = u8;
 
-    async fn handle(&self, message: &Message) -> Result<u8, Failure> {
+    async fn handle(&self, message: &Message, (): &mut ()) -> Result<Option<u8>, Failure> {
         {
             let mut busy = self.busy.lock().unwrap();
             if busy.contains(&message.key) {
@@ -91,17 +92,17 @@ impl Handler for Recorder {
             "fails" if self.failing.load(Ordering::SeqCst) => Err(Failure::Later("not now".into())),
             _ => {
                 self.done.lock().unwrap().entry(message.key).or_default().push(message.payload[0]);
-                Ok(message.payload[0])
+                Ok(Some(message.payload[0]).filter(|_| message.topic != "means nothing"))
             }
         }
     }
 
-    async fn settle(&self, _tx: &Tx, _key: Uuid, done: &[u8]) -> Result<(), DbErr> {
+    async fn settle(&self, _tx: &Tx, _key: Uuid, done: &[u8]) -> Result<bool, DbErr> {
         if self.unsettling.load(Ordering::SeqCst) {
             return Err(DbErr::Custom("it can't be stored".into()));
         }
         self.settled.fetch_add(u32::try_from(done.len()).unwrap(), Ordering::SeqCst);
-        Ok(())
+        Ok(false)
     }
 }
 
@@ -282,17 +283,18 @@ struct Gated {
 
 #[async_trait]
 impl Handler for Gated {
+    type Known = ();
     type Done = u32;
 
-    async fn handle(&self, message: &Message) -> Result<u32, Failure> {
+    async fn handle(&self, message: &Message, (): &mut ()) -> Result<Option<u32>, Failure> {
         let attempt = self.entered.fetch_add(1, Ordering::SeqCst);
         self.doors[usize::try_from(attempt).unwrap()].notified().await;
-        if attempt == 0 && message.topic == "fails" { Err(Failure::Never("no use".into())) } else { Ok(attempt) }
+        if attempt == 0 && message.topic == "fails" { Err(Failure::Never("no use".into())) } else { Ok(Some(attempt)) }
     }
 
-    async fn settle(&self, _tx: &Tx, _key: Uuid, done: &[u32]) -> Result<(), DbErr> {
+    async fn settle(&self, _tx: &Tx, _key: Uuid, done: &[u32]) -> Result<bool, DbErr> {
         self.settled.lock().unwrap().extend(done);
-        Ok(())
+        Ok(false)
     }
 }
 
