@@ -112,7 +112,7 @@ impl Server {
         let pipe = watchdog.stdin.take();
         let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
         let server = Self { url, watchdog, pipe, folder };
-        let log = server.folder.path().join("log");
+        let log = server.log();
         let answers = async || match PgConnection::connect(&server.url).await {
             Ok(connection) => connection.close().await.is_ok(),
             Err(_) => false,
@@ -125,6 +125,19 @@ impl Server {
     /// The administrator's address.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The file that it logs to.
+    pub fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    /// One of the programs that came with it, `pgbench` say.
+    ///
+    /// # Panics
+    /// If there is no PostgreSQL any more.
+    pub fn program(&self, name: &str) -> PathBuf {
+        programs().expect("PostgreSQL is installed").join(name)
     }
 }
 
