@@ -184,7 +184,7 @@ impl Provider for TestProvider {
 
 /// What is in a column of the booked row, as against the row that an insertion brings.
 fn booked(column: book::Column) -> Expr {
-    Expr::col((book::Entity, column)).into()
+    Expr::col((book::Entity, column))
 }
 
 /// The state without what was set aside, if it wasn't taken.

@@ -328,3 +328,27 @@ async fn a_relay_that_is_later_than_its_claim_stores_nothing() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_means_nothing_to_the_sender_is_not_settled_and_gone_with_one_statement() {
+    for engine in engines() {
+        let (pool, _database) = pool(engine).await;
+        let (clock, recorder) = (Clock::standing_at(1_000_000), Recorder::default());
+        let relay = Relay::new(pool.clone(), recorder.clone(), clock.clone(), Kick::default());
+        for (messages, transactions) in [(vec!["means nothing"], 0), (vec!["means nothing", "means nothing"], 1)] {
+            let key = Uuid::now_v7();
+            let outgoing: Vec<_> = messages.iter().map(|topic| (key, *topic, 1)).collect();
+            send(&pool, clock.now_ms(), &outgoing).await;
+            let before = pool.snapshot();
+            assert_eq!(relay.round().await.unwrap(), 1);
+            let after = pool.snapshot();
+            // The claim, the reading, the removal; several rows are removed all or none, in a transaction.
+            let used = (after.statements - before.statements, after.transactions - before.transactions);
+            assert_eq!(used, (3, transactions), "{engine:?} {messages:?}");
+            assert_eq!(recorder.done.lock().unwrap()[&key].len(), messages.len());
+        }
+        assert_eq!(relay.round().await.unwrap(), 0, "{engine:?}: an idle look is one statement");
+        assert_eq!(recorder.settled.load(Ordering::SeqCst), 0, "{engine:?}");
+        assert_eq!(backlog(&pool).await.unwrap(), Backlog::default(), "{engine:?}");
+    }
+}
