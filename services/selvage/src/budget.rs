@@ -166,6 +166,6 @@ mod tests {
     #[test]
     fn each_services_pools_are_added_up() {
         let client = client(&Asked::of("checkout"), None).unwrap();
-        assert_eq!((client.limit, client.floor), (8 + 2 + 2, 2 + 1 + 1));
+        assert_eq!((client.limit, client.floor), (8 + 3 + 2, 2 + 1 + 1));
     }
 }

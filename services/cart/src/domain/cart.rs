@@ -141,19 +141,6 @@ impl Cart {
         cart
     }
 
-    /// Without the pieces that were ordered; what was put in since stays.
-    #[must_use]
-    pub fn remove_ordered(&self, ordered: &[(Sku, i32)]) -> Self {
-        let mut cart = self.clone();
-        for (sku, quantity) in ordered {
-            if let Some(line) = cart.line_mut(sku) {
-                line.quantity = line.quantity.saturating_sub(*quantity).max(0);
-            }
-        }
-        cart.lines.retain(|line| line.quantity > 0);
-        cart
-    }
-
     /// What must be written to make `before` this cart: the lines that are new or differ, and the SKUs that are gone.
     pub fn difference(&self, before: &Self) -> (Vec<Line>, Vec<Sku>) {
         let written = self.lines.iter().filter(|line| !before.lines.contains(line)).cloned().collect();
@@ -280,29 +267,6 @@ mod tests {
             let merged = filled(0, mine).merge(&filled(100, other));
             prop_assert_eq!(merged.lines().len(), (mine + other).min(MAX_LINES));
             prop_assert!((0..mine).all(|number| totals(&merged).contains_key(&sku(number))));
-        }
-
-        #[test]
-        fn what_was_added_after_an_order_stays(ordered in carts(), since in carts()) {
-            let mut cart = ordered.clone();
-            let mut added = BTreeMap::new();
-            for line in since.lines() {
-                if let Ok(next) = cart.add(&line.sku, line.quantity) {
-                    cart = next;
-                    added.insert(line.sku.clone(), line.quantity);
-                }
-            }
-            let left = cart.remove_ordered(&content(&ordered));
-            prop_assert!(in_bounds(&left));
-            prop_assert_eq!(totals(&left), added);
-        }
-
-        #[test]
-        fn removing_what_was_ordered_never_adds(cart in carts(), ordered in carts()) {
-            let left = cart.remove_ordered(&content(&ordered));
-            for line in left.lines() {
-                prop_assert!(line.quantity <= totals(&cart)[&line.sku]);
-            }
         }
 
         #[test]

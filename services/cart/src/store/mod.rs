@@ -5,9 +5,11 @@
 
 mod rows;
 
+use std::collections::BTreeMap;
+
 use sea_orm::sea_query::{Expr, ExprTrait as _, LockBehavior, LockType, OnConflict, Query};
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, FromQueryResult, JoinType, QueryFilter as _,
+    ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, FromQueryResult, JoinType, QueryFilter as _,
     QueryOrder as _, QuerySelect as _, Set,
 };
 use selvage_pool::{Class, Pool, Tx};
@@ -154,8 +156,9 @@ impl Store {
             .await
     }
 
-    /// Takes what was ordered out of the cart of `owner`, once for each order. Returns whether this was the first time.
-    /// One transaction of three statements and up to two more; a repetition is one.
+    /// Takes what was ordered out of the cart of `owner`, once for each order: a line of which no more is in it goes, of
+    /// another the rest stays. Returns whether this was the first time. One transaction of three statements, and one more
+    /// for each line if more was put in since; a repetition is one.
     ///
     /// # Errors
     /// The database's.
@@ -166,7 +169,13 @@ impl Store {
         ordered: &[(Sku, i32)],
         at: Moment,
     ) -> Result<bool, Error> {
-        let (owner, ordered) = (owner.to_owned(), ordered.to_vec());
+        // Each SKU once, in one order.
+        let mut sums: BTreeMap<Sku, i32> = BTreeMap::new();
+        for (sku, quantity) in ordered {
+            let sum = sums.entry(sku.clone()).or_default();
+            *sum = sum.saturating_add(*quantity);
+        }
+        let (owner, ordered) = (owner.to_owned(), sums);
         self.pool
             .run_tx("remove_ordered_lines", Class::Normal, move |tx: Tx| {
                 let (owner, ordered) = (owner.clone(), ordered.clone());
@@ -179,9 +188,26 @@ impl Store {
                     if tx.execute(&once).await?.rows_affected() == 0 {
                         return Ok(false);
                     }
-                    let locked = lock(&tx, &owner, at).await?;
-                    write(&tx, &owner, &locked.stored, &locked.cart.remove_ordered(&ordered)).await?;
-                    Ok::<_, Error>(true)
+                    let has_expired = lock_row(&tx, &owner, at).await? <= at.now_ms;
+                    let of_sku = |sku: &Sku| Condition::all().add(line::Column::Sku.eq(sku.as_str()));
+                    let bought = ordered.iter().fold(Condition::any(), |any, (sku, quantity)| {
+                        any.add(of_sku(sku).add(line::Column::Quantity.lte(*quantity)))
+                    });
+                    let gone = if has_expired { Condition::all() } else { bought };
+                    let lines = line::Entity::delete_many().filter(line::Column::Owner.eq(owner.as_str()));
+                    let removed = lines.filter(gone).exec(&tx).await?.rows_affected;
+                    if has_expired || removed >= ordered.len() as u64 {
+                        return Ok::<_, Error>(true);
+                    }
+                    for (sku, quantity) in &ordered {
+                        line::Entity::update_many()
+                            .col_expr(line::Column::Quantity, Expr::col(line::Column::Quantity).sub(*quantity))
+                            .filter(line::Column::Owner.eq(owner.as_str()))
+                            .filter(of_sku(sku).add(line::Column::Quantity.gt(*quantity)))
+                            .exec(&tx)
+                            .await?;
+                    }
+                    Ok(true)
                 }
             })
             .await
@@ -238,8 +264,8 @@ struct Locked {
     stored: Cart,
 }
 
-/// Locks the row of `owner`, made if need be, and puts its expiry off; then reads the lines.
-async fn lock(tx: &Tx, owner: &str, at: Moment) -> Result<Locked, Error> {
+/// Locks the row of `owner`, made if need be, and puts its expiry off; returns when it would have been forgotten.
+async fn lock_row(tx: &Tx, owner: &str, at: Moment) -> Result<i64, Error> {
     let mut upsert = Query::insert();
     upsert
         .into_table(cart::Entity)
@@ -254,8 +280,12 @@ async fn lock(tx: &Tx, owner: &str, at: Moment) -> Result<Locked, Error> {
         .returning_col(cart::Column::PreviousExpireAt);
     let row = tx.query_one(&upsert).await?;
     let row = row.ok_or_else(|| Error::internal("an upsert returned no row"))?;
-    let previous_expire_at: i64 = row.try_get("", "previous_expire_at")?;
+    Ok(row.try_get("", "previous_expire_at")?)
+}
 
+/// Locks the row of `owner` and reads its lines.
+async fn lock(tx: &Tx, owner: &str, at: Moment) -> Result<Locked, Error> {
+    let previous_expire_at = lock_row(tx, owner, at).await?;
     let lines = line::Entity::find().filter(line::Column::Owner.eq(owner)).all(tx).await?;
     let lines = lines.iter().map(|row| restored(&row.sku, row.quantity, row.position)).collect::<Result<_, Error>>()?;
     let stored = Cart::of(lines);

@@ -218,3 +218,56 @@ async fn an_orders_lines_leave_the_cart_once_however_often_it_is_asked() {
         assert_eq!(totals(&kept(store, "guest-1", NOON).await), [("A", 1)].into());
     }
 }
+
+/// What is left of a bag is what was put in since: here against a sum, line by line.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_added_after_an_order_stays() {
+    for engine in engines() {
+        let shelf = Shelf::open(engine).await;
+        let store = &shelf.store;
+        for (case, (ordered, since)) in [
+            (vec![("A", 1)], vec![]),
+            (vec![("A", 2), ("B", 1)], vec![("C", 1)]),
+            (vec![("A", 2), ("B", 3), ("C", 1)], vec![("B", 1)]),
+            (vec![("A", 1), ("B", 1)], vec![("A", 98), ("B", 1), ("D", 4)]),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let owner = format!("guest-{case}");
+            for (what, quantity) in ordered.iter().chain(&since) {
+                add(store, &owner, what, *quantity, NOON).await;
+            }
+            let before = kept(store, &owner, NOON).await;
+            let bought: Vec<_> = ordered.iter().map(|(what, quantity)| (sku(what), *quantity)).collect();
+            assert!(store.cart_remove_ordered(Uuid::now_v7(), &owner, &bought, at(NOON)).await.unwrap());
+            let left = kept(store, &owner, NOON).await;
+            assert_eq!(totals(&left), since.into_iter().collect(), "{engine:?} {case}");
+            // Those that stay keep their places.
+            let place = |cart: &Cart, what: &str| {
+                cart.lines().iter().find(|line| line.sku.as_str() == what).map(|line| line.position)
+            };
+            for line in left.lines() {
+                let what = line.sku.as_str();
+                assert_eq!(place(&left, what), place(&before, what), "{engine:?} {case} {what}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_of_a_bag_that_has_expired_since_leaves_nothing_of_it() {
+    for engine in engines() {
+        let shelf = Shelf::open(engine).await;
+        let store = &shelf.store;
+        add(store, "guest-1", "A", 5, NOON).await;
+        let end = NOON + EXPIRY_MS;
+        store.cart_remove_ordered(Uuid::now_v7(), "guest-1", &[(sku("A"), 2)], at(end)).await.unwrap();
+        assert_eq!(kept(store, "guest-1", end).await, Cart::default(), "{engine:?}: an expired line is not revived");
+        // The same SKU twice in one order counts twice.
+        add(store, "guest-1", "B", 5, end).await;
+        let twice = [(sku("B"), 2), (sku("B"), 2)];
+        store.cart_remove_ordered(Uuid::now_v7(), "guest-1", &twice, at(end)).await.unwrap();
+        assert_eq!(totals(&kept(store, "guest-1", end).await), [("B", 1)].into(), "{engine:?}");
+    }
+}

@@ -123,14 +123,13 @@ impl Store {
     pub async fn stock_commit(&self, id: Uuid) -> Result<Option<Reservation>, DbErr> {
         self.pool
             .run_tx("stock_commit", Class::Critical, |tx| async move {
-                if !advance(&tx, id, State::Held, State::Committed).await? {
+                let Some(committed) = advance(&tx, id, State::Held, State::Committed).await? else {
                     return reservation_get(&tx, id).await;
-                }
-                let committed = reservation_get(&tx, id).await?;
-                for line in committed.iter().flat_map(|reservation| &reservation.lines) {
+                };
+                for line in &committed.lines {
                     change(&tx, line, -1, -1).await?;
                 }
-                Ok(committed)
+                Ok(Some(committed))
             })
             .await
     }
@@ -311,19 +310,24 @@ async fn reservation_get(tx: &Tx, id: Uuid) -> Result<Option<Reservation>, DbErr
     if tx.get_database_backend() == DbBackend::Postgres {
         query = query.lock_exclusive();
     }
-    let Some(row) = query.one(tx).await? else { return Ok(None) };
-    let state = State::from_word(&row.state).ok_or_else(|| DbErr::Type(format!("reservation {id}: its state")))?;
-    Ok(Some(Reservation { id, state, lines: rows::parse(row.lines)?, expires_at: row.expires_at }))
+    query.one(tx).await?.map(reservation_of).transpose()
 }
 
-async fn advance(tx: &Tx, id: Uuid, from: State, to: State) -> Result<bool, DbErr> {
+fn reservation_of(row: reservation::Model) -> Result<Reservation, DbErr> {
+    let state =
+        State::from_word(&row.state).ok_or_else(|| DbErr::Type(format!("reservation {}: its state", row.id)))?;
+    Ok(Reservation { id: row.id, state, lines: rows::parse(row.lines)?, expires_at: row.expires_at })
+}
+
+/// Takes a reservation from one state to another: as it is then, `None` if it wasn't in that state.
+async fn advance(tx: &Tx, id: Uuid, from: State, to: State) -> Result<Option<Reservation>, DbErr> {
     let advanced = reservation::Entity::update_many()
         .col_expr(reservation::Column::State, Expr::value(to.word()))
         .filter(reservation::Column::Id.eq(id))
         .filter(reservation::Column::State.eq(from.word()))
-        .exec(tx)
+        .exec_with_returning(tx)
         .await?;
-    Ok(advanced.rows_affected == 1)
+    advanced.into_iter().next().map(reservation_of).transpose()
 }
 
 /// Changes a SKU's stock and reserved pieces by the line's, times -1, 0 or 1.

@@ -165,7 +165,7 @@ async fn a_release_that_meets_its_reservation_ends_it() {
     }
 }
 
-/// Statements: the id, each SKU once; the state, what it was, each SKU.
+/// Statements: the id, each SKU once; the state, each SKU; what it was, the state, each SKU.
 #[tokio::test]
 async fn each_step_takes_few_statements() {
     for engine in engines() {
@@ -180,7 +180,7 @@ async fn each_step_takes_few_statements() {
         store.stock_reserve(id, &lines(&[("A", 1), ("B", 1), ("C", 1), ("A", 1)]), 9).await.unwrap().unwrap();
         assert_eq!(since(), 1 + 3);
         store.stock_commit(id).await.unwrap().unwrap();
-        assert_eq!(since(), 2 + 3);
+        assert_eq!(since(), 1 + 3);
         store.stock_release(id, 9).await.unwrap();
         assert_eq!(since(), 2 + 3);
         store.stock_release(Uuid::now_v7(), 9).await.unwrap();

@@ -24,9 +24,12 @@ impl Mailer for Folder {
         let message = super::smtp::message(&mail, "Selvage <shop@selvage.invalid>")?;
         let name = mail.id.split('@').next().unwrap_or(&mail.id);
         let (path, part) = (self.0.join(format!("{name}.eml")), self.0.join(format!(".{name}.part")));
-        // Renamed into place, so that nobody reads half a mail.
+        let write = move || {
+            std::fs::write(&part, message.formatted())?;
+            // Renamed into place, so that nobody reads half a mail.
+            std::fs::rename(&part, &path)
+        };
         let later = |error: std::io::Error| MailError::Later(error.to_string());
-        tokio::fs::write(&part, message.formatted()).await.map_err(later)?;
-        tokio::fs::rename(&part, &path).await.map_err(later)
+        tokio::task::spawn_blocking(write).await.map_err(|error| later(error.into()))?.map_err(later)
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{DbErr, TryInsertResult};
+use sea_orm::sea_query::{CaseStatement, ExprTrait as _, OnConflict};
+use sea_orm::{Condition, DbErr};
 use selvage_context::clock::Clock;
 use selvage_context::lease::refuse_network_call;
 use selvage_pool::{Class, Pool};
@@ -72,53 +72,43 @@ impl TestProvider {
         Self { pool, clock, silence: Duration::from_secs(30) }
     }
 
-    /// Books a request once, however often it arrives: the state of what is booked.
-    async fn book(&self, request: &Authorise, state: &str, known_from: i64) -> Result<String, DbErr> {
-        self.pool
-            .run_tx("provider_book", Class::Normal, |tx| async move {
-                let row = book::ActiveModel {
-                    order_id: Set(request.order_id),
-                    amount: Set(request.amount),
-                    currency: Set(request.currency.clone()),
-                    state: Set(state.to_owned()),
-                    captured: Set(0),
-                    refunded: Set(0),
-                    known_from: Set(known_from),
-                };
-                let booked_before = OnConflict::column(book::Column::OrderId).do_nothing().to_owned();
-                let inserted = book::Entity::insert(row)
-                    .on_conflict(booked_before)
-                    .try_insert()
-                    .exec_without_returning(&tx)
-                    .await?;
-                if matches!(inserted, TryInsertResult::Inserted(1..)) {
-                    return Ok(state.to_owned());
-                }
-                let booked = book::Entity::find_by_id(request.order_id).one(&tx).await?;
-                booked.map(|row| row.state).ok_or(DbErr::RecordNotInserted)
-            })
-            .await
+    /// Books a request once, however often it arrives; returns what is booked. An earlier booking is changed by `then`. Each
+    /// of the provider's changes is one conditional statement, which is its whole transaction.
+    async fn book(
+        &self,
+        request: &Authorise,
+        state: &str,
+        known_from: i64,
+        then: (book::Column, Expr),
+    ) -> Result<book::Model, ProviderError> {
+        let row = book::ActiveModel {
+            order_id: Set(request.order_id),
+            amount: Set(request.amount),
+            currency: Set(request.currency.clone()),
+            state: Set(state.to_owned()),
+            captured: Set(0),
+            refunded: Set(0),
+            known_from: Set(known_from),
+        };
+        let booked_before = OnConflict::column(book::Column::OrderId).value(then.0, then.1).to_owned();
+        let pool = self.pool.named("provider_book", Class::Normal);
+        book::Entity::insert(row).on_conflict(booked_before).exec_with_returning(&pool).await.map_err(unknown)
     }
 
-    /// Changes the booked row of an order by `change`; `None` if there is none.
-    async fn change<T: Send>(
+    /// Changes what is booked of an order; `false` if nothing is that `condition` allows.
+    async fn change(
         &self,
         name: &'static str,
         order_id: Uuid,
-        change: impl Fn(book::Model) -> (Option<book::ActiveModel>, T) + Send + Sync,
-    ) -> Result<Option<T>, ProviderError> {
-        let change = &change;
-        self.pool
-            .run_tx(name, Class::Normal, |tx| async move {
-                let Some(row) = book::Entity::find_by_id(order_id).one(&tx).await? else { return Ok(None) };
-                let (changed, answer) = change(row);
-                if let Some(row) = changed {
-                    row.update(&tx).await?;
-                }
-                Ok::<_, DbErr>(Some(answer))
-            })
-            .await
-            .map_err(unknown)
+        condition: Condition,
+        changes: impl IntoIterator<Item = (book::Column, Expr)>,
+    ) -> Result<bool, ProviderError> {
+        let mut update = book::Entity::update_many().filter(book::Column::OrderId.eq(order_id)).filter(condition);
+        for (column, value) in changes {
+            update = update.col_expr(column, value);
+        }
+        let changed = update.exec(&self.pool.named(name, Class::Normal)).await.map_err(unknown)?;
+        Ok(changed.rows_affected == 1)
     }
 
     async fn never_answers<T>(&self) -> Result<T, ProviderError> {
@@ -138,13 +128,14 @@ impl Provider for TestProvider {
             "tok_answers_late" => (APPROVED, now + LATE_MS),
             _ => (DECLINED, now),
         };
-        let mut booked = self.book(&request, state, known_from).await.map_err(unknown)?;
+        let as_before = || (book::Column::State, booked(book::Column::State));
+        let mut known = self.book(&request, state, known_from, as_before()).await?;
         match request.token.as_str() {
             "tok_times_out" | "tok_answers_late" => return self.never_answers().await,
-            "tok_answers_twice" => booked = self.book(&request, state, known_from).await.map_err(unknown)?,
+            "tok_answers_twice" => known = self.book(&request, state, known_from, as_before()).await?,
             _ => {}
         }
-        Ok(if booked == APPROVED { Answer::Approved } else { Answer::Declined })
+        Ok(if known.state == APPROVED { Answer::Approved } else { Answer::Declined })
     }
 
     async fn lookup(&self, order_id: Uuid) -> Result<Known, ProviderError> {
@@ -161,56 +152,45 @@ impl Provider for TestProvider {
 
     async fn capture(&self, order_id: Uuid) -> Result<(), ProviderError> {
         refuse_network_call("the payment provider");
-        let captured = self
-            .change("provider_capture", order_id, |row| {
-                let approved = row.state == APPROVED;
-                let amount = row.amount;
-                let change =
-                    (approved && row.captured == 0).then(|| book::ActiveModel { captured: Set(amount), ..row.into() });
-                (change, approved)
-            })
-            .await?;
-        match captured {
-            Some(true) => Ok(()),
-            _ => Err(ProviderError::Refused(format!("nothing is set aside for order {order_id}"))),
+        let approved = Condition::all().add(book::Column::State.eq(APPROVED));
+        let all = (book::Column::Captured, booked(book::Column::Amount));
+        if self.change("provider_capture", order_id, approved, [all]).await? {
+            return Ok(());
         }
+        Err(ProviderError::Refused(format!("nothing is set aside for order {order_id}")))
     }
 
     async fn void(&self, order_id: Uuid) -> Result<(), ProviderError> {
         refuse_network_call("the payment provider");
         let nothing = Authorise { order_id, amount: 0, currency: String::new(), token: String::new() };
         // A row of its own for an order that never came: should it come later, it is refused.
-        self.book(&nothing, VOIDED, self.clock.now_ms()).await.map_err(unknown)?;
-        let voided = self
-            .change("provider_void", order_id, |row| {
-                let captured = row.captured > 0;
-                let change = (row.state == APPROVED && !captured)
-                    .then(|| book::ActiveModel { state: Set(VOIDED.to_owned()), ..row.into() });
-                (change, !captured)
-            })
-            .await?;
-        match voided {
-            Some(true) => Ok(()),
-            _ => Err(ProviderError::Refused(format!("the payment of order {order_id} was taken already: refund it"))),
+        let voided = self.book(&nothing, VOIDED, self.clock.now_ms(), (book::Column::State, voided())).await?;
+        if voided.captured == 0 {
+            return Ok(());
         }
+        Err(ProviderError::Refused(format!("the payment of order {order_id} was taken already: refund it")))
     }
 
     async fn refund(&self, order_id: Uuid) -> Result<(), ProviderError> {
         refuse_network_call("the payment provider");
-        let found = self
-            .change("provider_refund", order_id, |row| {
-                let change = if row.captured > row.refunded {
-                    Some(book::ActiveModel { refunded: Set(row.captured), ..row.into() })
-                } else if row.state == APPROVED && row.captured == 0 {
-                    Some(book::ActiveModel { state: Set(VOIDED.to_owned()), ..row.into() })
-                } else {
-                    None
-                };
-                (change, ())
-            })
-            .await?;
-        found.ok_or_else(|| ProviderError::Refused(format!("there is no payment for order {order_id}")))
+        let back = (book::Column::Refunded, booked(book::Column::Captured));
+        let changes = [back, (book::Column::State, voided())];
+        if self.change("provider_refund", order_id, Condition::all(), changes).await? {
+            return Ok(());
+        }
+        Err(ProviderError::Refused(format!("there is no payment for order {order_id}")))
     }
+}
+
+/// What is in a column of the booked row, as against the row that an insertion brings.
+fn booked(column: book::Column) -> Expr {
+    Expr::col((book::Entity, column))
+}
+
+/// The state without what was set aside, if it wasn't taken.
+fn voided() -> Expr {
+    let untouched = booked(book::Column::State).eq(APPROVED).and(booked(book::Column::Captured).eq(0));
+    CaseStatement::new().case(untouched, VOIDED).finally(booked(book::Column::State)).into()
 }
 
 fn unknown(error: DbErr) -> ProviderError {

@@ -29,7 +29,6 @@ pub(crate) struct Follow {
 /// What a done message means for the order's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Done {
-    Nothing,
     Captured,
     Refunded,
     ShipmentCancelled,
@@ -39,9 +38,11 @@ pub(crate) enum Done {
 
 #[async_trait]
 impl Handler for Follow {
+    /// The order that the messages are about, once one of them needed it. What was ordered never changes.
+    type Known = Option<Order>;
     type Done = Done;
 
-    async fn handle(&self, message: &Message) -> Result<Done, Failure> {
+    async fn handle(&self, message: &Message, known: &mut Option<Order>) -> Result<Option<Done>, Failure> {
         let topic = Topic::from_word(&message.topic)
             .ok_or_else(|| Failure::Never(format!("there is no topic '{}'", message.topic)))?;
         let id = messages::order_of(message);
@@ -51,31 +52,31 @@ impl Handler for Follow {
             Topic::VoidPayment => self.provider.void(id).await.map_err(of_provider)?,
             Topic::CapturePayment => {
                 self.provider.capture(id).await.map_err(of_provider)?;
-                return Ok(Done::Captured);
+                return Ok(Some(Done::Captured));
             }
             Topic::RefundPayment => {
                 self.provider.refund(id).await.map_err(of_provider)?;
-                return Ok(Done::Refunded);
+                return Ok(Some(Done::Refunded));
             }
             Topic::CreateShipment => {
-                let order = self.order(id).await?;
+                let order = self.order(id, known).await?;
                 self.shop.create_shipment(&order.what).await.map_err(of_peer)?;
             }
             Topic::CancelShipment => {
                 return match self.shop.cancel_shipment(id).await {
-                    Ok(()) => Ok(Done::ShipmentCancelled),
-                    Err(status) if status.code() == Code::FailedPrecondition => Ok(Done::TooLateToCancel),
+                    Ok(()) => Ok(Some(Done::ShipmentCancelled)),
+                    Err(status) if status.code() == Code::FailedPrecondition => Ok(Some(Done::TooLateToCancel)),
                     Err(status) => Err(of_peer(status)),
                 };
             }
             Topic::ClearCart => {
-                let order = self.order(id).await?;
+                let order = self.order(id, known).await?;
                 self.shop.clear_cart(&order.what).await.map_err(of_peer)?;
             }
-            Topic::Mail(occasion) if id == message.key => return Ok(Done::MailDue(occasion)),
+            Topic::Mail(occasion) if id == message.key => return Ok(Some(Done::MailDue(occasion))),
             Topic::Mail(occasion) => {
-                let order = self.order(id).await?;
-                match self.mailer.send(Mail::about(&order, occasion)).await {
+                let order = self.order(id, known).await?;
+                match self.mailer.send(Mail::about(order, occasion)).await {
                     Ok(()) => {}
                     Err(MailError::Later(why)) => return Err(Failure::Later(why)),
                     // Nothing that anybody here could do about it: the buyer sees the order on its page.
@@ -85,14 +86,13 @@ impl Handler for Follow {
                 }
             }
         }
-        Ok(Done::Nothing)
+        Ok(None)
     }
 
-    async fn settle(&self, tx: &Tx, key: Uuid, done: &[Done]) -> Result<(), DbErr> {
+    async fn settle(&self, tx: &Tx, key: Uuid, done: &[Done]) -> Result<bool, DbErr> {
         let now = self.clock.now_ms();
         for done in done {
             match done {
-                Done::Nothing => {}
                 Done::Captured => store::payment_set(tx, key, PaymentState::Captured, now).await?,
                 Done::Refunded => {
                     store::payment_set(tx, key, PaymentState::Refunded, now).await?;
@@ -111,14 +111,18 @@ impl Handler for Follow {
                 Done::MailDue(occasion) => enqueue(tx, now, [messages::mail(key, *occasion)]).await?,
             }
         }
-        Ok(())
+        Ok(done.iter().any(|done| !matches!(done, Done::Captured | Done::Refunded)))
     }
 }
 
 impl Follow {
-    async fn order(&self, id: Uuid) -> Result<Order, Failure> {
+    /// The order, looked up once for all messages of a key.
+    async fn order<'a>(&self, id: Uuid, known: &'a mut Option<Order>) -> Result<&'a Order, Failure> {
+        if let Some(order) = known {
+            return Ok(order);
+        }
         match self.store.order_get(id).await {
-            Ok(Some(order)) => Ok(order),
+            Ok(Some(order)) => Ok(known.insert(order)),
             Ok(None) => Err(Failure::Never("its order is gone".into())),
             Err(error) => Err(Failure::Later(error.to_string())),
         }

@@ -57,14 +57,10 @@ impl Store {
     /// # Errors
     /// If the database refuses.
     pub async fn order_insert(&self, what: &NewOrder, attempt_until: i64, now_ms: i64) -> Result<Inserted, DbErr> {
-        let row = &convert::row(what, attempt_until, now_ms)?;
-        let inserted = self
-            .pool
-            .run_tx("order_insert", Class::Normal, |tx| async move {
-                let key_taken = OnConflict::columns([Column::Owner, Column::IdempotencyKey]).do_nothing().to_owned();
-                Entity::insert(row.clone()).on_conflict(key_taken).try_insert().exec_without_returning(&tx).await
-            })
-            .await?;
+        let key_taken = OnConflict::columns([Column::Owner, Column::IdempotencyKey]).do_nothing().to_owned();
+        let insert = Entity::insert(convert::row(what, attempt_until, now_ms)?).on_conflict(key_taken).try_insert();
+        // One statement is the whole transaction: the unique index decides.
+        let inserted = insert.exec_without_returning(&self.pool.named("order_insert", Class::Normal)).await?;
         if matches!(inserted, TryInsertResult::Inserted(1..)) {
             return Ok(Inserted::New);
         }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::domain::events::Cursor;
 use crate::domain::shipment::{Consignment, Event, OnItsWay, Shipment, State, WAREHOUSE};
 use crate::domain::tracking_number::tracking_number;
-use rows::{event, shipment};
+use rows::{event, label_created, shipment};
 
 /// Shipments that the carrier moves in one transaction: about 10 ms of work, and five statements whatever their number.
 pub const CARRIER_BATCH: u64 = 100;
@@ -34,38 +34,31 @@ impl Store {
     }
 
     /// Writes a shipment down, to be picked up at `pick_up_at`. If there is one for the order with the same content,
-    /// returns it as it stands. One transaction of two statements (three for a repetition).
+    /// returns it as it stands. One statement, which is the whole transaction by itself; for a repetition two more.
     ///
     /// # Errors
     /// ALREADY_EXISTS for other content, FAILED_PRECONDITION (`SHIPMENT_CANCELLED`) if it was cancelled.
     pub async fn shipment_create(&self, goods: &Consignment, now_ms: i64, pick_up_at: i64) -> Result<Shipment, Error> {
-        self.pool
-            .run_tx("create_shipment", Class::Critical, |tx: Tx| {
-                let goods = goods.clone();
-                async move {
-                    if insert_new(&tx, shipment::ActiveModel::of(&goods, now_ms, pick_up_at)?).await? {
-                        let created = happened(State::LabelCreated, now_ms, State::LabelCreated.place(&goods.address));
-                        insert_event(&tx, goods.order_id, &created).await?;
-                        return Ok(Shipment {
-                            order_id: goods.order_id,
-                            tracking_number: tracking_number(goods.order_id),
-                            state: State::LabelCreated,
-                            consignment: Some(goods),
-                            events: vec![created],
-                        });
-                    }
-                    let found = found(&tx, goods.order_id).await?;
-                    if found.state == State::Cancelled {
-                        return Err(Error::precondition("SHIPMENT_CANCELLED", "the shipment was cancelled"));
-                    }
-                    if found.consignment.as_ref() != Some(&goods) {
-                        let message = "there is a shipment of other content for this order";
-                        return Err(Error::new(ErrorCode::AlreadyExists, message));
-                    }
-                    Ok(found)
-                }
-            })
-            .await
+        let pool = self.pool.named("create_shipment", Class::Critical);
+        if insert_new(&pool, shipment::ActiveModel::of(goods, now_ms, pick_up_at)?).await? {
+            return Ok(Shipment {
+                order_id: goods.order_id,
+                tracking_number: tracking_number(goods.order_id),
+                state: State::LabelCreated,
+                consignment: Some(goods.clone()),
+                events: vec![label_created(now_ms)],
+            });
+        }
+        let found = read(&pool, &[goods.order_id]).await?.pop();
+        let found = found.ok_or_else(|| Error::internal("a shipment that was there is gone"))?;
+        if found.state == State::Cancelled {
+            return Err(Error::precondition("SHIPMENT_CANCELLED", "the shipment was cancelled"));
+        }
+        if found.consignment.as_ref() != Some(goods) {
+            let message = "there is a shipment of other content for this order";
+            return Err(Error::new(ErrorCode::AlreadyExists, message));
+        }
+        Ok(found)
     }
 
     /// Stops a shipment, or leaves a cancelled one behind where there is none. One transaction of two statements for an
@@ -222,10 +215,10 @@ fn happened(state: State, at_ms: i64, place: String) -> Event {
 }
 
 /// Inserts a shipment unless its order has one: whether it did. Of two at once the second waits for the first.
-async fn insert_new(tx: &Tx, row: shipment::ActiveModel) -> Result<bool, DbErr> {
+async fn insert_new(db: &impl ConnectionTrait, row: shipment::ActiveModel) -> Result<bool, DbErr> {
     let unless_there = OnConflict::column(shipment::Column::OrderId).do_nothing().to_owned();
     let insert = shipment::Entity::insert(row).on_conflict(unless_there).into_query();
-    Ok(tx.execute(&insert).await?.rows_affected() > 0)
+    Ok(db.execute(&insert).await?.rows_affected() > 0)
 }
 
 async fn insert_event(tx: &Tx, order_id: Uuid, happened: &Event) -> Result<(), DbErr> {

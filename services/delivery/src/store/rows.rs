@@ -5,7 +5,7 @@ use selvage_status::{Error, Result};
 use uuid::Uuid;
 
 use crate::domain::address::Address;
-use crate::domain::shipment::{Consignment, Event, Shipment, Speed, State};
+use crate::domain::shipment::{Consignment, Event, Shipment, Speed, State, WAREHOUSE};
 use crate::domain::tracking_number::tracking_number;
 
 pub(super) mod shipment {
@@ -91,10 +91,14 @@ impl shipment::Model {
     }
 
     /// The shipment with its own among `events`. They may have been read a moment after the row, so they, not the row,
-    /// say where it stands.
+    /// say where it stands. That its label was created the row says by being there; older ones have an event of it too.
     pub(super) fn with(self, events: &[event::Model]) -> Result<Shipment> {
-        let events: Vec<_> =
+        let mut events: Vec<_> =
             events.iter().filter(|row| row.order_id == self.order_id).map(happened).collect::<Result<_>>()?;
+        let has_label = events.first().is_some_and(|event: &Event| event.state == State::LabelCreated);
+        if self.owner.is_some() && !has_label {
+            events.insert(0, label_created(self.created_at));
+        }
         let state = match events.last() {
             Some(event) => event.state,
             None => state(&self.state)?,
@@ -122,6 +126,11 @@ impl event::ActiveModel {
             place: Set(event.place.clone()),
         }
     }
+}
+
+/// A shipment's first event, made of its row.
+pub(super) fn label_created(at_ms: i64) -> Event {
+    Event { state: State::LabelCreated, at_ms, place: WAREHOUSE.to_owned() }
 }
 
 fn happened(row: &event::Model) -> Result<Event> {

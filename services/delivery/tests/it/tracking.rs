@@ -131,6 +131,7 @@ async fn an_event_that_is_committed_late_is_not_passed_over() {
     let reader = async {
         inserted.wait().await;
         shelf.store.shipment_create(&goods(quick), NOON, NOON).await.unwrap();
+        shelf.store.shipment_move_due(NOON, NOON + 1_000).await.unwrap();
         let seen = shelf.store.event_list(&cursor).await.unwrap();
         assert_eq!(seen.iter().map(|event| event.1).collect::<Vec<_>>(), [quick]);
         cursor.read(&seen.iter().map(|event| event.0).collect::<Vec<_>>(), NOON);

@@ -7,7 +7,8 @@
 //! - A claim is a lease in the database, not an open transaction: handlers make network calls, and no connection is held
 //!   across one. A relay that dies loses its lease, and another does the messages again: handlers are idempotent. One
 //!   that is late stores nothing: it looks first whether its claim is still its own.
-//! - What a handler learns is stored in the transaction that removes its messages ([`Handler::settle`]).
+//! - What a handler learns is stored in the transaction that removes its messages ([`Handler::settle`]); where it learns
+//!   nothing, removing them is one statement, and so is a claim.
 //! - A message that fails is tried again with growing pauses; after [`MAX_ATTEMPTS`], or when its handler says that
 //!   trying is useless, it is a dead letter. It holds up its key, and only that, until somebody retries or discards it.
 

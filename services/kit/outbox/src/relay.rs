@@ -5,21 +5,24 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
-use sea_orm::DbErr;
+use sea_orm::{ConnectionTrait, DbErr};
 use selvage_boot::Life;
 use selvage_context::clock::Clock;
 use selvage_context::{deadline, lease};
 use selvage_pool::{Class, Pool, Tx};
 use tokio::sync::Notify;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::message::Message;
 use crate::store::{self, Claim};
 
-/// Keys that one round claims, all done at once. Each handler call uses a connection only to settle, so that a relay
-/// needs far fewer connections than this.
-const KEYS_A_ROUND: u64 = 16;
+/// Keys whose messages are done at once. Most of a key's time is waiting for others: of the 60 ms that an order's five
+/// messages take it holds a connection for some 15, so that a relay needs far fewer connections than this.
+const KEYS_AT_ONCE: usize = 32;
+/// With more at hand than this nothing is claimed: a claim of many costs no more than a claim of one.
+const ENOUGH_KEYS: usize = KEYS_AT_ONCE / 2;
 /// How long a claim is a relay's own, unless it is told otherwise. A third of it is the time that one message has, and
 /// in two thirds a key's last message must have begun and ended; the rest is for clocks that differ. When a relay is
 /// killed its keys wait this long.
@@ -49,14 +52,19 @@ impl fmt::Display for Failure {
 /// Does messages.
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
+    /// What is known to the messages of a key that are done one after the other: what the first had to look up, the
+    /// others needn't.
+    type Known: Default + Send;
     /// What a message's being done means for the sender's own tables.
     type Done: Send + Sync;
 
-    /// Does what `message` asks for. It may have been done before: at least once is promised, not once.
-    async fn handle(&self, message: &Message) -> Result<Self::Done, Failure>;
+    /// Does what `message` asks for. It may have been done before: at least once is promised, not once. `None`: it means
+    /// nothing for the sender's tables.
+    async fn handle(&self, message: &Message, known: &mut Self::Known) -> Result<Option<Self::Done>, Failure>;
 
-    /// Stores what the done messages of a key mean, in the transaction that removes them.
-    async fn settle(&self, tx: &Tx, key: Uuid, done: &[Self::Done]) -> Result<(), DbErr>;
+    /// Stores what the done messages of a key mean, in the transaction that removes them; not asked if they mean nothing.
+    /// Returns whether it has enqueued messages, for which the relay then looks at once.
+    async fn settle(&self, tx: &Tx, key: Uuid, done: &[Self::Done]) -> Result<bool, DbErr>;
 }
 
 /// Wakes the relay of this process, after a commit.
@@ -91,75 +99,93 @@ impl<H: Handler> Relay<H> {
         Self { lease, ..self }
     }
 
-    /// Relays until the end of `life`; the round that is under way is finished.
+    /// Relays until the end of `life`; what is under way then is finished.
     pub async fn run(self, life: Life) {
+        let relay = Arc::new(self);
+        let (mut working, mut look) = (JoinSet::new(), true);
         while !life.is_stopping() {
-            match self.round().await {
-                Ok(0) => {
-                    tokio::select! {
-                        () = self.kick.0.notified() => {}
-                        _ = life.sleep(LOOK_EVERY) => {}
+            if look && working.len() <= ENOUGH_KEYS {
+                let room = KEYS_AT_ONCE - working.len();
+                match relay.claim(room).await {
+                    Ok(keys) => {
+                        // There may be more than there was room for.
+                        look = keys.len() >= room;
+                        for (key, messages) in keys {
+                            let relay = relay.clone();
+                            working.spawn(async move { relay.key(key, messages).await });
+                        }
+                    }
+                    Err(error) => {
+                        tracing::warn!(error = %error, "the outbox can't be read; trying again");
+                        look = false;
                     }
                 }
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::warn!(error = %error, "the outbox can't be read; trying again");
-                    life.sleep(LOOK_EVERY).await;
-                }
             }
+            tokio::select! {
+                Some(ended) = working.join_next() => ended_well(ended),
+                // Who enqueues something kicks, the relay itself included.
+                () = relay.kick.0.notified(), if !look => look = true,
+                _ = life.sleep(LOOK_EVERY) => look = true,
+            }
+        }
+        while let Some(ended) = working.join_next().await {
+            ended_well(ended);
         }
     }
 
-    /// Claims what is due and has it done; returns how many keys that were.
+    /// Claims what is due and has it done; returns how many keys that were. [`Relay::run`] does the same without end.
     ///
     /// # Errors
     /// If the outbox can't be read. A message's own failure is stored, not returned.
     pub async fn round(&self) -> Result<usize, DbErr> {
+        let keys = self.claim(KEYS_AT_ONCE).await?;
+        let count = keys.len();
+        futures::stream::iter(keys).for_each_concurrent(None, |(key, messages)| self.key(key, messages)).await;
+        Ok(count)
+    }
+
+    /// Up to `room` keys that are due, each with all its messages in order: two statements, one if nothing is due.
+    async fn claim(&self, room: usize) -> Result<BTreeMap<Uuid, Vec<Message>>, DbErr> {
         let now = self.clock.now_ms();
         let lease_until = now.saturating_add(i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX));
-        let claimed = self
-            .pool
-            .run_tx("outbox_claim", Class::Normal, |tx| async move {
-                store::claim(&tx, now, lease_until, KEYS_A_ROUND).await
-            })
-            .await?;
+        let pool = self.pool.named("outbox_claim", Class::Normal);
+        let claimed = store::claim(&pool, now, lease_until, room as u64).await?;
         for (position, key) in claimed.given_up {
             tracing::error!(position, %key, "a message is a dead letter now: no attempt at it came to an end");
         }
         let mut keys: BTreeMap<Uuid, Vec<Message>> = BTreeMap::new();
-        for message in claimed.messages {
-            keys.entry(message.key).or_default().push(message);
+        if !claimed.keys.is_empty() {
+            for message in store::messages(&pool, claimed.keys).await? {
+                keys.entry(message.key).or_default().push(message);
+            }
         }
-        let count = keys.len();
-        let width = usize::try_from(KEYS_A_ROUND).unwrap_or(1);
-        futures::stream::iter(keys)
-            .for_each_concurrent(width, |(key, messages)| async move {
-                if let Err(error) = self.key(key, messages).await {
-                    // The lease ends by itself, and the messages are done again.
-                    tracing::warn!(error = %error, %key, "messages were done, but that couldn't be stored");
-                }
-            })
-            .await;
-        Ok(count)
+        Ok(keys)
     }
 
-    async fn key(&self, key: Uuid, messages: Vec<Message>) -> Result<(), DbErr> {
+    async fn key(&self, key: Uuid, messages: Vec<Message>) {
+        if let Err(error) = self.done(key, messages).await {
+            // The lease ends by itself, and the messages are done again.
+            tracing::warn!(error = %error, %key, "messages were done, but that couldn't be stored");
+        }
+    }
+
+    async fn done(&self, key: Uuid, messages: Vec<Message>) -> Result<(), DbErr> {
         let ends = Instant::now() + self.lease * 2 / 3;
-        let (mut done, mut positions, mut failed) = (Vec::new(), Vec::new(), None);
+        let (mut known, mut done, mut positions, mut failed) = (H::Known::default(), Vec::new(), Vec::new(), None);
         // The first message bears the claim: nobody else has the key while it is as it was then.
         let Some(claim) = messages.first().map(Claim::of) else { return Ok(()) };
-        for (index, mut message) in messages.into_iter().enumerate() {
-            if index > 0 {
+        for mut message in messages {
+            if !claim.is_of(message.position) {
                 // The claim counted the attempt of the first message only.
                 message.attempts += 1;
             }
             if message.dead || Instant::now() + self.message_bound() > ends {
                 break;
             }
-            match self.message(&message).await {
+            match self.message(&message, &mut known).await {
                 Ok(outcome) => {
                     positions.push(message.position);
-                    done.push(outcome);
+                    done.extend(outcome);
                 }
                 Err(failure) => {
                     failed = Some((message, failure));
@@ -169,35 +195,60 @@ impl<H: Handler> Relay<H> {
         }
         let now = self.clock.now_ms();
         let failed = failed.map(|(message, failure)| Failed::of(message, &failure, now));
-        let (done, positions, failed) = (&done, &positions, &failed);
-        let settled = self
-            .pool
-            .run_tx("outbox_settle", Class::Normal, |tx| async move {
-                // Before anything is written: what another relay has learned since then is newer than what we know.
-                if !store::still_ours(&tx, claim).await? {
-                    return Ok::<_, DbErr>(false);
-                }
-                if !done.is_empty() {
-                    store::remove(&tx, positions.clone()).await?;
-                    self.handler.settle(&tx, key, done).await?;
+        match self.settle(key, claim, &positions, &done, failed.as_ref()).await {
+            Ok(enqueued) => {
+                if enqueued {
+                    self.kick.now();
                 }
                 if let Some(failed) = failed {
-                    store::fail(&tx, &failed.message, failed.retry_at, &failed.error).await?;
+                    failed.log();
                 }
-                Ok(true)
-            })
-            .await?;
-        match failed {
-            _ if !settled => tracing::warn!(%key, "messages took longer than their claim, and are another relay's now"),
-            Some(failed) => failed.log(),
-            None => {}
+                Ok(())
+            }
+            Err(Unsettled::Late) => {
+                tracing::warn!(%key, "messages took longer than their claim, and are another relay's now");
+                Ok(())
+            }
+            Err(Unsettled::Failed(error)) => Err(error),
         }
-        Ok(())
     }
 
-    async fn message(&self, message: &Message) -> Result<H::Done, Failure> {
+    /// Stores what became of a key's messages, all or nothing; returns whether that enqueued others.
+    async fn settle(
+        &self,
+        key: Uuid,
+        claim: Claim,
+        positions: &[i64],
+        done: &[H::Done],
+        failed: Option<&Failed>,
+    ) -> Result<bool, Unsettled> {
+        let held = |held: bool| if held { Ok(()) } else { Err(Unsettled::Late) };
+        let alone = self.pool.named("outbox_settle", Class::Normal);
+        match (positions, failed) {
+            ([], None) => return Ok(false),
+            // One row, and so one statement, which is the whole transaction by itself.
+            ([], Some(failed)) => return held(failed.store(&alone, claim).await?).map(|()| false),
+            ([_], None) if done.is_empty() => {
+                return held(store::remove(&alone, claim, positions).await?).map(|()| false);
+            }
+            _ => {}
+        }
+        self.pool
+            .run_tx("outbox_settle", Class::Normal, |tx| async move {
+                // Before anything else is written: what another relay has learned since is newer than what we know.
+                held(store::remove(&tx, claim, positions).await?)?;
+                let enqueued = !done.is_empty() && self.handler.settle(&tx, key, done).await?;
+                if let Some(failed) = failed {
+                    held(failed.store(&tx, claim).await?)?;
+                }
+                Ok(enqueued)
+            })
+            .await
+    }
+
+    async fn message(&self, message: &Message, known: &mut H::Known) -> Result<Option<H::Done>, Failure> {
         let bound = self.message_bound();
-        let work = deadline::scope(Instant::now() + bound, lease::tracked(self.handler.handle(message)));
+        let work = deadline::scope(Instant::now() + bound, lease::tracked(self.handler.handle(message, known)));
         tokio::time::timeout(bound, work)
             .await
             .unwrap_or_else(|_| Err(Failure::Later(format!("took longer than {bound:?}"))))
@@ -205,6 +256,28 @@ impl<H: Handler> Relay<H> {
 
     fn message_bound(&self) -> Duration {
         self.lease / 3
+    }
+}
+
+/// A key's work never fails; if it panicked, so does the relay, whose end is the process's.
+fn ended_well(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        std::panic::resume_unwind(error.into_panic());
+    }
+}
+
+/// Why what became of messages wasn't stored.
+enum Unsettled {
+    /// The claim is another's by now.
+    Late,
+    Failed(DbErr),
+}
+
+impl From<DbErr> for Unsettled {
+    fn from(error: DbErr) -> Self {
+        Self::Failed(error)
     }
 }
 
@@ -225,6 +298,10 @@ impl Failed {
         let mut error = failure.to_string();
         error.truncate(error.floor_char_boundary(MAX_ERROR_BYTES));
         Self { message, retry_at, error }
+    }
+
+    async fn store(&self, db: &impl ConnectionTrait, claim: Claim) -> Result<bool, DbErr> {
+        store::fail(db, claim, &self.message, self.retry_at, &self.error).await
     }
 
     fn log(&self) {

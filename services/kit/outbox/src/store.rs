@@ -1,8 +1,10 @@
-use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, LockBehavior, LockType, Query};
+use sea_orm::sea_query::{
+    Alias, CaseStatement, CommonTableExpression, Expr, ExprTrait as _, LockBehavior, LockType, Query, WithClause,
+};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait as _, ConnectionTrait, DbBackend, DbErr, EntityTrait as _, FromQueryResult, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait as _, FromQueryResult,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 use sea_orm_migration::SchemaManager;
 use sea_orm_migration::prelude::{ColumnDef, Index, Table};
@@ -64,9 +66,10 @@ pub async fn enqueue(tx: &Tx, now_ms: i64, messages: impl IntoIterator<Item = Ou
             traceparent: Set(None),
             created_at: Set(now_ms),
             next_at: Set(now_ms),
-            attempts: Set(0),
-            dead: Set(false),
-            last_error: Set(None),
+            // As the table says: 0, false and none.
+            attempts: NotSet,
+            dead: NotSet,
+            last_error: NotSet,
         })
         .collect();
     if rows.is_empty() {
@@ -77,73 +80,82 @@ pub async fn enqueue(tx: &Tx, now_ms: i64, messages: impl IntoIterator<Item = Ou
 
 /// What a claim got.
 pub(crate) struct Claimed {
-    /// All messages of the claimed keys, in order.
-    pub(crate) messages: Vec<Message>,
+    /// The keys that are the caller's until the lease ends.
+    pub(crate) keys: Vec<Uuid>,
     /// Position and key of what became a dead letter instead.
     pub(crate) given_up: Vec<(i64, Uuid)>,
 }
 
-/// Claims up to `keys` keys whose first message is due: that message's `next_at` moves to `lease_until`, its attempt is
-/// counted, and all messages of those keys are returned in order.
+/// Claims up to `keys` keys whose first message is due: that message's `next_at` moves to `lease_until`, and its attempt
+/// is counted. One statement, which is the whole transaction by itself.
 ///
 /// A due message with all its attempts behind it is one whose relays died over it, or couldn't store what came of it: a
 /// failure would have made it a dead letter. Now it is one.
-pub(crate) async fn claim(tx: &Tx, now_ms: i64, lease_until: i64, keys: u64) -> Result<Claimed, DbErr> {
-    let (due, earlier) = (Alias::new("due"), Alias::new("earlier"));
+pub(crate) async fn claim(
+    db: &impl ConnectionTrait,
+    now_ms: i64,
+    lease_until: i64,
+    keys: u64,
+) -> Result<Claimed, DbErr> {
+    let (due, earlier, heads) = (Alias::new("due"), Alias::new("earlier"), Alias::new("heads"));
     let first = Query::select()
         .expr(Expr::val(1))
         .from_as(Entity, earlier.clone())
         .and_where(Expr::col((earlier.clone(), Column::Key)).equals((due.clone(), Column::Key)))
         .and_where(Expr::col((earlier, Column::Position)).lt(Expr::col((due.clone(), Column::Position))))
         .to_owned();
-    let mut heads = Query::select();
-    heads
+    let mut select = Query::select();
+    select
         .column((due.clone(), Column::Position))
-        .column((due.clone(), Column::Key))
-        .column((due.clone(), Column::Attempts))
         .from_as(Entity, due.clone())
         .and_where(Expr::col((due.clone(), Column::Dead)).eq(false))
         .and_where(Expr::col((due.clone(), Column::NextAt)).lte(now_ms))
         .and_where(Expr::exists(first).not())
-        .order_by((due.clone(), Column::NextAt), sea_orm::Order::Asc)
+        .order_by((due, Column::NextAt), sea_orm::Order::Asc)
         .limit(keys);
-    if tx.get_database_backend() == DbBackend::Postgres {
-        heads.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    if db.get_database_backend() == DbBackend::Postgres {
+        select.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
     }
-    let heads = tx.query_all(&heads).await?;
-    let heads: Vec<Head> = heads.iter().map(|row| Head::from_query_result(row, "")).collect::<Result<_, _>>()?;
-    let (spent, heads): (Vec<_>, Vec<_>) = heads.into_iter().partition(|head| head.attempts >= MAX_ATTEMPTS);
-    let given_up: Vec<_> = spent.into_iter().map(|head| (head.position, head.key)).collect();
-    if !given_up.is_empty() {
-        Entity::update_many()
-            .col_expr(Column::Dead, Expr::value(true))
-            .col_expr(Column::LastError, Expr::value("no attempt came to an end: its relay died, or couldn't store it"))
-            .filter(Column::Position.is_in(given_up.iter().map(|(position, _)| *position)))
-            .exec(tx)
-            .await?;
-    }
-    if heads.is_empty() {
-        return Ok(Claimed { messages: Vec::new(), given_up });
-    }
-    Entity::update_many()
-        .col_expr(Column::NextAt, Expr::value(lease_until))
-        .col_expr(Column::Attempts, Expr::col(Column::Attempts).add(1))
-        .filter(Column::Position.is_in(heads.iter().map(|head| head.position)))
-        .exec(tx)
-        .await?;
-    let messages = Entity::find()
-        .filter(Column::Key.is_in(heads.iter().map(|head| head.key)))
-        .order_by_asc(Column::Position)
-        .all(tx)
-        .await?;
-    Ok(Claimed { messages, given_up })
+    // Chosen and locked once, before anything is updated: a subquery might be run again for each row.
+    let mut chosen = CommonTableExpression::new();
+    chosen.table_name(heads.clone()).column(Column::Position).query(select);
+    let of_heads = Query::select().column(Column::Position).from(heads).to_owned();
+    let spent = || Expr::col(Column::Attempts).gte(MAX_ATTEMPTS);
+    let attempts = || Expr::col(Column::Attempts);
+    let update = Query::update()
+        .table(Entity)
+        .value(Column::NextAt, lease_until)
+        .value(Column::Attempts, CaseStatement::new().case(spent(), attempts()).finally(attempts().add(1)))
+        .value(Column::Dead, spent())
+        .value(
+            Column::LastError,
+            CaseStatement::new()
+                .case(spent(), "no attempt came to an end: its relay died, or couldn't store it")
+                .finally(Expr::col(Column::LastError)),
+        )
+        .and_where(Expr::col(Column::Position).in_subquery(of_heads))
+        .returning(Query::returning().columns([Column::Position, Column::Key, Column::Dead]))
+        .to_owned();
+    let rows = db.query_all(&update.with(WithClause::new().cte(chosen).to_owned())).await?;
+    let heads: Vec<Head> = rows.iter().map(|row| Head::from_query_result(row, "")).collect::<Result<_, _>>()?;
+    let (spent, heads): (Vec<_>, Vec<_>) = heads.into_iter().partition(|head| head.dead);
+    Ok(Claimed {
+        keys: heads.into_iter().map(|head| head.key).collect(),
+        given_up: spent.into_iter().map(|head| (head.position, head.key)).collect(),
+    })
 }
 
 #[derive(FromQueryResult)]
 struct Head {
     position: i64,
     key: Uuid,
-    attempts: i32,
+    dead: bool,
+}
+
+/// All messages of claimed keys, in order. Nobody but who claimed them takes any away, so this needn't be one transaction
+/// with the claim.
+pub(crate) async fn messages(db: &impl ConnectionTrait, keys: Vec<Uuid>) -> Result<Vec<Message>, DbErr> {
+    Entity::find().filter(Column::Key.is_in(keys)).order_by_asc(Column::Position).all(db).await
 }
 
 /// A relay's claim on a key, as its first message bears it: who claims it next changes both numbers.
@@ -158,38 +170,53 @@ impl Claim {
     pub(crate) fn of(first: &Message) -> Self {
         Self { position: first.position, attempts: first.attempts, next_at: first.next_at }
     }
+
+    /// Whether it is about the message at `position`, which bears it.
+    pub(crate) fn is_of(&self, position: i64) -> bool {
+        self.position == position
+    }
+
+    /// Holds for every message but the first, and for that one as long as nobody has claimed the key since. The statement
+    /// locks the row before it looks, so what it finds stays so until its transaction ends.
+    fn is_held(&self) -> Condition {
+        let held = Condition::all()
+            .add(Column::Attempts.eq(self.attempts))
+            .add(Column::NextAt.eq(self.next_at))
+            .add(Column::Dead.eq(false));
+        Condition::any().add(Column::Position.ne(self.position)).add(held)
+    }
 }
 
-/// Whether nobody has claimed the key since; nobody can until the transaction has ended.
-pub(crate) async fn still_ours(tx: &Tx, claim: Claim) -> Result<bool, DbErr> {
-    // An update, not a look: it holds the row.
-    let held = Entity::update_many()
-        .col_expr(Column::NextAt, Expr::value(claim.next_at))
-        .filter(Column::Position.eq(claim.position))
-        .filter(Column::Attempts.eq(claim.attempts))
-        .filter(Column::NextAt.eq(claim.next_at))
-        .filter(Column::Dead.eq(false))
-        .exec(tx)
+/// Removes messages that are done, the first of the key among them: `false` if the claim has gone to another meanwhile;
+/// with more than the first the caller's transaction must then fail.
+pub(crate) async fn remove(db: &impl ConnectionTrait, claim: Claim, positions: &[i64]) -> Result<bool, DbErr> {
+    debug_assert!(positions.first().is_some_and(|first| claim.is_of(*first)), "the first bears the claim");
+    let removed = Entity::delete_many()
+        .filter(Column::Position.is_in(positions.iter().copied()))
+        .filter(claim.is_held())
+        .exec(db)
         .await?;
-    Ok(held.rows_affected == 1)
+    Ok(removed.rows_affected == positions.len() as u64)
 }
 
-/// Removes messages that are done.
-pub(crate) async fn remove(tx: &Tx, positions: Vec<i64>) -> Result<(), DbErr> {
-    Entity::delete_many().filter(Column::Position.is_in(positions)).exec(tx).await.map(drop)
-}
-
-/// Stores a failed attempt. `retry_at`: `None` gives the message up.
-pub(crate) async fn fail(tx: &Tx, message: &Message, retry_at: Option<i64>, error: &str) -> Result<(), DbErr> {
-    Entity::update_many()
+/// Stores a failed attempt: `false` if the claim has gone to another meanwhile. `retry_at`: `None` gives the message up.
+pub(crate) async fn fail(
+    db: &impl ConnectionTrait,
+    claim: Claim,
+    message: &Message,
+    retry_at: Option<i64>,
+    error: &str,
+) -> Result<bool, DbErr> {
+    let failed = Entity::update_many()
         .col_expr(Column::NextAt, Expr::value(retry_at.unwrap_or(message.next_at)))
         .col_expr(Column::Attempts, Expr::value(message.attempts))
         .col_expr(Column::Dead, Expr::value(retry_at.is_none()))
         .col_expr(Column::LastError, Expr::value(error))
         .filter(Column::Position.eq(message.position))
-        .exec(tx)
-        .await
-        .map(drop)
+        .filter(claim.is_held())
+        .exec(db)
+        .await?;
+    Ok(failed.rows_affected == 1)
 }
 
 /// A message that the relay gave up on.

@@ -119,7 +119,7 @@ impl Server {
         let pipe = watchdog.stdin.take();
         let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
         let server = Self { url, watchdog, pipe, folder };
-        let log = server.folder.path().join("log");
+        let log = server.log();
         let answers = async || match PgConnection::connect(&server.url).await {
             Ok(connection) => connection.close().await.is_ok(),
             Err(_) => false,
@@ -160,6 +160,19 @@ impl Server {
     fn tell(&mut self, word: &str) {
         let pipe = self.pipe.as_mut().expect("there until it is dropped");
         writeln!(pipe, "{word}").expect("the watchdog reads");
+    }
+
+    /// The file that it logs to.
+    pub fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    /// One of the programs that came with it, `pgbench` say.
+    ///
+    /// # Panics
+    /// If there is no PostgreSQL any more.
+    pub fn program(&self, name: &str) -> PathBuf {
+        programs().expect("PostgreSQL is installed").join(name)
     }
 }
 

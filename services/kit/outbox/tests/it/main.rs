@@ -73,9 +73,10 @@ struct Recorder {
 
 #[async_trait]
 impl Handler for Recorder {
+    type Known = ();
     type Done = u8;
 
-    async fn handle(&self, message: &Message) -> Result<u8, Failure> {
+    async fn handle(&self, message: &Message, (): &mut ()) -> Result<Option<u8>, Failure> {
         {
             let mut busy = self.busy.lock().unwrap();
             if busy.contains(&message.key) {
@@ -91,17 +92,17 @@ impl Handler for Recorder {
             "fails" if self.failing.load(Ordering::SeqCst) => Err(Failure::Later("not now".into())),
             _ => {
                 self.done.lock().unwrap().entry(message.key).or_default().push(message.payload[0]);
-                Ok(message.payload[0])
+                Ok(Some(message.payload[0]).filter(|_| message.topic != "means nothing"))
             }
         }
     }
 
-    async fn settle(&self, _tx: &Tx, _key: Uuid, done: &[u8]) -> Result<(), DbErr> {
+    async fn settle(&self, _tx: &Tx, _key: Uuid, done: &[u8]) -> Result<bool, DbErr> {
         if self.unsettling.load(Ordering::SeqCst) {
             return Err(DbErr::Custom("it can't be stored".into()));
         }
         self.settled.fetch_add(u32::try_from(done.len()).unwrap(), Ordering::SeqCst);
-        Ok(())
+        Ok(false)
     }
 }
 
@@ -282,17 +283,18 @@ struct Gated {
 
 #[async_trait]
 impl Handler for Gated {
+    type Known = ();
     type Done = u32;
 
-    async fn handle(&self, message: &Message) -> Result<u32, Failure> {
+    async fn handle(&self, message: &Message, (): &mut ()) -> Result<Option<u32>, Failure> {
         let attempt = self.entered.fetch_add(1, Ordering::SeqCst);
         self.doors[usize::try_from(attempt).unwrap()].notified().await;
-        if attempt == 0 && message.topic == "fails" { Err(Failure::Never("no use".into())) } else { Ok(attempt) }
+        if attempt == 0 && message.topic == "fails" { Err(Failure::Never("no use".into())) } else { Ok(Some(attempt)) }
     }
 
-    async fn settle(&self, _tx: &Tx, _key: Uuid, done: &[u32]) -> Result<(), DbErr> {
+    async fn settle(&self, _tx: &Tx, _key: Uuid, done: &[u32]) -> Result<bool, DbErr> {
         self.settled.lock().unwrap().extend(done);
-        Ok(())
+        Ok(false)
     }
 }
 
@@ -324,5 +326,29 @@ async fn a_relay_that_is_later_than_its_claim_stores_nothing() {
             assert_eq!(*gated.settled.lock().unwrap(), [1], "{engine:?}, {topic}");
             assert_eq!(backlog(&pool).await.unwrap(), Backlog::default(), "{engine:?}, {topic}");
         }
+    }
+}
+
+#[tokio::test]
+async fn what_means_nothing_to_the_sender_is_not_settled_and_gone_with_one_statement() {
+    for engine in engines() {
+        let (pool, _database) = pool(engine).await;
+        let (clock, recorder) = (Clock::standing_at(1_000_000), Recorder::default());
+        let relay = Relay::new(pool.clone(), recorder.clone(), clock.clone(), Kick::default());
+        for (messages, transactions) in [(vec!["means nothing"], 0), (vec!["means nothing", "means nothing"], 1)] {
+            let key = Uuid::now_v7();
+            let outgoing: Vec<_> = messages.iter().map(|topic| (key, *topic, 1)).collect();
+            send(&pool, clock.now_ms(), &outgoing).await;
+            let before = pool.snapshot();
+            assert_eq!(relay.round().await.unwrap(), 1);
+            let after = pool.snapshot();
+            // The claim, the reading, the removal; several rows are removed all or none, in a transaction.
+            let used = (after.statements - before.statements, after.transactions - before.transactions);
+            assert_eq!(used, (3, transactions), "{engine:?} {messages:?}");
+            assert_eq!(recorder.done.lock().unwrap()[&key].len(), messages.len());
+        }
+        assert_eq!(relay.round().await.unwrap(), 0, "{engine:?}: an idle look is one statement");
+        assert_eq!(recorder.settled.load(Ordering::SeqCst), 0, "{engine:?}");
+        assert_eq!(backlog(&pool).await.unwrap(), Backlog::default(), "{engine:?}");
     }
 }

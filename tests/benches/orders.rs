@@ -1,0 +1,220 @@
+//! What the shop makes of its database: orders a second, with all that follows from each, beside pgbench making the very
+//! same statements; what our processes compute for an order; and the statements, step by step.
+//!
+//! `cargo bench --workspace --bench orders`, with `SELVAGE_BIN` where the binaries to be measured are. The rounds of both
+//! take turns on one server, and what counts is the median of the ratios: a machine that is busy is busy for both.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints figures, and fails by panicking")]
+
+use std::time::{Duration, Instant};
+
+use selvage_pool::sea_orm::{ConnectionTrait as _, DbBackend, Statement};
+use selvage_pool::{Config, Pool};
+use selvage_proto::checkout::v1::PlaceOrderRequest;
+use selvage_testkit::{Engine, Server, engines, eventually};
+use selvage_tests::buyer::{Buyer, Clients};
+use selvage_tests::ledger::Ledger;
+use selvage_tests::replay::{FIRST_POSITION, Order, Replay};
+use selvage_tests::shop::Separate;
+use selvage_tests::statements::{Log, PREFIX, Transaction, Work};
+
+/// Orders in flight, and pgbench's clients.
+const AT_ONCE: u32 = 12;
+/// Orders of each in a round: 12 × 35 = 420 orders take a second or two, against 10 ms of looking whether all is done.
+const ORDERS_EACH: u32 = 35;
+/// Rounds that count; one before is for warming up.
+const ROUNDS: u32 = 5;
+/// Orders that are looked at one by one.
+const LOOKED_AT: usize = 8;
+const LONG: Duration = Duration::from_secs(60);
+
+type Ready = (Buyer, PlaceOrderRequest);
+
+struct Bench {
+    admin: Pool,
+    shop: Separate,
+    clients: Clients,
+    ledger: Ledger,
+    /// Bags that were packed so far: part of their orders' keys.
+    packed: u32,
+}
+
+fn sku(worker: u32) -> String {
+    format!("BENCH-{worker}")
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
+    if !engines().contains(&Engine::Postgres) {
+        return;
+    }
+    // As durable as a shop's: each commit is waited for. No checkpoint falls into a round of one and not of the other.
+    let settings = ["fsync=on", "full_page_writes=on", "max_wal_size=4GB", "checkpoint_timeout=1h", PREFIX];
+    let server = Server::start(&settings).await;
+    let admin = Pool::open(Config { limit: 1, ..Config::new("admin", server.url()) }).await.unwrap();
+    // A mail is a file here. In memory, where there is such a folder: what making one takes of a disk differs by what was
+    // deleted there before.
+    let memory = std::path::Path::new("/dev/shm");
+    let mails = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+    let environment = [
+        ("RUST_LOG", "warn,selvage_boot=info"),
+        // Parcels stay where they are: what a carrier does to them is no part of an order.
+        ("SELVAGE_CARRIER_STEP", "6h"),
+        ("SELVAGE_MAIL_FOLDER", mails.path().to_str().unwrap()),
+    ];
+    let shop = Separate::start_on(&server, &environment).await;
+    let clients = Clients::new(|name| shop.channel(name));
+    let [catalogue, _, checkout, delivery] = &shop.databases;
+    let ledger = Ledger::open(catalogue.url(), checkout.url(), delivery.url()).await;
+    let mut bench = Bench { admin, shop, clients, ledger, packed: 0 };
+    // Each buyer at once wants another thing: what is measured isn't one row's lock.
+    for worker in 0..AT_ONCE {
+        bench.clients.stock(&bench.shop.tokens(), &sku(worker), 100_000).await;
+    }
+    // Connections are made, statements prepared.
+    bench.round().await;
+
+    let (order, transactions) = bench.recorded(&server).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (of, size) = ((&order, transactions.as_slice()), (AT_ONCE, ORDERS_EACH * (ROUNDS + 1)));
+    let mut replay = Replay::prepare(&server, &bench.shop.databases, of, size, &sku(0), folder.path()).await;
+
+    let (mut ours, mut theirs, mut ratios, mut computed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for round in 0..=ROUNDS {
+        let alone = replay.run(ORDERS_EACH);
+        let (rate, computing) = bench.round().await;
+        if round == 0 {
+            continue;
+        }
+        println!(
+            "round {round}: the shop {rate:.0} orders/s, pgbench {alone:.0}, ratio {:.2}; {:.2} s of computing for 1,000 orders",
+            rate / alone,
+            computing.iter().map(|(_, seconds)| seconds).sum::<f64>()
+        );
+        ours.push(rate);
+        theirs.push(alone);
+        ratios.push(rate / alone);
+        computed.push(computing);
+    }
+    replay.check().await;
+    bench.ledger.check().await;
+
+    println!("\nan order's statements, step by step:\n{}", Work::of(&transactions).table());
+    println!(
+        "{AT_ONCE} orders at once, placed and followed up: {:.0} orders/s; pgbench with the same statements: {:.0}; \
+         ratio {:.2} (to be at least 0.5)",
+        median(ours),
+        median(theirs),
+        median(ratios)
+    );
+    let mut sum = 0.0;
+    for (index, (name, _)) in computed[0].clone().into_iter().enumerate() {
+        let seconds = median(computed.iter().map(|services| services[index].1).collect());
+        println!("{name:9} {seconds:.2} s of computing for 1,000 orders");
+        sum += seconds;
+    }
+    println!("together  {sum:.2} s (to be at most 1.9)");
+}
+
+impl Bench {
+    /// Buyers with a full bag each, and what they will ask for.
+    async fn ready(&mut self, orders: u32) -> Vec<Vec<Ready>> {
+        let packing = (0..AT_ONCE).map(|worker| {
+            let (clients, tokens, from) = (self.clients.clone(), self.shop.tokens(), self.packed);
+            async move {
+                let mut ready = Vec::new();
+                for number in 0..orders {
+                    let buyer = Buyer::new(&clients, &tokens);
+                    buyer.add(&sku(worker), 1).await.unwrap();
+                    let key = format!("bench-{worker:02}-{:012}", from + number);
+                    let intent = buyer.intent(&key, "tok_succeeds").await.unwrap();
+                    ready.push((buyer, intent));
+                }
+                ready
+            }
+        });
+        let ready = futures::future::join_all(packing).await;
+        self.packed += orders;
+        ready
+    }
+
+    /// Places a round's orders; returns how many a second were done, to the last of what follows from each, and each
+    /// service's seconds of computing for 1,000 of them.
+    async fn round(&mut self) -> (f64, Vec<(&'static str, f64)>) {
+        let ready = self.ready(ORDERS_EACH).await;
+        let computed = || self.shop.running().map(|(name, process)| (name, process.computed())).collect::<Vec<_>>();
+        let (before, began) = (computed(), Instant::now());
+        let workers = ready.into_iter().map(|ready| {
+            tokio::spawn(async move {
+                for (buyer, intent) in ready {
+                    buyer.place(intent).await.expect("placed");
+                }
+            })
+        });
+        for placed in futures::future::join_all(workers).await {
+            placed.unwrap();
+        }
+        self.ledger.settled(LONG).await;
+        let orders = f64::from(AT_ONCE * ORDERS_EACH);
+        let rate = orders / began.elapsed().as_secs_f64();
+        let each = before.into_iter().zip(computed()).map(|((name, before), (_, after))| {
+            let seconds = (after - before).as_secs_f64();
+            (name, seconds * 1_000.0 / orders)
+        });
+        (rate, each.collect())
+    }
+
+    /// One order as the server logged it, and no more than it: the shortest of some, for the clock's own doings may fall
+    /// into any of them.
+    async fn recorded(&mut self, server: &Server) -> (Order, Vec<Transaction>) {
+        self.log_statements(true).await;
+        let mut shortest: Option<(Order, Vec<Transaction>)> = None;
+        let ready: Vec<_> = self.ready(1).await.into_iter().flatten().take(LOOKED_AT).collect();
+        let checkout = &self.shop.databases[2];
+        let books = Pool::open(Config { limit: 1, ..Config::new("books", checkout.url()) }).await.unwrap();
+        let sequence = format!("ALTER SEQUENCE outbox_messages_position_seq RESTART WITH {FIRST_POSITION}");
+        books.execute_unprepared(&sequence).await.unwrap();
+        let mut first = FIRST_POSITION;
+        for (buyer, intent) in ready {
+            let mut log = Log::open(server, &self.shop.databases);
+            let (key, owner) = (intent.idempotency_key.clone(), buyer.subject().to_owned());
+            let placed = buyer.place(intent).await.expect("placed");
+            self.ledger.settled(LONG).await;
+            let mut transactions = log.transactions();
+            transactions.retain(Transaction::is_of_an_order);
+            let next = "SELECT nextval('outbox_messages_position_seq')";
+            let row = books.query_one_raw(Statement::from_string(DbBackend::Postgres, next)).await.unwrap().unwrap();
+            let behind: i64 = row.try_get_by_index(0).unwrap();
+            let id = placed.order_id.parse().unwrap();
+            let order = Order { id, owner, key, messages: (first, behind - first) };
+            first = behind + 1;
+            if shortest.as_ref().is_none_or(|(_, shortest)| transactions.len() < shortest.len()) {
+                shortest = Some((order, transactions));
+            }
+        }
+        books.close().await;
+        self.log_statements(false).await;
+        let (order, transactions) = shortest.expect("an order");
+        assert!(Work::of(&transactions).is_whole(), "a step is missing: {}", Work::of(&transactions).table());
+        (order, transactions)
+    }
+
+    /// Has the server log the statements of the shop's databases, or no longer.
+    async fn log_statements(&self, on: bool) {
+        let setting = if on { "SET log_statement = 'all'" } else { "RESET log_statement" };
+        self.admin.execute_unprepared(&format!("ALTER SYSTEM {setting}")).await.unwrap();
+        self.admin.execute_unprepared("SELECT pg_reload_conf()").await.unwrap();
+        let wanted = if on { "all" } else { "none" };
+        eventually(LONG, "the server takes the setting", async || {
+            let statement = Statement::from_string(DbBackend::Postgres, "SHOW log_statement");
+            let row = self.admin.query_one_raw(statement).await.unwrap().unwrap();
+            row.try_get_by_index::<String>(0).unwrap() == wanted
+        })
+        .await;
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
