@@ -20,7 +20,7 @@ const USUAL_BYTES: u64 = 4 * 1024;
 /// for something else than the answer, and those who wait for it ask for themselves.
 const WAIT: Duration = Duration::from_millis(250);
 
-/// What is answered: the message as it is sent, or that there is no such thing.
+/// What is answered: the message as it is sent, with its length before it, or that there is no such thing.
 pub(crate) type Answer = Result<Bytes, Status>;
 
 /// Answers by the requests' own bytes.

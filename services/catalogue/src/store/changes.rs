@@ -67,7 +67,7 @@ impl Changes {
             Subject::Product(slug) => Some(self.stripe(slug)),
             Subject::Listing => None,
         };
-        (all % 2 == 0).then(|| Mark { all, own: self.own(stripe).load(Ordering::SeqCst), stripe })
+        all.is_multiple_of(2).then(|| Mark { all, own: self.own(stripe).load(Ordering::SeqCst), stripe })
     }
 
     /// Whether nothing of it has changed since, as far as was heard.
@@ -82,7 +82,7 @@ impl Changes {
 
     /// Whether changes are heard of.
     pub fn are_heard(&self) -> bool {
-        self.0.all.load(Ordering::SeqCst) % 2 == 0
+        self.0.all.load(Ordering::SeqCst).is_multiple_of(2)
     }
 
     /// A product has changed.
@@ -107,7 +107,7 @@ impl Changes {
         // A new count either way: nothing from before holds.
         let _ = self.0.all.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |all| {
             let next = all + 1;
-            Some(if (next % 2 == 0) == hears { next } else { next + 1 })
+            Some(if next.is_multiple_of(2) == hears { next } else { next + 1 })
         });
     }
 
