@@ -12,8 +12,8 @@ use crate::entity::pool;
 const LONG: Duration = Duration::from_secs(20);
 
 async fn count(pool: &Pool, sql: &str) -> i64 {
-    let row = pool.query_one_raw(Statement::from_string(pool.backend(), sql)).await.unwrap();
-    row.unwrap().try_get("", "n").unwrap()
+    let row = pool.query_one_raw(Statement::from_string(pool.backend(), sql)).await.expect("an answer");
+    row.expect("one row").try_get("", "n").expect("a number")
 }
 
 const LISTENING: &str = "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND \
