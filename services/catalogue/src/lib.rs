@@ -2,6 +2,7 @@
 
 mod app;
 mod args;
+mod copies;
 pub mod domain;
 mod grpc;
 pub mod import;
@@ -13,4 +14,5 @@ pub mod store;
 
 pub use app::{App, POOL, Peers, Settings};
 pub use args::CatalogueArgs;
+pub use copies::Counts;
 pub use planting::plant_seed;

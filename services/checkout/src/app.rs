@@ -89,8 +89,7 @@ impl Pools {
 pub const ORDERS: Tuned = Tuned { name: "checkout", tune: orders_tuning };
 /// The relay's. 50 orders a second, each with its mail two claims, two looks and two settlings of 4, 1 and 4 ms, use
 /// 50 × 0.018 s = 0.9 connections; at 0.7 utilisation and with twice the use time under stress 0.9 × 2 ÷ 0.7 = 2.6: 3.
-pub const RELAY: Tuned =
-    Tuned { name: "checkout-relay", tune: |config| (config.floor, config.limit) = (Some(1), 3) };
+pub const RELAY: Tuned = Tuned { name: "checkout-relay", tune: |config| (config.floor, config.limit) = (Some(1), 3) };
 /// The test provider's. 50 orders a second with two statements of 2 ms each use 50 × 0.004 s ÷ 0.7 = 0.3 connections: 2.
 pub const PROVIDER: Tuned =
     Tuned { name: "checkout-provider", tune: |config| (config.floor, config.limit) = (Some(1), 2) };

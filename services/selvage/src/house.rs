@@ -8,7 +8,6 @@ use selvage_boot::{Database, Host, Life, Service, grpc, listen};
 use selvage_context::clock::Clock;
 use selvage_identity::{Issuer, ServiceToken, Verifier};
 use selvage_rpc::{Channel, InProcess, Target};
-use tokio_stream::wrappers::TcpListenerStream;
 
 use crate::cli::Serve;
 use crate::data::DataFolder;
@@ -35,7 +34,7 @@ pub(crate) async fn serve(serve: &Serve) -> anyhow::Result<()> {
         writeln!(say, "gRPC services at {}", listener.local_addr()?)?;
         let (routes, on) = (services.routes.clone(), behind.clone());
         behind.spawn("grpc", async move {
-            if let Err(error) = grpc::serve(routes, TcpListenerStream::new(listener), &on).await {
+            if let Err(error) = grpc::serve(routes, grpc::incoming(listener), &on).await {
                 tracing::error!(error = %error, "the gRPC listener failed");
             }
         });

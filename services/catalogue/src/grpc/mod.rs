@@ -1,7 +1,9 @@
 //! The gRPC edge: requests are parsed into the domain's words, answers put into the API's.
 
 mod convert;
+mod encoded;
 mod parse;
 mod server;
 
+pub(crate) use encoded::{Front, Kept};
 pub(crate) use server::Server;

@@ -4,6 +4,7 @@ use sea_orm_migration::prelude::*;
 
 mod m20261124_000001_catalogue;
 mod m20261125_000002_withdrawn;
+mod m20261126_000003_announce;
 
 /// All migrations, in order.
 pub struct Migrator;
@@ -11,6 +12,10 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261124_000001_catalogue::Migration), Box::new(m20261125_000002_withdrawn::Migration)]
+        vec![
+            Box::new(m20261124_000001_catalogue::Migration),
+            Box::new(m20261125_000002_withdrawn::Migration),
+            Box::new(m20261126_000003_announce::Migration),
+        ]
     }
 }

@@ -2,13 +2,14 @@
 
 use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Func, IntoCondition as _, Order as Direction, Query};
 use sea_orm::{
-    ColumnTrait as _, DbBackend, DbErr, EntityTrait as _, FromQueryResult, JsonValue, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
+    ColumnTrait as _, DbBackend, DbErr, EntityTrait as _, FromQueryResult, PaginatorTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
 };
 use selvage_pool::{Class, Pool};
 
+use super::Store;
 use super::entity::{product, variant};
-use super::{Store, rows};
+use super::rows::Parsed;
 use crate::domain::listing::{Cursor, Filter, Order};
 use crate::domain::product::Picture;
 use crate::domain::{search, size};
@@ -97,9 +98,9 @@ struct Row {
     from_price: i64,
     from_compare_at: Option<i64>,
     price_varies: bool,
-    colours: JsonValue,
-    image_urls: JsonValue,
-    picture: JsonValue,
+    colours: Parsed<Vec<(String, String)>>,
+    image_urls: Parsed<Vec<String>>,
+    picture: Parsed<Picture>,
     created_at: i64,
     in_stock: bool,
 }
@@ -233,7 +234,7 @@ async fn page(
                 select = select.offset(offset);
             }
             let rows = select.order_by_asc(product::Column::Slug).into_model::<Row>().all(db).await?;
-            return rows.into_iter().map(Summary::try_from).collect();
+            return Ok(rows.into_iter().map(Summary::from).collect());
         }
     };
     let descending = direction == Direction::Desc;
@@ -248,7 +249,7 @@ async fn page(
         Some(Cursor::Offset(_)) | None => {}
     }
     let rows = select.order_by(key, direction).order_by_asc(product::Column::Slug).into_model::<Row>().all(db).await?;
-    rows.into_iter().map(Summary::try_from).collect()
+    Ok(rows.into_iter().map(Summary::from).collect())
 }
 
 /// Weights are A to D on PostgreSQL (1, 0.4, 0.2, 0.1 by default), and the same for the columns of FTS5.
@@ -324,12 +325,9 @@ async fn facets(listing: &Listing, db: &Pool) -> Result<Facets, DbErr> {
     Ok(Facets { sizes, colours, categories, prices: (lowest.unwrap_or_default(), highest.unwrap_or_default()) })
 }
 
-impl TryFrom<Row> for Summary {
-    type Error = DbErr;
-
-    fn try_from(row: Row) -> Result<Self, DbErr> {
-        let images: Vec<String> = rows::parse(row.image_urls)?;
-        Ok(Self {
+impl From<Row> for Summary {
+    fn from(row: Row) -> Self {
+        Self {
             slug: row.slug,
             title: row.title,
             category: row.category,
@@ -337,11 +335,11 @@ impl TryFrom<Row> for Summary {
             price: row.from_price,
             compare_at: row.from_compare_at,
             price_varies: row.price_varies,
-            colours: rows::parse(row.colours)?,
+            colours: row.colours.0,
             in_stock: row.in_stock,
-            image_url: images.into_iter().next().unwrap_or_default(),
-            picture: rows::parse(row.picture)?,
+            image_url: row.image_urls.0.into_iter().next().unwrap_or_default(),
+            picture: row.picture.0,
             created_at: row.created_at,
-        })
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! The catalogue in the database.
 
+mod changes;
 mod entity;
+mod follow;
 mod listing;
 mod products;
 mod rows;
@@ -9,6 +11,9 @@ mod stock;
 use sea_orm::DbBackend;
 use selvage_pool::Pool;
 
+use follow::Heard;
+
+pub use changes::{Changes, Mark, Subject};
 pub use listing::{Facets, Listed, Listing, Summary};
 pub use products::{CategoryCount, Kept, Put, SkuTaken, StoredProduct, StoredVariant, VariantOf};
 pub use stock::{Adjusted, Held, Refused, Reservation};
@@ -16,7 +21,7 @@ pub use stock::{Adjusted, Held, Refused, Reservation};
 /// The catalogue behind a pool.
 #[derive(Clone, Debug)]
 pub struct Store {
-    pool: Pool,
+    pool: Heard,
     /// ISO 4217: the shop's one currency.
     currency: String,
 }
@@ -24,7 +29,7 @@ pub struct Store {
 impl Store {
     /// The catalogue behind `pool`, priced in `currency`.
     pub fn new(pool: Pool, currency: impl Into<String>) -> Self {
-        Self { pool, currency: currency.into() }
+        Self { pool: Heard::new(pool), currency: currency.into() }
     }
 
     /// Whether whoever writes keeps all others from writing: SQLite.

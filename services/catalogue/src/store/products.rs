@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait as _, DbBackend, DbErr, EntityTrait as _, ExprTrait as _, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, ConnectionTrait as _, DbBackend, DbErr, EntityTrait as _, ExprTrait as _, FromQueryResult as _,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Statement,
 };
 use selvage_pool::{Class, Tx, is_unique_violation};
 
 use super::entity::{category, product, variant};
+use super::rows::Whole;
 use super::{Store, rows};
 use crate::domain::product::{Picture, Product, Variant};
 
@@ -112,22 +113,19 @@ pub struct Kept {
 }
 
 impl Store {
-    /// One product with the variants that are sold: two statements.
+    /// One product with the variants that are sold: one statement.
     ///
     /// # Errors
     /// If the database refuses.
     pub async fn product_get(&self, slug: &str) -> Result<Option<StoredProduct>, DbErr> {
         let db = self.pool.named("product_get", Class::Sheddable);
-        let Some(row) = product::Entity::find().filter(product::Column::Slug.eq(slug)).one(&db).await? else {
-            return Ok(None);
-        };
-        let variants = variant::Entity::find()
-            .filter(variant::Column::Product.eq(slug))
-            .filter(variant::Column::Withdrawn.eq(false))
-            .order_by_asc(variant::Column::Position)
-            .all(&db)
-            .await?;
-        rows::product(row, variants).map(Some)
+        let row = Whole::find_by_statement(self.product_get_statement(slug)).one(&db).await?;
+        Ok(row.map(StoredProduct::from))
+    }
+
+    /// What [`Store::product_get`] asks the database, for those who measure what the database takes for it.
+    pub fn product_get_statement(&self, slug: &str) -> Statement {
+        Whole::of(slug, self.pool.backend())
     }
 
     /// The variants behind SKUs that are sold, each with its product, in no order: two statements.

@@ -5,6 +5,7 @@
 mod edge;
 mod goods;
 mod import;
+mod kept;
 mod lapse;
 mod listing;
 mod races;

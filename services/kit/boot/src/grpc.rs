@@ -9,12 +9,13 @@ use futures::future::BoxFuture;
 use http::{Request, Response};
 use selvage_context::{deadline, lease};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic::transport::Server;
-use tonic::transport::server::Connected;
+use tonic::transport::server::{Connected, TcpIncoming};
 use tonic_health::ServingStatus;
 use tower::{Layer, Service};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -82,6 +83,12 @@ impl Services {
     }
 }
 
+/// The connections of a listener. tonic's `tcp_nodelay` is about listeners of its own making: without this the end of an
+/// answer waits in the kernel until the client has acknowledged what came before.
+pub fn incoming(listener: TcpListener) -> TcpIncoming {
+    TcpIncoming::from(listener).with_nodelay(Some(true))
+}
+
 /// Serves `routes` to the connections of `incoming` until the end of `life`, then lets those in flight finish, at most 15 s:
 /// a stream that somebody watches has no end of its own.
 ///
@@ -98,7 +105,6 @@ where
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
         .http2_keepalive_timeout(Some(Duration::from_secs(5)))
         .http2_max_header_list_size(16 * 1024)
-        .tcp_nodelay(true)
         .timeout(LONGEST_DEADLINE)
         .layer(CatchPanicLayer::custom(internal))
         .layer(DeadlineLayer)

@@ -208,7 +208,7 @@ async fn serve<S: Service>(
 
     tracing::info!(service = S::NAME, address = %listener.local_addr()?, "serving");
     let serving = async {
-        let served = grpc::serve(routes, tokio_stream::wrappers::TcpListenerStream::new(listener), &life).await;
+        let served = grpc::serve(routes, grpc::incoming(listener), &life).await;
         life.end();
         served
     };

@@ -38,6 +38,8 @@ pub struct Config {
     pub limit: u32,
     /// Connections that the limit is never set above; the limit itself if it isn't said.
     pub ceiling: Option<u32>,
+    /// Connections beside the limit that listen for notifications; see [`Pool::listen`](crate::Pool::listen).
+    pub listeners: u32,
     /// How long a caller waits for a connection before it is refused; less if its deadline is nearer, and half of it for
     /// what is [`Sheddable`](crate::Class::Sheddable).
     pub max_wait: Duration,
@@ -91,6 +93,7 @@ impl Config {
             floor: None,
             limit: 8,
             ceiling: None,
+            listeners: 0,
             max_wait: Duration::from_secs(1),
             statement_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_millis(1500),

@@ -40,6 +40,8 @@ pub struct Snapshot {
     pub stranded: u32,
     /// Those beyond the limit, after it was lowered.
     pub debt: u32,
+    /// Those that listen for notifications, beside the limit and not counted in `open`.
+    pub listening: u32,
     /// Callers who wait for one, or for the place of SQLite's one writer.
     pub waiting: u32,
     /// The mean time of the last uses, about 31.
@@ -94,6 +96,8 @@ pub(crate) struct Shared {
     pub(crate) looking: AtomicBool,
     stranded: Mutex<Vec<Stranded>>,
     unreached: Mutex<Option<Unreached>>,
+    /// Connections that listen, beside the limit.
+    pub(crate) listening: Arc<AtomicU32>,
     writers_waiting: AtomicU32,
     writers_refused: [[AtomicU64; Reason::ALL.len()]; Class::ALL.len()],
     closed: AtomicBool,
@@ -112,6 +116,7 @@ impl Shared {
             looking: AtomicBool::new(false),
             stranded: Mutex::default(),
             unreached: Mutex::default(),
+            listening: Arc::default(),
             writers_waiting: AtomicU32::new(0),
             writers_refused: Default::default(),
             closed: AtomicBool::new(false),
@@ -218,7 +223,7 @@ impl Shared {
         let Some(row) = lease.query_one(&statement).await.map_err(|error| failed(&error))? else { return Ok(()) };
         let number = |index| row.try_get_by_index::<i32>(index).map_err(|error| failed(&error));
         let (max, reserved, role) = (number(0)?, number(1)?, number(2)?);
-        let ceiling = self.config.limits().ceiling;
+        let ceiling = self.config.limits().ceiling + self.config.listeners;
         let room = if role >= 0 { role.min(max - reserved) } else { max - reserved };
         if i64::from(ceiling) <= i64::from(room) {
             return Ok(());
@@ -252,6 +257,7 @@ impl Shared {
             opening: look.counts.opening,
             stranded: look.counts.stranded,
             debt: look.debt(),
+            listening: self.listening.load(Ordering::Relaxed),
             waiting: look.waiting.iter().sum::<u32>() + writers_waiting,
             use_time: look.use_time,
             saturated: look.saturated || (writers_waiting > 0 && writer.is_some_and(|writer| writer.look().saturated)),

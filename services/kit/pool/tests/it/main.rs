@@ -3,6 +3,7 @@
 mod cancel;
 mod entity;
 mod gate;
+mod listen;
 mod live;
 mod measured;
 mod migrations;

@@ -41,7 +41,7 @@ impl Measured {
         self.provider.force_flush().expect("it is collected");
         let mut seen = BTreeMap::new();
         for metrics in self.exporter.get_finished_metrics().expect("they are there") {
-            let scopes = metrics.scope_metrics().flat_map(|scope| scope.metrics());
+            let scopes = metrics.scope_metrics().flat_map(opentelemetry_sdk::metrics::data::ScopeMetrics::metrics);
             for metric in scopes {
                 let unit = metric.unit();
                 let mut note = |attributes: Vec<(String, String)>, value: f64| {

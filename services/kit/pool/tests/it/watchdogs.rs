@@ -30,7 +30,7 @@ impl Log {
     }
 
     fn lines_with(&self, words: &str) -> Vec<String> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).expect("text");
+        let text = String::from_utf8(self.0.lock().expect("no panic beside it").clone()).expect("text");
         text.lines().filter(|line| line.contains(words)).map(str::to_owned).collect()
     }
 
@@ -41,7 +41,7 @@ impl Log {
 
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        self.0.lock().expect("no panic beside it").extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -83,10 +83,15 @@ async fn who_holds_a_connection_for_long_is_named_by_operation_place_and_span() 
         let told = || log.lines_with("held for long");
         let before = told().len();
         let release = Arc::new(Notify::new());
-        let line = line!() + 3;
+        let line = line!() + 8;
         let (its, until) = (pool.clone(), release.clone());
         let held = async move {
-            its.run_tx("count_the_stars", Class::Normal, |_tx| async { Ok::<_, DbErr>(until.notified().await) }).await
+            let until = &until;
+            let count = |_tx| async move {
+                until.notified().await;
+                Ok::<_, DbErr>(())
+            };
+            its.run_tx("count_the_stars", Class::Normal, count).await
         };
         let held = tokio::spawn(held.instrument(tracing::info_span!("observatory", night = 7)));
         eventually(LONG, "it is told", async || told().len() > before).await;

@@ -1,0 +1,169 @@
+//! What has changed in the database, as far as this process has heard: by it a copy is known to be old.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Products share this many counts. One that changes makes copies of 1 in 1,024 others look old too, which costs a read
+/// each; 1,024 × 8 bytes = 8 KiB.
+const STRIPES: usize = 1024;
+
+/// Counts of changes. Clones are the same counts.
+///
+/// Who copies something takes a [`Mark`] before it reads, and keeps the mark with the copy. A change that is heard of moves
+/// a count, and so ends at once every copy made from before it and every one that is still being made: there is nothing to
+/// remove, and no moment between a check and a storing.
+#[derive(Clone, Debug)]
+pub struct Changes(Arc<Counts>);
+
+#[derive(Debug)]
+struct Counts {
+    /// Of changes to whatever there is; odd while changes aren't heard of.
+    all: AtomicU64,
+    /// Of changes to what listings show.
+    listings: AtomicU64,
+    /// Of changes to products, by their slugs' hashes.
+    products: [AtomicU64; STRIPES],
+    hasher: RandomState,
+    /// Changes heard of so far.
+    heard: AtomicU64,
+}
+
+/// What a copy is of.
+#[derive(Clone, Copy, Debug)]
+pub enum Subject<'a> {
+    /// The product with this slug, or that there is none.
+    Product(&'a str),
+    /// A page of a listing.
+    Listing,
+}
+
+/// The counts when a copy was begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    all: u64,
+    /// Of the product's stripe, or of listings if there is none.
+    own: u64,
+    stripe: Option<usize>,
+}
+
+impl Changes {
+    /// Counts that hear of nothing yet.
+    pub(crate) fn unheard() -> Self {
+        let counts = Counts {
+            all: AtomicU64::new(1),
+            listings: AtomicU64::default(),
+            products: std::array::from_fn(|_| AtomicU64::default()),
+            hasher: RandomState::new(),
+            heard: AtomicU64::default(),
+        };
+        Self(Arc::new(counts))
+    }
+
+    /// To be taken before `subject` is read; `None` while changes aren't heard of, and no copy may be kept.
+    pub fn mark(&self, subject: Subject<'_>) -> Option<Mark> {
+        let all = self.0.all.load(Ordering::SeqCst);
+        let stripe = match subject {
+            Subject::Product(slug) => Some(self.stripe(slug)),
+            Subject::Listing => None,
+        };
+        all.is_multiple_of(2).then(|| Mark { all, own: self.own(stripe).load(Ordering::SeqCst), stripe })
+    }
+
+    /// Whether nothing of it has changed since, as far as was heard.
+    pub fn holds(&self, mark: &Mark) -> bool {
+        self.0.all.load(Ordering::SeqCst) == mark.all && self.own(mark.stripe).load(Ordering::SeqCst) == mark.own
+    }
+
+    /// How many changes were heard of.
+    pub fn heard(&self) -> u64 {
+        self.0.heard.load(Ordering::Relaxed)
+    }
+
+    /// Whether changes are heard of.
+    pub fn are_heard(&self) -> bool {
+        self.0.all.load(Ordering::SeqCst).is_multiple_of(2)
+    }
+
+    /// A product has changed.
+    pub(crate) fn product(&self, slug: &str) {
+        self.own(Some(self.stripe(slug))).fetch_add(1, Ordering::SeqCst);
+        self.0.heard.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Something has changed that listings show.
+    pub(super) fn listings(&self) {
+        self.0.listings.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Anything may have changed.
+    pub(super) fn everything(&self) {
+        self.0.all.fetch_add(2, Ordering::SeqCst);
+        self.0.heard.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// From here on all changes are heard of, or (`false`) none. One task says so.
+    pub(crate) fn hear(&self, hears: bool) {
+        // A new count either way: nothing from before holds.
+        let _ = self.0.all.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |all| {
+            let next = all + 1;
+            Some(if next.is_multiple_of(2) == hears { next } else { next + 1 })
+        });
+    }
+
+    fn stripe(&self, slug: &str) -> usize {
+        self.0.hasher.hash_one(slug) as usize % STRIPES
+    }
+
+    fn own(&self, stripe: Option<usize>) -> &AtomicU64 {
+        stripe.map_or(&self.0.listings, |stripe| &self.0.products[stripe])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard() -> Changes {
+        let changes = Changes::unheard();
+        changes.hear(true);
+        changes
+    }
+
+    #[test]
+    fn a_change_ends_what_was_begun_before_it_and_nothing_else() {
+        let changes = heard();
+        let other =
+            (0..).map(|n| format!("p{n}")).find(|slug| changes.stripe(slug) != changes.stripe("shirt")).unwrap();
+        let mark = |subject| changes.mark(subject).unwrap();
+        let marks = [mark(Subject::Product("shirt")), mark(Subject::Product(&other)), mark(Subject::Listing)];
+        let hold = || marks.map(|mark| changes.holds(&mark));
+        assert_eq!(hold(), [true, true, true]);
+        changes.product("shirt");
+        assert_eq!(hold(), [false, true, true]);
+        changes.listings();
+        assert_eq!(hold(), [false, true, false]);
+        changes.everything();
+        assert_eq!(hold(), [false, false, false]);
+        assert!(changes.holds(&mark(Subject::Product("shirt"))));
+    }
+
+    #[test]
+    fn nothing_is_kept_while_changes_are_not_heard_of_nor_from_before() {
+        let changes = Changes::unheard();
+        assert_eq!((changes.mark(Subject::Listing), changes.are_heard()), (None, false));
+        changes.hear(true);
+        let mark = changes.mark(Subject::Listing).unwrap();
+        for _ in 0..2 {
+            changes.hear(false);
+            assert!(!changes.holds(&mark) && changes.mark(Subject::Listing).is_none());
+            changes.everything();
+            assert!(!changes.are_heard());
+        }
+        for _ in 0..2 {
+            changes.hear(true);
+            assert!(!changes.holds(&mark) && changes.are_heard());
+        }
+        assert!(changes.holds(&changes.mark(Subject::Listing).unwrap()));
+    }
+}

@@ -1,0 +1,192 @@
+//! PostgreSQL's notifications, on a connection of their own.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use sqlx::Executor as _;
+use sqlx::postgres::{PgListener, PgPoolOptions};
+
+use crate::connection::Options;
+use crate::shared::Shared;
+use crate::{Pool, failure};
+
+/// After so much silence the server is asked whether it is there: one that went away without a word would be believed in
+/// for ever, and all that was announced in the meantime missed.
+const SILENCE: Duration = Duration::from_secs(1);
+/// How long it may take to answer that. What is announced is missed for at most 1 s + 1 s unnoticed.
+const ANSWER: Duration = Duration::from_secs(1);
+/// Pauses between attempts: half to all of a bound that doubles from 50 ms to 1 s, so that the replicas which lost the same
+/// server come back apart, and each at most 1 s after it.
+const PAUSES_MS: Range<u64> = 50..1_000;
+
+/// What a [`Listener`] hears.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// From here on nothing is missed. What was announced before may have been.
+    Listening,
+    /// A transaction that announced this was committed.
+    Notified(String),
+    /// From here on, or since up to 2 s ago, what is announced is missed; until it listens again.
+    Lost,
+}
+
+/// Listens on one channel, on one connection beside its pool's. Makes it anew when it is lost.
+pub struct Listener {
+    channel: &'static str,
+    shared: Arc<Shared>,
+    wire: Option<Wire>,
+    /// Attempts since it was last connected.
+    failures: u32,
+}
+
+/// A connection that listens. sqlx's listener wants a pool of sqlx's: it has this one connection.
+struct Wire {
+    listener: PgListener,
+    pool: sqlx::PgPool,
+    counted: Counted,
+}
+
+/// One in the count of connections.
+struct Counted(Arc<AtomicU32>);
+
+impl Counted {
+    fn start(count: &Arc<AtomicU32>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Pool {
+    /// Listens on `channel`, which is a plain name. With SQLite, which announces nothing, it never hears anything.
+    ///
+    /// The connection isn't one of the pool's `limit`, but one of its `listeners`; the pool's snapshot counts it.
+    pub fn listen(&self, channel: &'static str) -> Listener {
+        Listener { channel, shared: self.shared().clone(), wire: None, failures: 0 }
+    }
+}
+
+impl Listener {
+    /// Waits for what happens next. Tries for ever to get a connection; a failure to is logged once until it has one.
+    ///
+    /// Whoever drops the future loses what it heard, and must begin with a new listener.
+    pub async fn next(&mut self) -> Event {
+        if matches!(self.shared.options, Options::Sqlite(_)) {
+            return std::future::pending().await;
+        }
+        if let Some(wire) = &mut self.wire {
+            if let Some(payload) = wire.hear().await {
+                return Event::Notified(payload);
+            }
+            self.hang_up();
+            return Event::Lost;
+        }
+        loop {
+            tokio::time::sleep(pause(self.failures, 0.5 + rand::random::<f64>() / 2.0)).await;
+            let counted = Counted::start(&self.shared.listening);
+            let connecting = Wire::connect(&self.shared.options, self.channel, counted);
+            match tokio::time::timeout(self.shared.config.connect_timeout, connecting).await {
+                Ok(Ok(wire)) => {
+                    (self.wire, self.failures) = (Some(wire), 0);
+                    return Event::Listening;
+                }
+                Ok(Err(error)) => self.failed(&error),
+                Err(elapsed) => self.failed(&elapsed),
+            }
+        }
+    }
+
+    fn failed(&mut self, error: &dyn fmt::Display) {
+        if self.failures == 0 {
+            tracing::warn!(channel = self.channel, error = %error, "the database can't be listened to; trying again");
+        }
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    /// Closes the connection in the background: a server that is gone takes no good-bye.
+    fn hang_up(&mut self) {
+        let Some(Wire { listener, pool, counted }) = self.wire.take() else { return };
+        drop(listener);
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            // Returns when the connection is gone.
+            pool.close().await;
+            drop(counted);
+        });
+    }
+}
+
+/// The server and whoever counts hear that it is over.
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.hang_up();
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener").field("channel", &self.channel).finish_non_exhaustive()
+    }
+}
+
+impl Wire {
+    async fn connect(options: &Options, channel: &'static str, counted: Counted) -> Result<Self, sqlx::Error> {
+        let (options, _) = options.postgres()?.ok_or_else(failure::closed)?;
+        let pool =
+            PgPoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None).connect_lazy_with(options);
+        let mut listener = PgListener::connect_with(&pool).await?;
+        // We connect again ourselves, when the listener's owner has heard that it was lost.
+        listener.eager_reconnect(false);
+        listener.ignore_pool_close_event(true);
+        listener.listen(channel).await?;
+        Ok(Self { listener, pool, counted })
+    }
+
+    /// The next notification; `None` if the connection is lost.
+    async fn hear(&mut self) -> Option<String> {
+        loop {
+            match tokio::time::timeout(SILENCE, self.listener.try_recv()).await {
+                Ok(Ok(Some(notification))) => return Some(notification.payload().to_owned()),
+                Ok(Ok(None) | Err(_)) => return None,
+                Err(_silence) => {
+                    let asked = tokio::time::timeout(ANSWER, self.listener.execute("SELECT 1")).await;
+                    if !matches!(asked, Ok(Ok(_))) {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The pause before an attempt after so many failures; `share` is 0.5 to 1.
+fn pause(failures: u32, share: f64) -> Duration {
+    if failures == 0 {
+        return Duration::ZERO;
+    }
+    let bound = PAUSES_MS.start.saturating_mul(1 << (failures - 1).min(16)).min(PAUSES_MS.end);
+    Duration::from_millis(bound).mul_f64(share)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_second_and_no_further() {
+        assert_eq!(pause(0, 1.0), Duration::ZERO);
+        assert_eq!(pause(1, 0.5), Duration::from_millis(25));
+        assert_eq!(pause(3, 1.0), Duration::from_millis(200));
+        for failures in [6, 100, u32::MAX] {
+            assert_eq!(pause(failures, 1.0), Duration::from_secs(1));
+        }
+    }
+}
