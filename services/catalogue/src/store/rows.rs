@@ -93,7 +93,7 @@ type Sold = (String, String, String, String, i64, Option<i64>, i32, i32, i32);
 
 const WHOLE: &str = "SELECT slug, title, description_html, category, audience, material, care, tags, image_urls, picture, \
     currency, version, created_at, updated_at, ({variants}) AS variants FROM products WHERE slug = $1";
-/// Sorted before they are gathered: an aggregate that sorts for itself took half as long again.
+/// Sorted before they are gathered, which was no slower than an aggregate that sorts for itself, and faster as a rule.
 const POSTGRES_VARIANTS: &str = "SELECT json_agg(json_build_array(sku, size, colour, colour_hex, price, compare_at, \
     grams, stock, reserved)) FROM (SELECT * FROM variants WHERE product = slug AND NOT withdrawn ORDER BY position) AS sold";
 const SQLITE_VARIANTS: &str = "SELECT json_group_array(json_array(sku, size, colour, colour_hex, price, compare_at, \

@@ -1,15 +1,50 @@
 //! A database connection pool under SeaORM, made so that it can be measured and governed.
 //!
-//! A pool is a set of slots. Each owns one raw sqlx connection outright, and a gate hands the slots out, first come, first
-//! served, for a bounded time of waiting and to a bounded queue. sqlx's own pool is not used: its capacity is fixed when
-//! it is built, its wait can't be seen from SeaORM, and it pings each connection when it comes back.
+//! A pool is a set of slots. Each owns one raw sqlx connection outright, and a [gate](crate::gate) hands the slots out: first
+//! come, first served within a [`Class`], for a bounded time of waiting and to a bounded queue. Who would wait in vain is told
+//! so in microseconds. sqlx's own pool is not used: its capacity is fixed when it is built, its wait can't be seen from
+//! SeaORM, and it pings each connection when it comes back.
 //!
 //! - [`Pool`] implements SeaORM's `ConnectionTrait`, `TransactionTrait` and `StreamTrait`: entities are used as always.
-//!   [`Pool::named`] gives statements outside transactions a name and a [`Class`].
+//!   [`Pool::named`] gives statements outside transactions a name and a class.
 //! - [`Pool::run_tx`] is how transactions are made: named, repeated when the database asks for it, measured. While its
 //!   closure runs, a network call through a client that asks [`selvage_context::lease`] is refused.
-//! - A future that is dropped in mid-statement leaves its connection in an unknown state: that connection is closed in the
-//!   background, and its slot is free again when it is.
+//! - [`Pool::set_limit`] changes the limit while the pool is used; [`Pool::settled`] says when what was too much is closed.
+//! - A future that is dropped in mid-statement leaves its connection in an unknown state: that connection is cleaned in the
+//!   background or closed, and its slot isn't handed out before.
+//! - Who holds a connection for long is named in the log, with its span and its place in the code. A connection whose socket
+//!   died in silence is replaced alone, and stays charged until the server no longer shows its session. A database that went
+//!   away is tried with pauses that grow and differ, and found within two seconds of its return.
+//! - A password may be in a file that changes ([`Config::password_file`]). [`Pool::listen`] hears PostgreSQL's notifications.
+//! - [`metrics`] has OpenTelemetry's names for all of it; [`budget`] the sums for many pools on one server.
+//!
+//! # From Little's law to a number
+//!
+//! How many connections does a service need? By Little's law (J. D. C. Little, 1961), the mean number of those in use is
+//! the rate of uses times the mean time of one:
+//!
+//! > connections in use = uses a second × seconds a use
+//!
+//! 1. **The rate.** Uses a second of one instance at the peak that you plan for, not the mean of a day. A request with two
+//!    statements outside a transaction makes two uses, a transaction of ten statements makes one. Say 400.
+//! 2. **The time of a use.** From taking the connection to giving it back: `db.client.connection.use_time`, or
+//!    [`Snapshot::use_time`]. A read over a local network takes 0.5 to 1 ms; a transaction a round trip for each
+//!    statement, for BEGIN and for COMMIT, and the disk. Say 5 ms. So 400 × 0.005 s = 2 are in use on average.
+//! 3. **Room for chance.** Callers come at random; a queue grows as ρ ÷ (1 − ρ) with the utilisation ρ, and beyond 0.7 with each
+//!    step twice as fast. 2 ÷ 0.7 = 2.9.
+//! 4. **Room for a bad hour.** Use times rise when caches are cold, a vacuum runs or a replica is rebuilt. With twice the time
+//!    5.7: a limit of 6. More is not safer: the server has cores and disks for some [twice its
+//!    cores](https://wiki.postgresql.org/wiki/Number_Of_Database_Connections) at a time; beyond, each takes longer, and
+//!    the same number is done.
+//! 5. **How long to wait.** At the limit a queue of q callers takes q × use time ÷ limit. `max_wait` is what somebody can bear
+//!    beside the statement itself: [`Config::request_deadline`] must be more than `max_wait` + `statement_timeout`, which the
+//!    pool checks. Who would wait longer is refused at once, and its [`Refusal`] says when to come again.
+//! 6. **All instances together.** (replicas + those that a roll-out adds) × limit, over all services on the server, must be
+//!    less than its `max_connections` less what is reserved and what others use: [`budget`] does the sum.
+//!
+//! Then look at it under load: `selvage.pool.saturated` should be 0, the wait's p95 far below `max_wait`, and in use ÷ limit below
+//! 0.7. If waits grow while uses take as long as ever, the limit is too low; if uses take longer, the database is the
+//! bottleneck, and a higher limit makes it worse.
 //!
 //! ```
 //! use sea_orm::{ConnectionTrait, DbErr};

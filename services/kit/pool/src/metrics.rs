@@ -165,11 +165,25 @@ const COUNTERS: [(&str, &str, &str, Number); 5] = [
     ),
 ];
 
+/// Lets it be observed how often this process called another with a connection held, which should stay 0 for ever.
+fn observe_held_across_calls(meter: &Meter) {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        meter
+            .u64_observable_counter("selvage.pool.held_across_calls")
+            .with_unit("{call}")
+            .with_description("Network calls made while a connection was held.")
+            .with_callback(|instrument| instrument.observe(selvage_context::lease::violations(), &[]))
+            .build();
+    });
+}
+
 /// Lets the pool be observed for as long as it is open.
 pub(crate) fn observe(shared: &Arc<Shared>) {
     let pool = [KeyValue::new(POOL, shared.config.name.clone())];
     let observed = Observed { pool, shared: Arc::downgrade(shared) };
     let meter = meter();
+    observe_held_across_calls(&meter);
     let all = observed.clone();
     meter
         .i64_observable_up_down_counter("db.client.connection.count")

@@ -145,14 +145,15 @@ impl<T> Core<T> {
     pub(super) fn ask(&mut self, asks: &Asks<'_>, now: Instant) -> Asked<T> {
         let class = asks.class;
         if self.closing {
-            return self.refuse(class, Reason::Closed, Duration::ZERO, now);
+            return self.refuse(class, Reason::Closed, 0.0, now);
         }
         if let Some(grant) = self.take_idle(now) {
             return Asked::Lent(grant);
         }
         let interval = self.interval();
         let forecast = self.lanes.forecast(class, interval, now);
-        if now + forecast.min(Duration::from_secs(3600)) > asks.until && !asks.front {
+        let left = asks.until.saturating_duration_since(now).as_secs_f64();
+        if (forecast > left || left == 0.0) && !asks.front {
             return self.refuse(class, Reason::WouldWait, forecast, now);
         }
         if self.lanes.of(class) >= self.max_waiting() {
@@ -172,16 +173,17 @@ impl<T> Core<T> {
         self.use_time.unwrap_or_default() / f64::from(working)
     }
 
-    fn refuse(&mut self, class: Class, reason: Reason, forecast: Duration, now: Instant) -> Asked<T> {
+    fn refuse(&mut self, class: Class, reason: Reason, forecast: f64, now: Instant) -> Asked<T> {
         Asked::Refused(self.refusal(class, reason, forecast, now))
     }
 
-    fn refusal(&mut self, class: Class, reason: Reason, forecast: Duration, now: Instant) -> Refusal {
+    /// `forecast` in seconds.
+    fn refusal(&mut self, class: Class, reason: Reason, forecast: f64, now: Instant) -> Refusal {
         self.refused[class as usize][reason as usize] += 1;
         if reason.is_want() {
             self.refused_at = Some(now);
         }
-        Refusal { reason, forecast }
+        Refusal { reason, forecast: Duration::try_from_secs_f64(forecast).unwrap_or(Duration::MAX) }
     }
 
     /// What became of one who waits; while nothing has, `waker` is woken when it has.
