@@ -272,8 +272,10 @@ impl<T> Core<T> {
         let waiting = u32::try_from(self.lanes.len()).unwrap_or(u32::MAX);
         let ahead = if lent > 0 { self.limits.spare } else { 0 };
         let aim = self.limits.floor.max(lent.saturating_add(waiting).saturating_add(ahead)).min(self.limits.limit);
+        // The first is made alone: of two that ask a server for its last connection each may keep the other from it.
         let at_once = match self.hold {
-            None => MAX_OPENING,
+            None if idle + lent > 0 => MAX_OPENING,
+            None => 1,
             Some(hold) if now >= hold => 1,
             Some(_) => 0,
         };
