@@ -1,6 +1,6 @@
 //! A database connection pool under SeaORM, made so that it can be measured and governed.
 //!
-//! A pool is a set of slots. Each owns one raw sqlx connection outright, and a [gate](crate::gate) hands the slots out: first
+//! A pool is a set of slots. Each owns one raw sqlx connection outright, and a [gate] hands the slots out: first
 //! come, first served within a [`Class`], for a bounded time of waiting and to a bounded queue. Who would wait in vain is told
 //! so in microseconds. sqlx's own pool is not used: its capacity is fixed when it is built, its wait can't be seen from
 //! SeaORM, and it pings each connection when it comes back.
