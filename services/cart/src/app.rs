@@ -88,7 +88,9 @@ pub const POOL: Tuned = Tuned { name: "cart", tune };
 impl Service for App {
     const NAME: &'static str = "cart";
     const GRPC_NAME: &'static str = "selvage.cart.v1.Cart";
+    const PROCESS: &'static str = "selvage-cart";
     const DEFAULT_PORT: u16 = 50052;
+    const METRICS_PORT: u16 = 9465;
     type Args = CartArgs;
     type Migrator = Migrator;
     const POOLS: &'static [Tuned] = &[POOL];

@@ -14,6 +14,7 @@ use crate::args::CatalogueArgs;
 use crate::copies::{Copies, Counts};
 use crate::grpc::{Front, Kept, Server};
 use crate::lapse::Lapse;
+use crate::meter;
 use crate::migration::Migrator;
 use crate::store::{Changes, Store};
 
@@ -89,7 +90,9 @@ impl App {
                 |bytes| Copies::new(bytes, store.copies_last_ms(), store.changes().clone(), host.clock.clone());
             let listings = settings.kept_bytes / 3;
             let (server, products) = (server.clone(), copies(settings.kept_bytes - listings));
-            Arc::new(Kept { server, products, listings: copies(listings) })
+            let kept = Arc::new(Kept { server, products, listings: copies(listings) });
+            meter::observe(&kept);
+            kept
         });
         let server = CatalogueServer::from_arc(server).max_decoding_message_size(MAX_REQUEST_BYTES);
         Self { server, kept, store, host }
@@ -118,7 +121,9 @@ impl App {
 impl Service for App {
     const NAME: &'static str = "catalogue";
     const GRPC_NAME: &'static str = "selvage.catalogue.v1.Catalogue";
+    const PROCESS: &'static str = "selvage-catalogue";
     const DEFAULT_PORT: u16 = 50051;
+    const METRICS_PORT: u16 = 9464;
     type Args = CatalogueArgs;
     type Migrator = Migrator;
     const POOLS: &'static [Tuned] = &[POOL];

@@ -7,6 +7,7 @@ pub mod domain;
 mod grpc;
 pub mod import;
 mod lapse;
+mod meter;
 pub mod migration;
 mod planting;
 pub mod seed;

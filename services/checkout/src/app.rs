@@ -19,9 +19,9 @@ use crate::args::CheckoutArgs;
 use crate::grpc::Server;
 use crate::mail::Mailer;
 use crate::migration::Migrator;
-use crate::payment::{Provider, TestProvider};
+use crate::payment::{Observed, Provider, TestProvider};
 use crate::saga::{AT_ONCE, Follow, Placing, Shop, Sweeper};
-use crate::store::Store;
+use crate::store::{Store, meter};
 
 /// The largest request: an order's is below 4 KiB.
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
@@ -117,7 +117,8 @@ impl App {
             catalogue: CatalogueClient::new(peers.catalogue),
             delivery: DeliveryClient::new(peers.delivery),
         };
-        let provider: Arc<dyn Provider> = Arc::new(TestProvider::new(pools.provider, host.clock.clone()));
+        let provider = Arc::new(TestProvider::new(pools.provider, host.clock.clone()));
+        let provider: Arc<dyn Provider> = Arc::new(Observed::new(provider));
         let kick = Kick::default();
         let placing = Placing {
             store: Store::new(pools.orders),
@@ -134,6 +135,7 @@ impl App {
             Follow { store: Store::new(pools.relay.clone()), shop, provider, mailer, clock: host.clock.clone() };
         let relay = Relay::new(pools.relay, follow, host.clock.clone(), kick).with_lease(settings.relay_lease);
         host.life.spawn("relay", relay.run(host.life.clone()));
+        host.life.spawn("orders", meter::watch(placing.store.clone(), host.life.clone()));
         host.life.spawn("sweep", Sweeper(placing.clone()).run(host.life.clone()));
         let server = CheckoutServer::new(Server { placing, new_id: Uuid::now_v7 });
         Self { server: server.max_decoding_message_size(MAX_REQUEST_BYTES), host }
@@ -144,7 +146,9 @@ impl App {
 impl Service for App {
     const NAME: &'static str = "checkout";
     const GRPC_NAME: &'static str = "selvage.checkout.v1.Checkout";
+    const PROCESS: &'static str = "selvage-checkout";
     const DEFAULT_PORT: u16 = 50053;
+    const METRICS_PORT: u16 = 9466;
     type Args = CheckoutArgs;
     type Migrator = Migrator;
     const POOLS: &'static [Tuned] = &[ORDERS, RELAY, PROVIDER];

@@ -83,7 +83,9 @@ pub const POOL: Tuned = Tuned { name: "delivery", tune };
 impl Service for App {
     const NAME: &'static str = "delivery";
     const GRPC_NAME: &'static str = "selvage.delivery.v1.Delivery";
+    const PROCESS: &'static str = "selvage-delivery";
     const DEFAULT_PORT: u16 = 50054;
+    const METRICS_PORT: u16 = 9467;
     type Args = DeliveryArgs;
     type Migrator = Migrator;
     const POOLS: &'static [Tuned] = &[POOL];

@@ -135,7 +135,8 @@ impl Services {
 
         let peers =
             selvage_web::Peers { catalogue: channel(), cart: channel(), checkout: channel(), delivery: channel() };
-        let settings = selvage_web::Settings { currency: currency(), ..selvage_web::Settings::default() };
+        let settings =
+            selvage_web::Settings { currency: currency(), whole_shop: true, ..selvage_web::Settings::default() };
         let web = selvage_web::App::new(settings, peers, keys.of("web")?, clock.clone(), web_life.clone());
         Ok(Self { routes, web, databases })
     }

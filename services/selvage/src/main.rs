@@ -17,8 +17,7 @@ const WORKER_THREADS: usize = 2;
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let default_log = if cli.is_serving() { "info,sea_orm_migration=warn,sqlx=warn" } else { "warn" };
-    selvage_telemetry::logs::start(default_log);
-    selvage_boot::run(Some(WORKER_THREADS), async {
+    selvage_boot::run("selvage", default_log, Some(WORKER_THREADS), async {
         match cli.command.unwrap_or(cli::Command::Serve(cli.serve)) {
             cli::Command::Serve(serve) => house::serve(&serve).await,
             cli::Command::Import(import) => import::import(&import).await,

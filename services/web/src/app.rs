@@ -4,16 +4,17 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use http::{HeaderValue, header};
 use selvage_boot::Life;
 use selvage_context::clock::Clock;
 use selvage_identity::IssuerKey;
 use selvage_rpc::Channel;
+use selvage_telemetry::metrics;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -23,11 +24,12 @@ use crate::cached::Cached;
 use crate::csrf::Csrf;
 use crate::pages::home::Shelves;
 use crate::pages::{bag, checkout, home, listing, order, product, tracker};
+use crate::peer::Peer;
 use crate::problem::{self, Problem};
 use crate::session::Sessions;
 use crate::shop::Shop;
 use crate::view::CategoryLink;
-use crate::{admission, assets, drawn, headers};
+use crate::{admission, assets, drawn, headers, observed};
 
 /// The largest form: checkout's, refilled, has under 8 KiB.
 pub(crate) const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -41,11 +43,15 @@ pub struct Settings {
     pub secure_cookies: bool,
     /// The shop's currency, ISO 4217.
     pub currency: String,
+    /// The whole shop is in this process, whose metrics are then at `/metrics` for callers on this machine.
+    pub whole_shop: bool,
+    /// Requests come through a proxy of our own, whose traces are continued.
+    pub trusted_proxy: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { secure_cookies: false, currency: "EUR".to_owned() }
+        Self { secure_cookies: false, currency: "EUR".to_owned(), whole_shop: false, trusted_proxy: false }
     }
 }
 
@@ -119,9 +125,11 @@ impl App {
             .layer(CatchPanicLayer::custom(panicked))
             .layer(middleware::from_fn_with_state(app.clone(), admission::admit))
             .layer(middleware::from_fn_with_state(app.clone(), problem::render))
-            .layer(middleware::from_fn_with_state(app.clone(), attach));
+            .layer(middleware::from_fn_with_state(app.clone(), attach))
+            .layer(middleware::from_fn_with_state(app.clone(), observed::observe));
         let mut router = Router::new()
             .route("/healthz", get(async || "ok\n"))
+            .route("/metrics", get(fetch_metrics))
             .route("/robots.txt", get(assets::robots))
             .route("/favicon.svg", get(assets::favicon))
             .route("/assets/{hash}/{name}", get(assets::get))
@@ -145,6 +153,14 @@ impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("App").finish_non_exhaustive()
     }
+}
+
+/// Metrics, where no listener of their own has them.
+async fn fetch_metrics(State(app): State<Arc<Inner>>, Extension(Peer(peer)): Extension<Peer>) -> Response {
+    if !app.settings.whole_shop || !peer.ip().is_loopback() {
+        return http::StatusCode::NOT_FOUND.into_response();
+    }
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text()).into_response()
 }
 
 /// Finds out who makes the request, and renews their session where it is time.

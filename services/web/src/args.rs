@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
+use selvage_boot::measured::MetricsListener;
 use selvage_proto::money::Currency;
 use selvage_rpc::{Channel, Target};
 
@@ -16,6 +17,9 @@ pub struct Args {
     /// Where the pages are
     #[arg(long, env = "SELVAGE_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
+    /// Where its metrics are
+    #[command(flatten)]
+    pub metrics: MetricsListener,
     /// The catalogue service
     #[arg(long, env = "SELVAGE_CATALOGUE", value_name = "HOST:PORT", default_value = "127.0.0.1:50051")]
     pub catalogue: Target,
@@ -34,6 +38,10 @@ pub struct Args {
     /// People reach the shop by https: browsers send the session over nothing else
     #[arg(long, env = "SELVAGE_SECURE_COOKIES")]
     pub secure_cookies: bool,
+    /// Requests come through a proxy of your own: their trace contexts are continued. Without it each request begins a
+    /// trace, and what its sender says is linked
+    #[arg(long, env = "SELVAGE_TRUSTED_PROXY")]
+    pub trusted_proxy: bool,
     /// The shop's currency, an ISO 4217 code
     #[arg(long, env = "SELVAGE_CURRENCY", value_name = "CODE", default_value = "EUR")]
     pub currency: Currency,
@@ -42,7 +50,12 @@ pub struct Args {
 impl Args {
     /// The settings among them.
     pub fn settings(&self) -> Settings {
-        Settings { secure_cookies: self.secure_cookies, currency: self.currency.to_string() }
+        Settings {
+            secure_cookies: self.secure_cookies,
+            currency: self.currency.to_string(),
+            trusted_proxy: self.trusted_proxy,
+            whole_shop: false,
+        }
     }
 
     /// Channels to the services. To be called within a tokio runtime.

@@ -15,6 +15,7 @@ use tonic::{Request, Response, Status};
 use super::parse::{Asked, listing};
 use super::{convert, parse};
 use crate::domain::stock::State;
+use crate::meter;
 use crate::store::{Adjusted, Listed, Put, Refused, Store};
 
 /// From when on the lapse may forget a reservation that was given back before it came: longer than any request is on its
@@ -116,7 +117,10 @@ impl Catalogue for Server {
             Err(Refused::OtherLines) => {
                 Err(Error::new(ErrorCode::AlreadyExists, "this reservation exists, with other lines").into())
             }
-            Err(Refused::Short(short)) => Err(out_of_stock(short).into()),
+            Err(Refused::Short(short)) => {
+                meter::out_of_stock();
+                Err(out_of_stock(short).into())
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! Payment providers. Card numbers never come here, only tokens that the provider gave the page; and everything is asked
 //! for by the order's id, so that an answer that was lost can be asked for again.
 
+mod observed;
 mod test_provider;
 
 use async_trait::async_trait;
@@ -8,6 +9,7 @@ use uuid::Uuid;
 
 use crate::domain::recovery::Known;
 
+pub(crate) use observed::Observed;
 pub use test_provider::TestProvider;
 
 /// What is to be set aside.

@@ -98,15 +98,15 @@ impl Handler for Follow {
                     store::payment_set(tx, key, PaymentState::Refunded, now).await?;
                     // Of a cancelled order this was the last word on money already.
                     let nothing = store::Change::default();
-                    store::order_advance(tx, key, (State::Refunding, State::Refunded), &nothing, now).await?;
+                    advance(tx, key, (State::Refunding, State::Refunded), &nothing, now).await?;
                 }
                 Done::ShipmentCancelled => {
                     let change = messages::cancelled(key);
-                    store::order_advance(tx, key, (State::Cancelling, State::Cancelled), &change, now).await?;
+                    advance(tx, key, (State::Cancelling, State::Cancelled), &change, now).await?;
                 }
                 Done::TooLateToCancel => {
                     let change = messages::on_its_way(key);
-                    store::order_advance(tx, key, (State::Cancelling, State::OnItsWay), &change, now).await?;
+                    advance(tx, key, (State::Cancelling, State::OnItsWay), &change, now).await?;
                 }
                 Done::MailDue(occasion) => enqueue(tx, now, [messages::mail(key, *occasion)]).await?,
             }
@@ -127,6 +127,14 @@ impl Follow {
             Err(error) => Err(Failure::Later(error.to_string())),
         }
     }
+}
+
+/// Counted before it is committed: a transaction that is done again is counted again.
+async fn advance(tx: &Tx, id: Uuid, step: (State, State), change: &store::Change, now_ms: i64) -> Result<(), DbErr> {
+    if store::order_advance(tx, id, step, change, now_ms).await? {
+        store::meter::changed(step.1);
+    }
+    Ok(())
 }
 
 /// A peer that refuses our request for what it is will refuse it again.

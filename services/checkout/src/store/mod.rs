@@ -3,11 +3,12 @@
 
 mod convert;
 mod entity;
+pub(crate) mod meter;
 
 use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait as _, DbBackend, DbErr, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, TryInsertResult,
+    ColumnTrait as _, Condition, ConnectionTrait as _, DbBackend, DbErr, EntityTrait as _, PaginatorTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, TryInsertResult,
 };
 use selvage_outbox::{DeadLetter, Outgoing, enqueue};
 use selvage_pool::{Class, Pool, Tx};
@@ -62,6 +63,7 @@ impl Store {
         // One statement is the whole transaction: the unique index decides.
         let inserted = insert.exec_without_returning(&self.pool.named("order_insert", Class::Normal)).await?;
         if matches!(inserted, TryInsertResult::Inserted(1..)) {
+            meter::changed(State::Pending);
             return Ok(Inserted::New);
         }
         match self.order_by_key(&what.owner, &what.idempotency_key).await? {
@@ -156,6 +158,21 @@ impl Store {
                 order_advance(&tx, id, (from, to), change, now_ms).await
             })
             .await
+            .inspect(|advanced| {
+                if *advanced {
+                    meter::changed(to);
+                }
+            })
+    }
+
+    /// How many orders are being placed.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn orders_pending(&self) -> Result<u64, DbErr> {
+        // In words, not as a parameter: the index is for this state alone.
+        let pending = Expr::cust("state = 'pending'");
+        Entity::find().filter(pending).count(&self.pool.named("orders_pending", Class::Sheddable)).await
     }
 
     /// Claims up to `limit` orders whose placing was interrupted, until `attempt_until`.

@@ -8,6 +8,8 @@ use futures::Stream;
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use selvage_context::{deadline, lease};
+use selvage_telemetry::calls::Call;
+use selvage_telemetry::observed::{self, Observed};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -107,7 +109,7 @@ where
         .http2_max_header_list_size(16 * 1024)
         .timeout(LONGEST_DEADLINE)
         .layer(CatchPanicLayer::custom(internal))
-        .layer(DeadlineLayer)
+        .layer(SurroundingsLayer)
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, life.stopping());
     let cut_off = async {
@@ -128,29 +130,31 @@ fn internal(panic: Box<dyn Any + Send>) -> Response<Body> {
     Status::internal("something went wrong on our side").into_http()
 }
 
-/// Runs each call with the deadline that its caller sent, and with leases counted.
+/// Runs each call in its span, with the deadline that its caller sent, and with leases counted.
 #[derive(Clone, Copy, Debug)]
-struct DeadlineLayer;
+struct SurroundingsLayer;
 
-impl<S> Layer<S> for DeadlineLayer {
-    type Service = Deadline<S>;
+impl<S> Layer<S> for SurroundingsLayer {
+    type Service = Surroundings<S>;
 
-    fn layer(&self, inner: S) -> Deadline<S> {
-        Deadline(inner)
+    fn layer(&self, inner: S) -> Surroundings<S> {
+        Surroundings(inner)
     }
 }
 
 #[derive(Clone, Debug)]
-struct Deadline<S>(S);
+struct Surroundings<S>(S);
 
-impl<S, B> Service<Request<B>> for Deadline<S>
+impl<S, B, R> Service<Request<B>> for Surroundings<S>
 where
-    S: Service<Request<B>>,
+    S: Service<Request<B>, Response = Response<R>>,
     S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    R: Send + 'static,
 {
-    type Response = S::Response;
+    type Response = Response<Observed<R>>;
     type Error = S::Error;
-    type Future = BoxFuture<'static, Result<S::Response, S::Error>>;
+    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.0.poll_ready(cx)
@@ -159,6 +163,8 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let asked = request.headers().get("grpc-timeout").and_then(|value| deadline::from_grpc(value.to_str().ok()?));
         let at = Instant::now() + asked.unwrap_or(DEFAULT_DEADLINE).min(LONGEST_DEADLINE);
-        Box::pin(deadline::scope(at, lease::tracked(self.0.call(request))))
+        let call = Call::served(request.uri().path(), request.headers());
+        let work = deadline::scope(at, lease::tracked(self.0.call(request)));
+        Box::pin(observed::call(call, work, |_| "INTERNAL"))
     }
 }

@@ -1,4 +1,4 @@
-//! One main for all: arguments → log → pool → server → drain.
+//! One main for all: arguments → telemetry → pool → server → drain → flush.
 //!
 //! [`Life`] is the life of a process: background work is spawned on it, and at a signal it ends everything in order.
 //! With the feature `service`, [`Service`] is what a gRPC service is to its main.
@@ -8,6 +8,7 @@ pub mod grpc;
 mod keys;
 mod life;
 pub mod listen;
+pub mod measured;
 #[cfg(feature = "service")]
 mod service;
 #[cfg(feature = "service")]
@@ -22,18 +23,27 @@ pub use tuning::{Tuned, TuningFile};
 
 use std::process::ExitCode;
 
-/// Runs `work` on a new runtime and turns its failure into one sentence on standard error and exit code 1.
+use selvage_telemetry::Telemetry;
+
+/// Starts the telemetry of the process `service` (with `default_log` as its log's filter), runs `work` on a new runtime,
+/// and turns a failure of either into one sentence on standard error and exit code 1.
 ///
 /// `worker_threads`: `None` takes one a core.
-pub fn run<F>(worker_threads: Option<usize>, work: F) -> ExitCode
+pub fn run<F>(service: &'static str, default_log: &str, worker_threads: Option<usize>, work: F) -> ExitCode
 where
     F: Future<Output = anyhow::Result<()>>,
 {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if let Some(threads) = worker_threads {
-        builder.worker_threads(threads);
-    }
-    let outcome = builder.enable_all().build().map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(work));
+    let outcome = Telemetry::start(service, default_log).and_then(|telemetry| {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        if let Some(threads) = worker_threads {
+            builder.worker_threads(threads);
+        }
+        let runtime = builder.enable_all().build()?;
+        selvage_telemetry::metrics::observe_runtime(runtime.handle());
+        let outcome = runtime.block_on(work);
+        telemetry.shutdown();
+        outcome
+    });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

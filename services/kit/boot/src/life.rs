@@ -6,6 +6,7 @@ use selvage_context::lease;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 /// How long a drain may take before what is left is cut off: Kubernetes kills after 30 s, of which some are spent before.
 const DRAIN_BOUND: Duration = Duration::from_secs(20);
@@ -45,13 +46,13 @@ impl Life {
         });
     }
 
-    /// Starts work that goes on if nobody waits for it any more; [`Life::drain`] waits for it. Its panic is its caller's to
-    /// see.
+    /// Starts work that goes on if nobody waits for it any more, in the span of whoever starts it; [`Life::drain`] waits
+    /// for it. Its panic is its caller's to see.
     pub fn carry_out<F>(&self, work: F) -> JoinHandle<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        self.tasks.spawn(lease::tracked(work))
+        self.tasks.spawn(lease::tracked(work).in_current_span())
     }
 
     /// Resolves when the end has begun.

@@ -11,6 +11,7 @@ use selvage_identity::{Issuer, ServiceToken, Verifier};
 use selvage_pool::{Config, Pool};
 use tonic::service::RoutesBuilder;
 
+use crate::measured::MetricsListener;
 use crate::tuning::{PoolFlags, Tuned};
 use crate::{KeyFiles, Life, grpc, listen, read_issuer_key, read_trusted_keys};
 
@@ -37,8 +38,12 @@ pub trait Service: Sized + Send + Sync + 'static {
     const NAME: &'static str;
     /// Its name with the package, "selvage.cart.v1.Cart".
     const GRPC_NAME: &'static str;
+    /// What its process is called in traces and metrics, "selvage-cart".
+    const PROCESS: &'static str;
     /// The port it listens on unless told otherwise.
     const DEFAULT_PORT: u16;
+    /// The port its metrics are at unless told otherwise.
+    const METRICS_PORT: u16;
     /// Its own arguments, beside those that all services have.
     type Args: Args + Send + 'static;
     /// Its migrations.
@@ -145,6 +150,8 @@ enum Command<A: Args> {
         #[arg(long, env = "SELVAGE_LISTEN", value_name = "ADDR")]
         listen: Option<SocketAddr>,
         #[command(flatten)]
+        metrics: MetricsListener,
+        #[command(flatten)]
         keys: KeyFiles,
         #[command(flatten)]
         database: Database,
@@ -164,10 +171,9 @@ enum Command<A: Args> {
 
 /// The main of a service's own binary.
 pub fn main<S: Service>() -> ExitCode {
-    selvage_telemetry::logs::start("info,sea_orm_migration=warn,sqlx=warn");
-    let command = Cli::<S::Args>::command().name(format!("selvage-{}", S::NAME)).version(env!("CARGO_PKG_VERSION"));
+    let command = Cli::<S::Args>::command().name(S::PROCESS).version(env!("CARGO_PKG_VERSION"));
     let cli = Cli::<S::Args>::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
-    crate::run(None, async move {
+    crate::run(S::PROCESS, "info,sea_orm_migration=warn,sqlx=warn", None, async move {
         match cli.command {
             Command::Migrate { database, grant_to } => {
                 let applied = database.migrate::<S::Migrator>().await?;
@@ -178,13 +184,16 @@ pub fn main<S: Service>() -> ExitCode {
                 tracing::info!(applied, "the schema is up to date");
                 Ok(())
             }
-            Command::Serve { listen, keys, database, own } => serve::<S>(listen, &keys, &database, own).await,
+            Command::Serve { listen, metrics, keys, database, own } => {
+                serve::<S>(listen, &metrics, &keys, &database, own).await
+            }
         }
     })
 }
 
 async fn serve<S: Service>(
     listen: Option<SocketAddr>,
+    metrics: &MetricsListener,
     keys: &KeyFiles,
     database: &Database,
     own: S::Args,
@@ -200,6 +209,7 @@ async fn serve<S: Service>(
 
     let address = listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], S::DEFAULT_PORT)));
     let listener = listen::tcp(address, "--listen").await?;
+    metrics.serve(S::METRICS_PORT, &life).await?;
     let host = Host { clock, verifier, life: life.clone(), token };
     let service = S::start(own, host, database).await?;
     let mut services = grpc::Services::default();

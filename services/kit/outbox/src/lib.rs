@@ -13,6 +13,7 @@
 //!   trying is useless, it is a dead letter. It holds up its key, and only that, until somebody retries or discards it.
 
 mod message;
+mod meter;
 mod relay;
 mod store;
 

@@ -10,12 +10,15 @@ use selvage_boot::Life;
 use selvage_context::clock::Clock;
 use selvage_context::{deadline, lease};
 use selvage_pool::{Class, Pool, Tx};
+use selvage_telemetry::messages;
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::message::Message;
+use crate::meter::Meter;
 use crate::store::{self, Claim};
 
 /// Keys whose messages are done at once. Most of a key's time is waiting for others: of the 60 ms that an order's five
@@ -39,6 +42,15 @@ pub enum Failure {
     Later(String),
     /// Won't succeed however often it is tried: somebody must look.
     Never(String),
+}
+
+impl Failure {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Later(_) => "later",
+            Self::Never(_) => "never",
+        }
+    }
 }
 
 impl fmt::Display for Failure {
@@ -85,12 +97,13 @@ pub struct Relay<H> {
     clock: Clock,
     kick: Kick,
     lease: Duration,
+    meter: Meter,
 }
 
 impl<H: Handler> Relay<H> {
     /// A relay with a pool of its own, so that a shop that is busy taking orders still ships them.
     pub fn new(pool: Pool, handler: H, clock: Clock, kick: Kick) -> Self {
-        Self { pool, handler, clock, kick, lease: DEFAULT_LEASE }
+        Self { pool, handler, clock, kick, lease: DEFAULT_LEASE, meter: Meter::new() }
     }
 
     /// The same relay with another length of its claims; all relays of an outbox must have the same.
@@ -102,6 +115,7 @@ impl<H: Handler> Relay<H> {
     /// Relays until the end of `life`; what is under way then is finished.
     pub async fn run(self, life: Life) {
         let relay = Arc::new(self);
+        life.spawn("outbox_watch", relay.meter.watch(relay.pool.clone(), relay.clock.clone(), life.clone()));
         let (mut working, mut look) = (JoinSet::new(), true);
         while !life.is_stopping() {
             if look && working.len() <= ENOUGH_KEYS {
@@ -155,7 +169,10 @@ impl<H: Handler> Relay<H> {
         }
         let mut keys: BTreeMap<Uuid, Vec<Message>> = BTreeMap::new();
         if !claimed.keys.is_empty() {
-            for message in store::messages(&pool, claimed.keys).await? {
+            let span = messages::receive();
+            let fetched = store::messages(&pool, claimed.keys).instrument(span.clone()).await?;
+            messages::received(&span, fetched.iter().map(|message| message.traceparent.as_deref()));
+            for message in fetched {
                 keys.entry(message.key).or_default().push(message);
             }
         }
@@ -174,6 +191,7 @@ impl<H: Handler> Relay<H> {
         let (mut known, mut done, mut positions, mut failed) = (H::Known::default(), Vec::new(), Vec::new(), None);
         // The first message bears the claim: nobody else has the key while it is as it was then.
         let Some(claim) = messages.first().map(Claim::of) else { return Ok(()) };
+        let settling = messages::settle(messages.iter().map(|message| message.traceparent.as_deref()));
         for mut message in messages {
             if !claim.is_of(message.position) {
                 // The claim counted the attempt of the first message only.
@@ -182,12 +200,16 @@ impl<H: Handler> Relay<H> {
             if message.dead || Instant::now() + self.message_bound() > ends {
                 break;
             }
-            match self.message(&message, &mut known).await {
+            let span =
+                messages::process(&message.topic, message.position, message.attempts, message.traceparent.as_deref());
+            match self.message(&message, &mut known).instrument(span.clone()).await {
                 Ok(outcome) => {
+                    self.meter.count(&message.topic, "done");
                     positions.push(message.position);
                     done.extend(outcome);
                 }
                 Err(failure) => {
+                    messages::failed(&span, failure.kind());
                     failed = Some((message, failure));
                     break;
                 }
@@ -195,7 +217,12 @@ impl<H: Handler> Relay<H> {
         }
         let now = self.clock.now_ms();
         let failed = failed.map(|(message, failure)| Failed::of(message, &failure, now));
-        match self.settle(key, claim, &positions, &done, failed.as_ref()).await {
+        if let Some(failed) = &failed {
+            let outcome = if failed.retry_at.is_some() { "later" } else { "dead" };
+            self.meter.count(&failed.message.topic, outcome);
+        }
+        let settled = self.settle(key, claim, &positions, &done, failed.as_ref()).instrument(settling);
+        match settled.await {
             Ok(enqueued) => {
                 if enqueued {
                     self.kick.now();

@@ -56,6 +56,7 @@ pub async fn create_table(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
 /// # Errors
 /// If the database refuses; the caller's transaction must then fail.
 pub async fn enqueue(tx: &Tx, now_ms: i64, messages: impl IntoIterator<Item = Outgoing>) -> Result<(), DbErr> {
+    let traceparent = selvage_telemetry::propagation::traceparent();
     let rows: Vec<_> = messages
         .into_iter()
         .map(|message| ActiveModel {
@@ -63,7 +64,7 @@ pub async fn enqueue(tx: &Tx, now_ms: i64, messages: impl IntoIterator<Item = Ou
             key: Set(message.key),
             topic: Set(message.topic.to_owned()),
             payload: Set(message.payload),
-            traceparent: Set(None),
+            traceparent: Set(traceparent.clone()),
             created_at: Set(now_ms),
             next_at: Set(now_ms),
             // As the table says: 0, false and none.

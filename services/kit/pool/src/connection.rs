@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
+use opentelemetry::KeyValue;
 use sea_orm::sea_query::Values;
 use sea_orm::{ExecResult, QueryResult, Statement};
 use sea_query_sqlx::SqlxValues;
+use selvage_conventions::db;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
@@ -78,6 +80,23 @@ impl Options {
         match self {
             Self::Postgres { .. } => None,
             Self::Sqlite(options) => Some(options.get_filename().to_owned()),
+        }
+    }
+
+    /// What spans say of the database.
+    pub(crate) fn attributes(&self) -> Vec<KeyValue> {
+        match self {
+            Self::Sqlite(_) => vec![KeyValue::new(db::SYSTEM_NAME, "sqlite")],
+            Self::Postgres { options, .. } => {
+                let mut attributes = vec![
+                    KeyValue::new(db::SYSTEM_NAME, "postgresql"),
+                    KeyValue::new(db::SERVER_ADDRESS, options.get_host().to_owned()),
+                    KeyValue::new(db::SERVER_PORT, i64::from(options.get_port())),
+                ];
+                let name = options.get_database().map(|name| KeyValue::new(db::NAMESPACE, name.to_owned()));
+                attributes.extend(name);
+                attributes
+            }
         }
     }
 

@@ -15,6 +15,7 @@ use crate::gate::Lent;
 use crate::keeper::{self, Way};
 use crate::shared::Shared;
 use crate::slot::Slot;
+use crate::spans::Timed;
 use crate::watch::Operation;
 
 /// How long a statement whose caller is gone may take to its end before its connection is closed. Most take less, and
@@ -91,27 +92,27 @@ impl Lease {
     }
 
     pub(crate) async fn execute(&mut self, statement: &Statement) -> Result<ExecResult, DbErr> {
-        let bound = self.begin_statement();
+        let (bound, span) = (self.begin_statement(), self.shared.spans.statement(&statement.sql));
         let result = within(bound, self.connection().map_err(conn_error)?.execute(statement)).await;
-        self.end_statement(result).map_err(|error| DbErr::Exec(RuntimeErr::SqlxError(error.into())))
+        self.end_statement(result, span).map_err(|error| DbErr::Exec(RuntimeErr::SqlxError(error.into())))
     }
 
     pub(crate) async fn execute_unprepared(&mut self, sql: &str) -> Result<ExecResult, DbErr> {
-        let bound = self.begin_statement();
+        let (bound, span) = (self.begin_statement(), self.shared.spans.statement(sql));
         let result = within(bound, self.connection().map_err(conn_error)?.execute_unprepared(sql)).await;
-        self.end_statement(result).map_err(|error| DbErr::Exec(RuntimeErr::SqlxError(error.into())))
+        self.end_statement(result, span).map_err(|error| DbErr::Exec(RuntimeErr::SqlxError(error.into())))
     }
 
     pub(crate) async fn query_one(&mut self, statement: &Statement) -> Result<Option<QueryResult>, DbErr> {
-        let bound = self.begin_statement();
+        let (bound, span) = (self.begin_statement(), self.shared.spans.statement(&statement.sql));
         let result = within(bound, self.connection().map_err(conn_error)?.query_one(statement)).await;
-        self.end_statement(result).map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())))
+        self.end_statement(result, span).map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())))
     }
 
     pub(crate) async fn query_all(&mut self, statement: &Statement) -> Result<Vec<QueryResult>, DbErr> {
-        let bound = self.begin_statement();
+        let (bound, span) = (self.begin_statement(), self.shared.spans.statement(&statement.sql));
         let result = within(bound, self.connection().map_err(conn_error)?.query_all(statement)).await;
-        self.end_statement(result).map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())))
+        self.end_statement(result, span).map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())))
     }
 
     /// Hands each row to the stream that `rows` is; see the `stream` module.
@@ -120,7 +121,7 @@ impl Lease {
         statement: Statement,
     ) -> impl futures::Stream<Item = Result<QueryResult, DbErr>> + Send {
         async_stream::stream! {
-            let bound = self.begin_statement();
+            let (bound, span) = (self.begin_statement(), self.shared.spans.statement(&statement.sql));
             let connection = match self.connection() {
                 Ok(connection) => connection,
                 Err(error) => { yield Err(conn_error(error)); return; }
@@ -135,7 +136,7 @@ impl Lease {
                 }
             };
             drop(rows);
-            let result = self.end_statement(ended);
+            let result = self.end_statement(ended, span);
             if let Err(error) = result {
                 yield Err(DbErr::Query(RuntimeErr::SqlxError(error.into())));
             }
@@ -146,8 +147,10 @@ impl Lease {
     pub(crate) async fn control(&mut self, sql: &str) -> Result<(), sqlx::Error> {
         self.busy = true;
         let bound = self.shared.config.answer_bound();
+        // What a COMMIT waits for is the disk; the other words take a round trip.
+        let span = if sql == "COMMIT" { self.shared.spans.statement(sql) } else { Timed::none() };
         let result = within(bound, self.connection()?.execute_unprepared(sql)).await.map(drop);
-        self.end_statement(result)
+        self.end_statement(result, span)
     }
 
     /// Says how long the statement's answer is waited for.
@@ -163,8 +166,12 @@ impl Lease {
         slot.map(|slot| &mut slot.connection).ok_or_else(failure::closed)
     }
 
-    fn end_statement<T>(&mut self, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+    fn end_statement<T>(&mut self, result: Result<T, sqlx::Error>, span: Timed) -> Result<T, sqlx::Error> {
         self.busy = false;
+        match &result {
+            Ok(_) => span.ended(),
+            Err(error) => span.refused_by_database(error),
+        }
         if let Err(error) = &result {
             self.retry_asked |= failure::is_retryable(error);
             if failure::is_broken(error) {

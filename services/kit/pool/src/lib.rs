@@ -82,6 +82,8 @@ mod password;
 mod pool;
 mod shared;
 mod slot;
+mod spans;
+mod sql;
 mod strand;
 mod stream;
 mod transaction;

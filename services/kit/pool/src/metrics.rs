@@ -7,16 +7,10 @@ use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Histogram, Meter};
+use selvage_conventions::{SECONDS, db};
 
 use crate::gate::{Class, Reason};
 use crate::shared::{Shared, Snapshot};
-
-/// 100 µs to 10 s in steps of about 2.2: a wait is told from twice as long.
-pub const BUCKETS_SECONDS: [f64; 16] =
-    [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
-/// The attribute that tells pools apart.
-const POOL: &str = "db.client.connection.pool.name";
-const STATE: &str = "db.client.connection.state";
 
 fn meter() -> Meter {
     opentelemetry::global::meter("selvage.pool")
@@ -35,10 +29,10 @@ impl Meters {
         let meter = meter();
         let histogram = |name: &'static str, description: &'static str| {
             let histogram = meter.f64_histogram(name).with_unit("s").with_description(description);
-            histogram.with_boundaries(BUCKETS_SECONDS.to_vec()).build()
+            histogram.with_boundaries(SECONDS.to_vec()).build()
         };
         Self {
-            pool: [KeyValue::new(POOL, pool.to_owned())],
+            pool: [KeyValue::new(db::POOL_NAME, pool.to_owned())],
             create_time: histogram("db.client.connection.create_time", "The time it took to create a new connection."),
             wait_time: histogram(
                 "db.client.connection.wait_time",
@@ -83,7 +77,7 @@ impl Observed {
     fn connections(&self, instrument: &dyn AsyncInstrument<i64>) {
         let Some(seen) = self.snapshot() else { return };
         for (state, count) in [("idle", seen.idle), ("used", seen.in_use)] {
-            instrument.observe(count.into(), &self.with([KeyValue::new(STATE, state)]));
+            instrument.observe(count.into(), &self.with([KeyValue::new(db::CONNECTION_STATE, state)]));
         }
     }
 
@@ -135,10 +129,13 @@ const GAUGES: [(&str, &str, &str, Number); 9] = [
     ("selvage.pool.long_held", "{connection}", "Connections held for longer than makes sense.", |pool| {
         pool.long_held.into()
     }),
-    ("selvage.pool.saturated", "1", "1 if somebody was refused, or always waiting, during the last second.", |pool| {
-        pool.saturated.into()
-    }),
-    ("selvage.pool.unreachable", "1", "1 if no connection could be made when it was last tried.", |pool| {
+    (
+        "selvage.pool.saturated",
+        "{state}",
+        "1 if somebody was refused, or always waiting, during the last second.",
+        |pool| pool.saturated.into(),
+    ),
+    ("selvage.pool.unreachable", "{state}", "1 if no connection could be made when it was last tried.", |pool| {
         pool.unreachable.into()
     }),
 ];
@@ -180,7 +177,7 @@ fn observe_held_across_calls(meter: &Meter) {
 
 /// Lets the pool be observed for as long as it is open.
 pub(crate) fn observe(shared: &Arc<Shared>) {
-    let pool = [KeyValue::new(POOL, shared.config.name.clone())];
+    let pool = [KeyValue::new(db::POOL_NAME, shared.config.name.clone())];
     let observed = Observed { pool, shared: Arc::downgrade(shared) };
     let meter = meter();
     observe_held_across_calls(&meter);

@@ -184,7 +184,7 @@ impl Pool {
         self.refuse_second()?;
         let Some(writer) = &self.writer else { return self.shared.lease(self.operation, None).await };
         let until = self.shared.patience(self.operation.class);
-        let place = self.shared.writing(writer, self.operation.class, until).await?;
+        let place = self.shared.writing(writer, &self.operation, until).await?;
         let mut lease = self.shared.lease(self.operation, Some(until)).await?;
         lease.writer = Some(place);
         Ok(lease)

@@ -14,6 +14,7 @@ use crate::gate::{Class, Gate, Lent, Reason, Refusal};
 use crate::lease::Lease;
 use crate::metrics::Meters;
 use crate::slot::Slot;
+use crate::spans::Spans;
 use crate::strand::Stranded;
 use crate::watch::{Holders, Operation};
 use crate::writer::Place;
@@ -92,6 +93,7 @@ pub(crate) struct Shared {
     pub(crate) holders: Holders,
     pub(crate) totals: Totals,
     pub(crate) meters: Meters,
+    pub(crate) spans: Spans,
     /// The stranded are being looked after.
     pub(crate) looking: AtomicBool,
     stranded: Mutex<Vec<Stranded>>,
@@ -108,6 +110,7 @@ impl Shared {
         let limits = config.limits();
         Self {
             meters: Meters::new(&config.name),
+            spans: Spans::new(&config.name, options.attributes()),
             gate: Arc::new(Gate::new(limits)),
             holders: Holders::new(limits.ceiling),
             config,
@@ -140,11 +143,19 @@ impl Shared {
     /// before.
     pub(crate) async fn lease(self: &Arc<Self>, operation: Operation, until: Option<Instant>) -> Result<Lease, DbErr> {
         let until = until.unwrap_or_else(|| self.patience(operation.class));
-        let asked = Instant::now();
+        let (asked, span) = (Instant::now(), self.spans.wait(&operation));
         let mut slot = self.gate.acquire(operation.class, until).await;
         loop {
-            let mut lease = Lease::new(self.clone(), slot.map_err(|refusal| self.refused(refusal))?, operation);
+            let got = match slot {
+                Ok(slot) => slot,
+                Err(refusal) => {
+                    span.failed(refusal.reason.name());
+                    return Err(self.refused(refusal));
+                }
+            };
+            let mut lease = Lease::new(self.clone(), got, operation);
             if lease.is_fresh() || lease.ping(until).await {
+                span.ended();
                 self.meters.waited(asked.elapsed());
                 return Ok(lease);
             }
@@ -154,12 +165,25 @@ impl Shared {
     }
 
     /// The place of SQLite's one writer.
-    pub(crate) async fn writing(&self, place: &Arc<Place>, class: Class, until: Instant) -> Result<Lent<()>, DbErr> {
-        let _waiting = Waiting::start(&self.writers_waiting);
-        place.acquire(class, until).await.map_err(|refusal| {
-            self.writers_refused[class as usize][refusal.reason as usize].fetch_add(1, Ordering::Relaxed);
-            failure::refused(refusal)
-        })
+    pub(crate) async fn writing(
+        &self,
+        place: &Arc<Place>,
+        operation: &Operation,
+        until: Instant,
+    ) -> Result<Lent<()>, DbErr> {
+        let (_waiting, span) = (Waiting::start(&self.writers_waiting), self.spans.wait(operation));
+        match place.acquire(operation.class, until).await {
+            Ok(place) => {
+                span.ended();
+                Ok(place)
+            }
+            Err(refusal) => {
+                span.failed(refusal.reason.name());
+                let refused = &self.writers_refused[operation.class as usize][refusal.reason as usize];
+                refused.fetch_add(1, Ordering::Relaxed);
+                Err(failure::refused(refusal))
+            }
+        }
     }
 
     /// A refusal, or what keeps us from connecting if there is no connection at all.

@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use opentelemetry::trace::{FutureExt as _, TraceContextExt as _};
+use opentelemetry::{Context, KeyValue};
 use sea_orm::{
     AccessMode, ConnectionTrait, DbBackend, DbErr, ExecResult, IsolationLevel, QueryResult, RuntimeErr, Statement,
     TransactionError, TransactionOptions, TransactionSession, TransactionTrait,
 };
 use selvage_context::deadline;
 use selvage_context::lease::{Held, holding};
+use selvage_conventions::{db, error};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -93,17 +96,22 @@ where
         wait_us = tracing::field::Empty,
         use_us = tracing::field::Empty,
     );
-    attempts(pool, work).instrument(span).await
+    let traced = pool.shared().spans.transaction(&operation);
+    let seen = Seen::within(traced.clone());
+    let work = attempts(pool, seen, work).instrument(span);
+    match traced {
+        Some(context) => work.with_context(context).await,
+        None => work.await,
+    }
 }
 
-async fn attempts<T, E, F, Fut>(pool: &Pool, work: F) -> Result<T, E>
+async fn attempts<T, E, F, Fut>(pool: &Pool, mut seen: Seen, work: F) -> Result<T, E>
 where
     F: Fn(Tx) -> Fut + Send + Sync,
     Fut: Future<Output = Result<T, E>> + Send,
     T: Send,
     E: From<DbErr> + Send,
 {
-    let mut seen = Seen::default();
     let mut attempt = 1;
     loop {
         let asked = Instant::now();
@@ -154,17 +162,18 @@ where
     }
 }
 
-/// What the transaction's span is told at its end, which may be anywhere: its future may be dropped.
+/// What the transaction's spans are told at its end, which may be anywhere: its future may be dropped.
 struct Seen {
+    traced: Option<Context>,
     outcome: &'static str,
     retries: u32,
     wait: Duration,
     used: Duration,
 }
 
-impl Default for Seen {
-    fn default() -> Self {
-        Self { outcome: "cancelled", retries: 0, wait: Duration::ZERO, used: Duration::ZERO }
+impl Seen {
+    fn within(traced: Option<Context>) -> Self {
+        Self { traced, outcome: "cancelled", retries: 0, wait: Duration::ZERO, used: Duration::ZERO }
     }
 }
 
@@ -175,6 +184,17 @@ impl Drop for Seen {
             .record("retries", self.retries)
             .record("wait_us", micros(self.wait))
             .record("use_us", micros(self.used));
+        if let Some(context) = &self.traced {
+            let span = context.span();
+            span.set_attribute(KeyValue::new(db::TRANSACTION_OUTCOME, self.outcome));
+            if self.retries > 0 {
+                span.set_attribute(KeyValue::new(db::TRANSACTION_RETRIES, i64::from(self.retries)));
+            }
+            if self.outcome != "committed" {
+                span.set_attribute(KeyValue::new(error::TYPE, self.outcome));
+            }
+            span.end();
+        }
     }
 }
 

@@ -9,6 +9,8 @@ use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
 use selvage_context::{deadline, lease};
 use selvage_identity::ServiceToken;
+use selvage_telemetry::calls::{self, Call};
+use selvage_telemetry::{observed, propagation};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
@@ -50,8 +52,14 @@ impl Channel {
         self.authorise(&mut parts)?;
         let body = Limited::new(body, MAX_MESSAGE_BYTES).collect().await;
         let body = body.map_err(|_| Status::invalid_argument("the request is larger than 4 MiB"))?.to_bytes();
+        let call = Call::made(parts.uri.path());
+        propagation::inject(call.span(), &mut parts.headers);
         let late = |_| Status::deadline_exceeded("the call took longer than its caller has");
-        timeout_at(ends, self.attempts(parts, body, ends)).await.unwrap_or_else(|elapsed| Err(late(elapsed)))
+        let work = async {
+            timeout_at(ends, self.attempts(parts, body, ends)).await.unwrap_or_else(|elapsed| Err(late(elapsed)))
+        };
+        let response = observed::call(call, work, |status: &Status| calls::name_of(status.code().into())).await?;
+        Ok(response.map(Body::new))
     }
 
     fn authorise(&self, parts: &mut Parts) -> Result<(), Status> {
@@ -77,6 +85,7 @@ impl Channel {
                 Some(pause) if attempt < MAX_ATTEMPTS && Instant::now() + pause < ends && self.budget.spend() => pause,
                 _ => return outcome.result,
             };
+            calls::retried(attempt);
             tracing::debug!(path = parts.uri.path(), attempt, "a call is tried again");
             tokio::time::sleep(pause).await;
             tried = Some(peer);

@@ -1,22 +1,117 @@
 //! The log: lines for people on a terminal, JSON everywhere else. It goes to standard error, so that a command's output
 //! stays its own.
+//!
+//! A line in JSON bears the ids of the trace and the span in which it was said. Spans' own fields are not in the log: they
+//! are in the trace.
 
+use std::fmt;
 use std::io::{IsTerminal as _, stderr};
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt;
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry_sdk::trace::SdkTracer;
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Subscriber};
+use tracing_opentelemetry::OpenTelemetryLayer;
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
-/// Starts logging. `RUST_LOG` chooses what is logged and wins over `default_filter`, which has the same form.
-///
-/// A second call does nothing: tests start several services in one process.
-pub fn start(default_filter: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_filter));
-    let builder = fmt().with_env_filter(filter).with_writer(stderr);
-    // Err means that somebody set a subscriber before, which is what "does nothing" promises.
-    let _ = if stderr().is_terminal() {
-        builder.with_target(false).compact().finish().try_init()
+use crate::TRACED;
+
+/// Starts the log, and with `tracer` the traces. A second call does nothing.
+pub(crate) fn start(default_filter: &str, tracer: Option<SdkTracer>) {
+    let chosen = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_filter));
+    let spoken = chosen.and(filter_fn(|metadata| !metadata.is_span()));
+    let traces = tracer.map(|tracer| {
+        // What is said at a level that somebody should look at becomes an event of the span in which it is said.
+        let meant = filter_fn(|metadata| {
+            if metadata.is_span() { metadata.target() == TRACED } else { *metadata.level() <= LevelFilter::WARN }
+        });
+        OpenTelemetryLayer::new(tracer)
+            .with_location(false)
+            .with_threads(false)
+            .with_tracked_inactivity(false)
+            .with_level(false)
+            .with_target(false)
+            // Whoever ends the span says whether it failed; a warning on the way isn't that.
+            .with_error_events_to_status(false)
+            .with_filter(meant)
+    });
+    let lines = tracing_subscriber::fmt::layer().with_writer(stderr);
+    let lines = if stderr().is_terminal() {
+        lines.with_target(false).compact().with_filter(spoken).boxed()
     } else {
-        builder.json().flatten_event(true).finish().try_init()
+        lines.event_format(Json).with_filter(spoken).boxed()
     };
+    // Err means that somebody set a subscriber before, which is what "does nothing" promises.
+    let _ = tracing_subscriber::registry().with(traces).with(lines).try_init();
+}
+
+/// A line of JSON for each event.
+struct Json;
+
+impl<S, N> FormatEvent<S, N> for Json
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _context: &FmtContext<'_, S, N>, mut to: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut time = String::with_capacity(32);
+        SystemTime.format_time(&mut Writer::new(&mut time))?;
+        let mut line = Map::new();
+        line.insert("timestamp".to_owned(), time.into());
+        line.insert("level".to_owned(), event.metadata().level().as_str().into());
+        event.record(&mut Fields(&mut line));
+        line.insert("target".to_owned(), event.metadata().target().into());
+        opentelemetry::Context::map_current(|context| {
+            let span = context.span();
+            let span = span.span_context();
+            if span.is_valid() {
+                line.insert("trace_id".to_owned(), span.trace_id().to_string().into());
+                line.insert("span_id".to_owned(), span.span_id().to_string().into());
+            }
+        });
+        writeln!(to, "{}", Value::Object(line))
+    }
+}
+
+struct Fields<'a>(&'a mut Map<String, Value>);
+
+impl Fields<'_> {
+    fn put(&mut self, field: &Field, value: impl Into<Value>) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+}
+
+impl Visit for Fields<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.put(field, format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, value);
+    }
 }

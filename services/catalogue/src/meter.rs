@@ -1,0 +1,40 @@
+//! What the catalogue counts: answers from memory, and stock that wasn't there.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, LazyLock, Weak};
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::Counter;
+
+use crate::grpc::Kept;
+
+/// Lets it be observed how often answers came from memory.
+pub(crate) fn observe(kept: &Arc<Kept>) {
+    let kept: Weak<Kept> = Arc::downgrade(kept);
+    opentelemetry::global::meter("selvage.catalogue")
+        .u64_observable_counter("selvage.cache.lookups")
+        .with_unit("{lookup}")
+        .with_description("How often an answer was in memory (hit) or was not (miss).")
+        .with_callback(move |instrument| {
+            let Some(kept) = kept.upgrade() else { return };
+            for (cache, counts) in [("products", kept.products.counts()), ("listings", kept.listings.counts())] {
+                let missed = counts.misses.load(Ordering::Relaxed) + counts.bypassed.load(Ordering::Relaxed);
+                for (outcome, count) in [("hit", counts.hits.load(Ordering::Relaxed)), ("miss", missed)] {
+                    instrument.observe(count, &[KeyValue::new("cache", cache), KeyValue::new("outcome", outcome)]);
+                }
+            }
+        })
+        .build();
+}
+
+/// A reservation was refused because there wasn't enough.
+pub(crate) fn out_of_stock() {
+    static REFUSED: LazyLock<Counter<u64>> = LazyLock::new(|| {
+        opentelemetry::global::meter("selvage.catalogue")
+            .u64_counter("selvage.stock.refused")
+            .with_unit("{reservation}")
+            .with_description("Reservations refused because there was not enough in stock.")
+            .build()
+    });
+    REFUSED.add(1, &[]);
+}

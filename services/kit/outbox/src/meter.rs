@@ -1,0 +1,80 @@
+//! How the outbox does: what became of messages, and how much is left.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::Counter;
+use selvage_boot::Life;
+use selvage_context::clock::Clock;
+use selvage_pool::{Class, Pool};
+
+use crate::store::{self, Backlog};
+
+/// How often the backlog is counted: three small statements, and an alert about it waits for minutes.
+const EVERY: Duration = Duration::from_secs(5);
+
+pub(crate) struct Meter {
+    done: Counter<u64>,
+    backlog: Arc<Mutex<Backlog>>,
+}
+
+impl Meter {
+    pub(crate) fn new() -> Self {
+        let done = opentelemetry::global::meter("selvage.outbox")
+            .u64_counter("selvage.outbox.done")
+            .with_unit("{message}")
+            .with_description("Attempts at messages by what came of them: done, later, or dead.")
+            .build();
+        Self { done, backlog: Arc::default() }
+    }
+
+    /// Topics are constants of whoever enqueues.
+    pub(crate) fn count(&self, topic: &str, outcome: &'static str) {
+        self.done.add(1, &[KeyValue::new("topic", topic.to_owned()), KeyValue::new("outcome", outcome)]);
+    }
+
+    /// Counts the backlog of `pool`'s outbox again and again until the end of `life`.
+    pub(crate) fn watch(&self, pool: Pool, clock: Clock, life: Life) -> impl Future<Output = ()> + use<> {
+        let backlog = self.backlog.clone();
+        observe(&backlog, &clock, &pool.config().name);
+        async move {
+            let pool = pool.named("outbox_backlog", Class::Sheddable);
+            while life.sleep(EVERY).await {
+                match store::backlog(&pool).await {
+                    Ok(counted) => *backlog.lock().unwrap_or_else(PoisonError::into_inner) = counted,
+                    // The relay says so too, and the pool.
+                    Err(error) => tracing::debug!(error = %error, "the outbox can't be counted"),
+                }
+            }
+        }
+    }
+}
+
+type Number = fn(&Backlog, i64) -> u64;
+
+fn observe(backlog: &Arc<Mutex<Backlog>>, clock: &Clock, outbox: &str) {
+    let meter = opentelemetry::global::meter("selvage.outbox");
+    let numbers: [(&'static str, &'static str, &'static str, Number); 3] = [
+        ("selvage.outbox.lag", "s", "Age of the oldest message that isn't done.", |backlog, now| {
+            let age = backlog.oldest_at.map_or(0, |oldest| now.saturating_sub(oldest).max(0));
+            u64::try_from(age / 1_000).unwrap_or(0)
+        }),
+        ("selvage.outbox.waiting", "{message}", "Messages that are not done.", |backlog, _| backlog.waiting),
+        ("selvage.outbox.dead", "{message}", "Messages that were given up.", |backlog, _| backlog.dead),
+    ];
+    for (name, unit, description, number) in numbers {
+        let (backlog, clock) = (backlog.clone(), clock.clone());
+        let outbox = [KeyValue::new("outbox", outbox.to_owned())];
+        meter
+            .u64_observable_gauge(name)
+            .with_unit(unit)
+            .with_description(description)
+            .with_callback(move |instrument| {
+                // Empty until it was counted once: from 0 at the start, as alerts want it.
+                let counted = *backlog.lock().unwrap_or_else(PoisonError::into_inner);
+                instrument.observe(number(&counted, clock.now_ms()), &outbox);
+            })
+            .build();
+    }
+}

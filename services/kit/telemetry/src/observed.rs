@@ -1,0 +1,77 @@
+//! A call from its beginning to the end of its answer, which for a stream is long after the answer's beginning.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http::Response;
+use http_body::{Body, Frame, SizeHint};
+
+use tracing::Instrument as _;
+
+use crate::calls::{self, Call};
+
+/// What `work` answers, observed as `call` until the end of its body. If `work` fails instead, `code` names the status.
+pub async fn call<B, E>(
+    mut call: Call,
+    work: impl Future<Output = Result<Response<B>, E>>,
+    code: impl FnOnce(&E) -> &'static str,
+) -> Result<Response<Observed<B>>, E> {
+    let span = call.span().clone();
+    let response = work.instrument(span).await.inspect_err(|error| call.end(code(error)))?;
+    let call = match calls::code(response.headers()) {
+        Some(code) => {
+            call.end(code);
+            None
+        }
+        None => Some(call),
+    };
+    Ok(response.map(|body| Observed { body, call }))
+}
+
+/// A body whose trailers say how the call ended.
+#[derive(Debug)]
+pub struct Observed<B> {
+    body: B,
+    call: Option<Call>,
+}
+
+impl<B> Body for Observed<B>
+where
+    B: Body + Unpin,
+{
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let this = &mut *self;
+        let Some(call) = &mut this.call else { return Pin::new(&mut this.body).poll_frame(cx) };
+        let frame = {
+            // What a stream does between its messages belongs into the call's span too.
+            let _in = call.span().enter();
+            Pin::new(&mut this.body).poll_frame(cx)
+        };
+        match &frame {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(code) = frame.trailers_ref().and_then(calls::code) {
+                    call.end(code);
+                    this.call = None;
+                }
+            }
+            Poll::Ready(Some(Err(_))) => this.call = None,
+            Poll::Ready(None) => {
+                call.end("OK");
+                this.call = None;
+            }
+            Poll::Pending => {}
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

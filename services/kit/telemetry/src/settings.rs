@@ -1,0 +1,254 @@
+//! What OpenTelemetry's standard variables ask for.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+
+/// How OTLP is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Grpc,
+    HttpProtobuf,
+}
+
+/// How spans are gathered before they are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Batch {
+    /// Spans that may wait; those beyond are dropped, and counted.
+    pub(crate) queue: usize,
+    /// Spans that are sent together.
+    pub(crate) size: usize,
+    /// The longest that one waits for others.
+    pub(crate) delay: Duration,
+    /// The longest that sending may take.
+    pub(crate) timeout: Duration,
+    /// Longer texts in attributes are cut off, by bytes.
+    pub(crate) text: Option<usize>,
+}
+
+/// Traces are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Traces {
+    pub(crate) protocol: Protocol,
+    pub(crate) batch: Batch,
+}
+
+/// Metrics are kept for whoever asks, and sent if so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Metrics {
+    pub(crate) otlp: Option<Protocol>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) traces: Option<Traces>,
+    pub(crate) metrics: Option<Metrics>,
+    /// Trace contexts are taken from callers and given to callees.
+    pub(crate) propagate: bool,
+}
+
+/// Variables, an empty one being none.
+struct Variables<F>(F);
+
+impl<F: Fn(&str) -> Option<String>> Variables<F> {
+    fn get(&self, name: &str) -> Option<String> {
+        (self.0)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    fn list(&self, name: &str) -> Option<Vec<String>> {
+        Some(self.get(name)?.split(',').map(|item| item.trim().to_owned()).collect())
+    }
+
+    fn number(&self, name: &str, default: u64) -> anyhow::Result<u64> {
+        let Some(text) = self.get(name) else { return Ok(default) };
+        text.parse().with_context(|| format!("{name} is '{text}': it must be a whole number"))
+    }
+
+    /// The value for `signal`, or the one for all.
+    fn of(&self, signal: &str, what: &str) -> Option<(String, String)> {
+        let names = [format!("OTEL_EXPORTER_OTLP_{signal}_{what}"), format!("OTEL_EXPORTER_OTLP_{what}")];
+        names.into_iter().find_map(|name| self.get(&name).map(|value| (name, value)))
+    }
+
+    fn protocol(&self, signal: &str) -> anyhow::Result<Protocol> {
+        match self.of(signal, "PROTOCOL") {
+            None => Ok(Protocol::Grpc),
+            Some((_, value)) if value == "grpc" => Ok(Protocol::Grpc),
+            Some((_, value)) if value == "http/protobuf" => Ok(Protocol::HttpProtobuf),
+            Some((name, value)) => bail!("{name} is '{value}': it must be grpc or http/protobuf"),
+        }
+    }
+
+    fn traces(&self) -> anyhow::Result<Option<Traces>> {
+        let wanted = match self.get("OTEL_TRACES_EXPORTER").as_deref() {
+            None => self.of("TRACES", "ENDPOINT").is_some(),
+            Some("otlp") => true,
+            Some("none") => false,
+            Some(other) => bail!("OTEL_TRACES_EXPORTER is '{other}': it must be otlp or none"),
+        };
+        self.check_sampler()?;
+        let batch = self.batch()?;
+        let protocol = self.protocol("TRACES")?;
+        Ok(wanted.then_some(Traces { protocol, batch }))
+    }
+
+    fn metrics(&self) -> anyhow::Result<Option<Metrics>> {
+        let protocol = self.protocol("METRICS")?;
+        let Some(list) = self.list("OTEL_METRICS_EXPORTER") else {
+            let otlp = self.of("METRICS", "ENDPOINT").map(|_| protocol);
+            return Ok(Some(Metrics { otlp }));
+        };
+        let strange = list.iter().find(|item| !["otlp", "prometheus", "none"].contains(&item.as_str()));
+        if let Some(strange) = strange {
+            bail!("OTEL_METRICS_EXPORTER has '{strange}' in it: it must be otlp, prometheus, both, or none");
+        }
+        let has = |wanted: &str| list.iter().any(|item| item == wanted);
+        ensure!(
+            !has("none") || list.len() == 1,
+            "OTEL_METRICS_EXPORTER is 'none' and something: it must be one of them"
+        );
+        Ok((!has("none")).then_some(Metrics { otlp: has("otlp").then_some(protocol) }))
+    }
+
+    fn batch(&self) -> anyhow::Result<Batch> {
+        let milliseconds = |name: &str, default| self.number(name, default).map(Duration::from_millis);
+        let count = |name: &str, default| -> anyhow::Result<usize> {
+            let count = usize::try_from(self.number(name, default)?)?;
+            ensure!((1..=1_000_000).contains(&count), "{name} is {count}: it must be 1 to 1000000");
+            Ok(count)
+        };
+        let queue = count("OTEL_BSP_MAX_QUEUE_SIZE", 2_048)?;
+        let size = count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512.min(queue as u64))?;
+        ensure!(
+            size <= queue,
+            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE is {size} and OTEL_BSP_MAX_QUEUE_SIZE {queue}: a batch of {size} would never be \
+             full, so lower the first to {queue} or raise the second"
+        );
+        let limit = ["OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"];
+        let limit = limit.into_iter().find(|name| self.get(name).is_some());
+        let text = limit.map(|name| self.number(name, 0)).transpose()?.map(usize::try_from).transpose()?;
+        Ok(Batch {
+            queue,
+            size,
+            delay: milliseconds("OTEL_BSP_SCHEDULE_DELAY", 5_000)?.max(Duration::from_millis(10)),
+            timeout: milliseconds("OTEL_BSP_EXPORT_TIMEOUT", 30_000)?.max(Duration::from_millis(10)),
+            text,
+        })
+    }
+
+    /// The SDK reads these by itself, and takes what it doesn't know for "everything": too much to be silent about.
+    fn check_sampler(&self) -> anyhow::Result<()> {
+        let sampler = self.get("OTEL_TRACES_SAMPLER").unwrap_or_else(|| "parentbased_always_on".to_owned());
+        let of_all = ["always_on", "always_off", "parentbased_always_on", "parentbased_always_off"];
+        if of_all.contains(&sampler.as_str()) {
+            return Ok(());
+        }
+        ensure!(
+            ["traceidratio", "parentbased_traceidratio"].contains(&sampler.as_str()),
+            "OTEL_TRACES_SAMPLER is '{sampler}': it must be one of {}, traceidratio, parentbased_traceidratio",
+            of_all.join(", ")
+        );
+        let Some(ratio) = self.get("OTEL_TRACES_SAMPLER_ARG") else { return Ok(()) };
+        let sound = ratio.parse::<f64>().is_ok_and(|ratio| (0.0..=1.0).contains(&ratio));
+        ensure!(sound, "OTEL_TRACES_SAMPLER_ARG is '{ratio}': it must be a share of the traces, 0.0 to 1.0");
+        Ok(())
+    }
+
+    /// Of what callers may say about a request we take the trace context. Baggage goes on to callees and into what they
+    /// record, so strangers' is never taken; a list that names it is the standard's default, and no mistake.
+    fn propagate(&self) -> anyhow::Result<bool> {
+        let Some(list) = self.list("OTEL_PROPAGATORS") else { return Ok(true) };
+        let strange = list.iter().find(|item| !["tracecontext", "baggage", "none"].contains(&item.as_str()));
+        if let Some(strange) = strange {
+            bail!("OTEL_PROPAGATORS has '{strange}' in it: tracecontext is what is spoken here, or none");
+        }
+        Ok(list.iter().any(|item| item == "tracecontext"))
+    }
+}
+
+impl Settings {
+    /// What the variables that `get` knows ask for.
+    pub(crate) fn read(get: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
+        let variables = Variables(get);
+        match variables.get("OTEL_SDK_DISABLED").map(|value| value.to_lowercase()).as_deref() {
+            Some("true") => return Ok(Self { traces: None, metrics: None, propagate: false }),
+            None | Some("false") => {}
+            Some(other) => bail!("OTEL_SDK_DISABLED is '{other}': it must be true or false"),
+        }
+        if let Some(logs) = variables.get("OTEL_LOGS_EXPORTER").filter(|value| value != "none") {
+            bail!(
+                "OTEL_LOGS_EXPORTER is '{logs}': logs go to standard error, where collectors find them; it must be none"
+            );
+        }
+        let (traces, metrics) = (variables.traces()?, variables.metrics()?);
+        Ok(Self { traces, metrics, propagate: variables.propagate()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> anyhow::Result<Settings> {
+        let find = |name: &str| variables.iter().find(|(known, _)| *known == name);
+        Settings::read(|name| find(name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn nothing_is_sent_unless_somebody_says_where() {
+        let settings = read(&[]).unwrap();
+        assert_eq!(settings.traces, None);
+        assert_eq!(settings.metrics, Some(Metrics { otlp: None }), "they are there for whoever asks");
+        let settings = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317")]).unwrap();
+        assert!(settings.traces.is_some() && settings.metrics.unwrap().otlp.is_some() && settings.propagate);
+        let traces = read(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://collector:4317")]).unwrap();
+        assert!(traces.traces.is_some() && traces.metrics.unwrap().otlp.is_none());
+        let neither = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4317"), ("OTEL_TRACES_EXPORTER", "none")];
+        assert_eq!(read(&neither).unwrap().traces, None);
+        assert_eq!(read(&[("OTEL_SDK_DISABLED", "true")]).unwrap().metrics, None);
+        assert!(read(&[("OTEL_SDK_DISABLED", "")]).unwrap().metrics.is_some(), "empty is unset");
+    }
+
+    #[test]
+    fn protocols_and_batches_are_what_was_asked_for() {
+        let asked = [
+            ("OTEL_TRACES_EXPORTER", "otlp"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+            ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc"),
+            ("OTEL_METRICS_EXPORTER", "otlp,prometheus"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "200"),
+            ("OTEL_BSP_MAX_QUEUE_SIZE", "100"),
+            ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "64"),
+            ("OTEL_PROPAGATORS", "none"),
+        ];
+        let settings = read(&asked).unwrap();
+        let traces = settings.traces.unwrap();
+        assert_eq!((traces.protocol, traces.batch.queue, traces.batch.size), (Protocol::HttpProtobuf, 100, 100));
+        assert_eq!((traces.batch.delay, traces.batch.text), (Duration::from_millis(200), Some(64)));
+        assert_eq!(settings.metrics.unwrap().otlp, Some(Protocol::Grpc));
+        assert!(!settings.propagate);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_by_name() {
+        for (name, value) in [
+            ("OTEL_TRACES_EXPORTER", "zipkin"),
+            ("OTEL_METRICS_EXPORTER", "statsd"),
+            ("OTEL_METRICS_EXPORTER", "none,otlp"),
+            ("OTEL_LOGS_EXPORTER", "otlp"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+            ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
+            ("OTEL_PROPAGATORS", "b3"),
+            ("OTEL_BSP_MAX_QUEUE_SIZE", "many"),
+            ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
+            ("OTEL_SDK_DISABLED", "yes"),
+        ] {
+            let error = read(&[(name, value)]).unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+        }
+        let ratio = [("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "7")];
+        assert!(read(&ratio).unwrap_err().to_string().contains("0.0 to 1.0"));
+        let batch = [("OTEL_BSP_MAX_QUEUE_SIZE", "10"), ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "20")];
+        assert!(read(&batch).unwrap_err().to_string().contains("never be full"));
+    }
+}
