@@ -7,9 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use opentelemetry::{Context, KeyValue, StringValue, Value};
-use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter as _, SpanProcessor};
+use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
 use tokio::sync::Notify;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -85,21 +84,21 @@ impl SpanProcessor for Processor {
 }
 
 /// The other end.
-pub(crate) struct Export {
+pub(crate) struct Export<E> {
     queue: Arc<Queue>,
-    exporter: SpanExporter,
+    exporter: E,
     failing: bool,
 }
 
 /// A queue of spans to be sent with `exporter`.
-pub(crate) fn pair(batch: Batch, exporter: SpanExporter) -> (Processor, Export) {
+pub(crate) fn pair<E: SpanExporter>(batch: Batch, exporter: E) -> (Processor, Export<E>) {
     let counts = Arc::new(Counts::default());
     observe(&counts);
     let queue = Arc::new(Queue { batch, spans: Mutex::default(), full: Notify::new(), counts });
     (Processor(queue.clone()), Export { queue, exporter, failing: false })
 }
 
-impl Export {
+impl<E: SpanExporter> Export<E> {
     /// Sends what is in the queue until `by`.
     async fn flush(&mut self, by: Option<Instant>) {
         loop {
@@ -182,7 +181,7 @@ pub(crate) fn stop() -> (Stop, oneshot::Receiver<Duration>) {
 }
 
 /// Sends spans, if there are any to send, and drives the connections of whatever else is sent, until told to stop.
-pub(crate) async fn run(export: Option<Export>, mut stopped: oneshot::Receiver<Duration>) {
+pub(crate) async fn run<E: SpanExporter>(export: Option<Export<E>>, mut stopped: oneshot::Receiver<Duration>) {
     let Some(mut export) = export else {
         let _ = stopped.await;
         return;
@@ -201,4 +200,106 @@ pub(crate) async fn run(export: Option<Export>, mut stopped: oneshot::Receiver<D
         }
     };
     export.flush(Some(Instant::now() + bound)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::{Tracer as _, TracerProvider as _};
+    use opentelemetry_sdk::error::OTelSdkError;
+    use opentelemetry_sdk::trace::{InMemorySpanExporter, Sampler, SdkTracerProvider};
+
+    use super::*;
+
+    const BATCH: Batch =
+        Batch { queue: 10, size: 4, delay: Duration::from_secs(5), timeout: Duration::from_secs(30), text: Some(8) };
+
+    fn provider(processor: Processor) -> SdkTracerProvider {
+        SdkTracerProvider::builder().with_span_processor(processor).with_sampler(Sampler::AlwaysOn).build()
+    }
+
+    fn spans(provider: &SdkTracerProvider, count: usize) {
+        let tracer = provider.tracer("test");
+        for _ in 0..count {
+            let span = tracer.span_builder("it").with_attributes([KeyValue::new("text", "longer than that")]);
+            drop(span.start(&tracer));
+        }
+    }
+
+    fn counts(queue: &Queue) -> [u64; 3] {
+        let counts = &queue.counts;
+        [&counts.exported, &counts.dropped, &counts.failed].map(|count| count.load(Ordering::Relaxed))
+    }
+
+    #[derive(Debug)]
+    enum Trouble {
+        Silent,
+        Refuses,
+    }
+
+    impl SpanExporter for Trouble {
+        async fn export(&self, _batch: Vec<SpanData>) -> OTelSdkResult {
+            match self {
+                Self::Silent => std::future::pending().await,
+                Self::Refuses => Err(OTelSdkError::InternalFailure("no".to_owned())),
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_ends_is_sent_and_long_texts_are_cut_off() {
+        let exporter = InMemorySpanExporter::default();
+        let (processor, export) = pair(BATCH, exporter.clone());
+        let (queue, (stop, stopped)) = (export.queue.clone(), stop());
+        let running = tokio::spawn(run(Some(export), stopped));
+        let provider = provider(processor);
+        spans(&provider, 3);
+        tokio::time::sleep(BATCH.delay * 2).await;
+        assert_eq!(counts(&queue), [3, 0, 0], "after the delay");
+        spans(&provider, 4);
+        tokio::time::sleep(BATCH.delay / 5).await;
+        assert_eq!(counts(&queue), [7, 0, 0], "a full batch waits for nothing");
+        spans(&provider, 1);
+        stop.within(Duration::from_secs(1));
+        running.await.unwrap();
+        assert_eq!(counts(&queue), [8, 0, 0], "the last ones too");
+        let sent = exporter.get_finished_spans().unwrap();
+        assert!(sent.iter().all(|span| span.attributes[0].value.as_str() == "longer t"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_collector_holds_up_nobody_and_what_it_misses_is_counted() {
+        let (processor, export) = pair(BATCH, Trouble::Silent);
+        let (queue, (stop, stopped)) = (export.queue.clone(), stop());
+        let running = tokio::spawn(run(Some(export), stopped));
+        let provider = provider(processor);
+        spans(&provider, 25);
+        assert_eq!(counts(&queue), [0, 15, 0], "there was room for ten");
+        tokio::time::sleep(BATCH.timeout + BATCH.delay).await;
+        assert_eq!(counts(&queue), [0, 15, 4], "one batch was given up");
+        let begun = Instant::now();
+        stop.within(Duration::from_secs(2));
+        running.await.unwrap();
+        assert!(begun.elapsed() <= Duration::from_secs(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_collector_that_refuses_is_asked_again_with_what_comes_later() {
+        let (processor, export) = pair(BATCH, Trouble::Refuses);
+        let (queue, (_stop, stopped)) = (export.queue.clone(), stop());
+        tokio::spawn(run(Some(export), stopped));
+        let provider = provider(processor);
+        spans(&provider, 3);
+        tokio::time::sleep(BATCH.delay * 2).await;
+        spans(&provider, 2);
+        tokio::time::sleep(BATCH.delay * 2).await;
+        assert_eq!(counts(&queue), [0, 0, 5]);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_sampled_is_not_kept() {
+        let (processor, export) = pair(BATCH, Trouble::Silent);
+        let builder = SdkTracerProvider::builder().with_span_processor(processor);
+        spans(&builder.with_sampler(Sampler::AlwaysOff).build(), 25);
+        assert_eq!(counts(&export.queue), [0, 0, 0]);
+    }
 }

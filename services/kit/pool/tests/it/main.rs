@@ -10,6 +10,7 @@ mod migrations;
 mod outcome;
 mod postgres;
 mod silent;
+mod spans;
 mod sqlite;
 mod transactions;
 mod watchdogs;

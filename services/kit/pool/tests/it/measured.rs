@@ -106,7 +106,7 @@ async fn a_pool_measures_itself_by_the_conventions() {
     };
     let (pool, other) = (open("measured").await.unwrap(), open("other").await.unwrap());
     let seen = measured.of("measured");
-    assert_eq!(seen["selvage.pool.saturated 1"], 0.0, "there from the start: {seen:?}");
+    assert_eq!(seen["selvage.pool.saturated {state}"], 0.0, "there from the start: {seen:?}");
     assert_eq!(seen["selvage.pool.refused {request} class=critical reason=would_wait"], 0.0);
     assert_eq!(seen["db.client.connection.timeouts {timeout}"], 0.0);
     let release = Arc::new(Notify::new());
@@ -127,12 +127,12 @@ async fn a_pool_measures_itself_by_the_conventions() {
         ("db.client.connection.idle.min {connection}", 1.0),
         ("db.client.connection.timeouts {timeout}", 1.0),
         ("db.client.connection.create_time s", 1.0),
-        ("selvage.pool.saturated 1", 1.0),
+        ("selvage.pool.saturated {state}", 1.0),
         ("selvage.pool.refused {request} class=critical reason=waited", 1.0),
         ("selvage.pool.limit {connection}", 1.0),
         ("selvage.pool.debt {connection}", 0.0),
         ("selvage.pool.stranded {connection}", 0.0),
-        ("selvage.pool.unreachable 1", 0.0),
+        ("selvage.pool.unreachable {state}", 0.0),
     ] {
         assert_eq!(seen[name], value, "{name}: {seen:?}");
     }
@@ -146,9 +146,9 @@ async fn a_pool_measures_itself_by_the_conventions() {
     assert_eq!(seen["selvage.pool.transactions {transaction}"], 1.0);
     let others = measured.of("other");
     assert_eq!(others["db.client.connection.timeouts {timeout}"], 0.0, "each pool by itself: {others:?}");
-    eventually(LONG, "it is quiet again", async || measured.of("measured")["selvage.pool.saturated 1"] == 0.0).await;
+    eventually(LONG, "it is quiet again", async || measured.of("measured")["selvage.pool.saturated {state}"] == 0.0).await;
     pool.close().await;
     let of_closed = measured.of("measured");
-    assert!(!of_closed.contains_key("selvage.pool.saturated 1"), "a closed pool isn't observed: {of_closed:?}");
+    assert!(!of_closed.contains_key("selvage.pool.saturated {state}"), "a closed pool isn't observed: {of_closed:?}");
     drop(other);
 }
