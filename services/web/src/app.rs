@@ -21,8 +21,9 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::cached::Cached;
 use crate::csrf::Csrf;
+use crate::operations::{Doors, Operations, Processes};
 use crate::pages::home::Shelves;
-use crate::pages::{bag, checkout, home, listing, order, product, tracker};
+use crate::pages::{bag, checkout, home, listing, operations, order, product, tracker};
 use crate::problem::{self, Problem};
 use crate::session::Sessions;
 use crate::shop::Shop;
@@ -60,6 +61,8 @@ pub struct Peers {
     pub checkout: Channel,
     /// The delivery service.
     pub delivery: Channel,
+    /// The processes that the operations page shows.
+    pub operations: Operations,
 }
 
 /// The shop's pages.
@@ -77,6 +80,9 @@ pub(crate) struct Inner {
     pub(crate) places: Semaphore,
     pub(crate) incoming: Semaphore,
     pub(crate) watchers: Arc<Semaphore>,
+    pub(crate) doors: Doors,
+    pub(crate) processes: Processes,
+    pub(crate) operators: Arc<Semaphore>,
     pub(crate) life: Life,
 }
 
@@ -87,6 +93,9 @@ impl App {
         let secure = settings.secure_cookies;
         let app = Arc::new(Inner {
             csrf: Csrf::new(&key.secret_text()),
+            doors: Doors::new(&key.secret_text(), peers.operations.access.clone(), clock.clone(), secure),
+            processes: Processes::new(peers.operations.processes.clone()),
+            operators: Arc::new(Semaphore::new(operations::MAX_WATCHERS)),
             sessions: Sessions::new(key, clock, secure),
             shop: Shop::new(peers),
             categories: Cached::new(SHELF_LIFETIME),
@@ -107,6 +116,12 @@ impl App {
             .route("/orders/{id}", get(order::show))
             .route("/orders/{id}/cancel", post(order::cancel))
             .route("/orders/{id}/events", get(tracker::events))
+            .route("/ops", get(operations::show))
+            .route("/ops/events", get(operations::events))
+            .route("/ops/sign-in", get(operations::sign_in).post(operations::enter))
+            .route("/ops/sign-out", post(operations::leave))
+            .route("/ops/faults", post(operations::start))
+            .route("/ops/faults/end", post(operations::end))
             .layer(SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, no_store));
         let pages = Router::new()
             .route("/", get(home::show))

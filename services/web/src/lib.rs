@@ -15,7 +15,9 @@ mod fields;
 mod frame;
 mod headers;
 mod mac;
+mod operations;
 mod pages;
+mod peer;
 mod problem;
 mod server;
 mod session;
@@ -23,4 +25,5 @@ mod shop;
 pub mod view;
 
 pub use app::{App, Peers, Settings};
+pub use operations::{Access, Operations};
 pub use server::serve;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Request;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -10,8 +12,10 @@ use hyper_util::service::TowerToHyperService;
 use selvage_boot::Life;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tower::ServiceExt as _;
 
 use crate::App;
+use crate::peer::Peer;
 
 /// Connections at once: browsers keep up to six open while somebody looks around, idle ones take about 10 KB each. Those
 /// beyond wait in the system's backlog.
@@ -29,7 +33,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// # Errors
 /// None at present: a connection that can't be accepted is logged, and the next one is waited for.
 pub async fn serve(listener: TcpListener, app: App, life: &Life) -> anyhow::Result<()> {
-    let service = TowerToHyperService::new(app.router());
+    let router = app.router();
     // HTTP/1.1 alone: browsers speak HTTP/2 only over TLS, which ends before us. Telling the two apart by the first bytes
     // would wait for these without a bound.
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
@@ -42,9 +46,9 @@ pub async fn serve(listener: TcpListener, app: App, life: &Life) -> anyhow::Resu
             place = connections.clone().acquire_owned() => place?,
             () = life.stopping() => break,
         };
-        let stream = tokio::select! {
+        let (stream, from) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "a connection can't be accepted");
                     life.sleep(ACCEPT_PAUSE).await;
@@ -55,7 +59,12 @@ pub async fn serve(listener: TcpListener, app: App, life: &Life) -> anyhow::Resu
         };
         // Pages are written at once; waiting to fill a packet would only delay them.
         let _ = stream.set_nodelay(true);
-        let connection = builder.serve_connection(TokioIo::new(stream), service.clone()).into_owned();
+        let service = router.clone().map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Peer(from));
+            request
+        });
+        let service = TowerToHyperService::new(service);
+        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             // Browsers break off all the time; that is theirs to do.

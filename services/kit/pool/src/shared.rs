@@ -11,10 +11,12 @@ use tokio::time::Instant;
 use crate::connection::Options;
 use crate::failure::{self, conn_error};
 use crate::gate::{Class, Gate, Lent, Reason, Refusal};
+use crate::latency::Latency;
 use crate::lease::Lease;
 use crate::metrics::Meters;
 use crate::slot::Slot;
 use crate::strand::Stranded;
+use crate::waits::Waiting;
 use crate::watch::{Holders, Operation};
 use crate::writer::Place;
 use crate::{Config, OpenError};
@@ -92,6 +94,9 @@ pub(crate) struct Shared {
     pub(crate) holders: Holders,
     pub(crate) totals: Totals,
     pub(crate) meters: Meters,
+    pub(crate) waits: Waiting,
+    /// What each statement is delayed by.
+    pub(crate) latency: Latency,
     /// The stranded are being looked after.
     pub(crate) looking: AtomicBool,
     stranded: Mutex<Vec<Stranded>>,
@@ -113,6 +118,8 @@ impl Shared {
             config,
             options,
             totals: Totals::default(),
+            waits: Waiting::default(),
+            latency: Latency::default(),
             looking: AtomicBool::new(false),
             stranded: Mutex::default(),
             unreached: Mutex::default(),
@@ -155,7 +162,7 @@ impl Shared {
 
     /// The place of SQLite's one writer.
     pub(crate) async fn writing(&self, place: &Arc<Place>, class: Class, until: Instant) -> Result<Lent<()>, DbErr> {
-        let _waiting = Waiting::start(&self.writers_waiting);
+        let _waiting = Writing::start(&self.writers_waiting);
         place.acquire(class, until).await.map_err(|refusal| {
             self.writers_refused[class as usize][refusal.reason as usize].fetch_add(1, Ordering::Relaxed);
             failure::refused(refusal)
@@ -274,16 +281,16 @@ impl Shared {
 }
 
 /// Counts one who waits for the writer's place.
-struct Waiting<'a>(&'a AtomicU32);
+struct Writing<'a>(&'a AtomicU32);
 
-impl<'a> Waiting<'a> {
+impl<'a> Writing<'a> {
     fn start(count: &'a AtomicU32) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(count)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Writing<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

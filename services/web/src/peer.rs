@@ -1,0 +1,5 @@
+use std::net::SocketAddr;
+
+/// Where a request's connection comes from: put into its extensions by the server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
