@@ -2,6 +2,7 @@
 
 use selvage_proto::operations::v1::PoolStatus;
 
+use super::fault::titles_on;
 use super::{away, here};
 use crate::operations::Process;
 
@@ -41,7 +42,9 @@ pub(crate) fn alerts(processes: &[Process]) -> Vec<Alert> {
         subject: name,
         runbook: String::new(),
     });
-    let pools = here(processes).flat_map(|(_, status)| &status.pools).flat_map(of_pool);
+    let pools = here(processes).flat_map(|(_, status)| {
+        status.pools.iter().flat_map(|pool| of_pool(pool, titles_on(status, &pool.pool).next()))
+    });
     let mut alerts: Vec<_> = away.chain(pools).collect();
     alerts.sort_by_key(|alert| !alert.is_urgent);
     alerts
@@ -59,7 +62,7 @@ pub(super) fn refused_lately(pool: &PoolStatus) -> u64 {
     newest.saturating_sub(before.map_or(newest, |sample| sample.refused))
 }
 
-fn of_pool(pool: &PoolStatus) -> Vec<Alert> {
+fn of_pool(pool: &PoolStatus, fault: Option<&str>) -> Vec<Alert> {
     let (name, service) = (&pool.pool, &pool.service);
     let mut alerts = Vec::new();
     if pool.unreachable {
@@ -67,9 +70,10 @@ fn of_pool(pool: &PoolStatus) -> Vec<Alert> {
         alerts.push(Alert::of("SelvagePoolUnreachable", true, pool, sentence));
     }
     if is_saturated(pool) {
-        let cause = match holder(pool) {
-            Some(operation) => format!("Likely cause: {operation} holds connections for too long."),
-            None => "Likely cause: slow statements, or a limit that is too low.".to_owned(),
+        let cause = match (fault, holder(pool)) {
+            (Some(fault), _) => format!("Cause: a fault that was started here, {}.", fault.to_lowercase()),
+            (None, Some(operation)) => format!("Likely cause: {operation} holds connections for too long."),
+            (None, None) => "Likely cause: slow statements, or a limit that is too low.".to_owned(),
         };
         let sentence = format!("{service} has no connection left in the pool {name}, and callers wait. {cause}");
         alerts.push(Alert::of("SelvagePoolSaturated", true, pool, sentence));

@@ -40,7 +40,7 @@ impl Offer {
 
 const OFFERS: [Offer; 9] = [
     Offer {
-        count: Some(("Callers (empty: the limit and two more)", 0)),
+        count: Some(("Callers", 0)),
         ..Offer::new(
             Kind::HeldConnection,
             "held-connection",
@@ -206,6 +206,15 @@ pub(crate) fn asked(fields: &Fields) -> Result<(String, StartFaultRequest), Stri
     Ok((process.to_owned(), request))
 }
 
+/// The titles of the faults that are done to `target`.
+pub(super) fn titles_on<'a>(
+    status: &'a ProcessStatus,
+    target: &'a str,
+) -> impl Iterator<Item = &'static str> + use<'a> {
+    let of_target = status.faults.iter().filter(move |fault| fault.target == target);
+    of_target.filter_map(|fault| OFFERS.iter().find(|offer| offer.kind == fault.kind()).map(|offer| offer.title))
+}
+
 /// A fault that is active.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Active {
@@ -234,7 +243,7 @@ impl Active {
         let mut details = vec![if fault.target.is_empty() { process.to_owned() } else { fault.target.clone() }];
         match offer.and_then(|offer| offer.count) {
             Some((words, _)) if fault.count > 0 => {
-                let words = words.split(" (").next().unwrap_or_default().to_lowercase();
+                let words = words.to_lowercase();
                 details.push(if words == "limit" {
                     format!("limit {}", fault.count)
                 } else {

@@ -99,12 +99,12 @@ impl PoolCard {
                 pool.limit.into(),
                 "in use and waiting, against the limit, over the last minute",
             ),
-            // From the bottom a millisecond high, so that what nobody feels doesn't look like trouble.
+            // At least ten milliseconds high, so that what nobody feels doesn't look like trouble.
             waits: picture::minute(
                 "wait",
                 &waits,
                 &[],
-                1_000.max(longest),
+                10_000.max(longest),
                 &format!("the wait's p95 over the last minute, {} at the most", lasting(longest)),
             ),
             held: pool
