@@ -46,7 +46,7 @@ pub async fn serve(listener: TcpListener, app: App, life: &Life) -> anyhow::Resu
             place = connections.clone().acquire_owned() => place?,
             () = life.stopping() => break,
         };
-        let (stream, from) = tokio::select! {
+        let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -60,7 +60,7 @@ pub async fn serve(listener: TcpListener, app: App, life: &Life) -> anyhow::Resu
         // Pages are written at once; waiting to fill a packet would only delay them.
         let _ = stream.set_nodelay(true);
         let service = router.clone().map_request(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(Peer(from));
+            request.extensions_mut().insert(Peer(peer));
             request
         });
         let service = TowerToHyperService::new(service);

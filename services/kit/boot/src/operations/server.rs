@@ -43,6 +43,7 @@ impl Server {
 /// One who watches.
 struct Watcher<E> {
     status: watch::Receiver<Arc<ProcessStatus>>,
+    faults: Faults,
     until: Instant,
     stopping: E,
     _room: OwnedSemaphorePermit,
@@ -55,7 +56,10 @@ impl<E: Future<Output = ()> + Unpin> Watcher<E> {
             () = tokio::time::sleep_until(self.until) => return None,
             () = &mut self.stopping => return None,
         }
-        Some(ProcessStatus::clone(&self.status.borrow_and_update()))
+        let mut status = ProcessStatus::clone(&self.status.borrow_and_update());
+        // Who has just started one sees it, though the last look was before.
+        status.faults = self.faults.active().iter().map(view::fault).collect();
+        Some(status)
     }
 }
 
@@ -80,7 +84,8 @@ impl Operations for Server {
         // The first is told at once.
         status.mark_changed();
         let stopping = Box::pin(self.life.stopping());
-        let watcher = Watcher { status, until: Instant::now() + LONGEST, stopping, _room: room };
+        let (faults, until) = (self.faults.clone(), Instant::now() + LONGEST);
+        let watcher = Watcher { status, faults, until, stopping, _room: room };
         let updates = unfold(watcher, |mut watcher| async move { Some((Ok(watcher.next().await?), watcher)) });
         Ok(Response::new(Box::pin(updates)))
     }

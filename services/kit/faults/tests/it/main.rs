@@ -196,7 +196,7 @@ async fn a_limit_comes_back_unless_somebody_has_set_another() {
     for wrong in [0, 1, 7] {
         match shop.faults.start(ask(wrong)) {
             Err(Refused::Wrong { field: "count", description }) => {
-                assert!(description.contains("floor 2"), "{description}")
+                assert!(description.contains("floor 2"), "{description}");
             }
             other => panic!("{other:?}"),
         }

@@ -49,7 +49,8 @@ async fn a_delay_is_a_part_of_the_statements_own_time() {
     if !engines().contains(&Engine::Postgres) {
         return;
     }
-    let (pool, _database) = pool(Engine::Postgres, |config| config.statement_timeout = Duration::from_millis(200)).await;
+    let (pool, _database) =
+        pool(Engine::Postgres, |config| config.statement_timeout = Duration::from_millis(200)).await;
     pool.delay_statements(LONG);
     let began = Instant::now();
     let error = pool.execute_unprepared("SELECT 1").await.expect_err("it takes too long");
