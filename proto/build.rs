@@ -5,7 +5,7 @@ use std::{env, fs};
 
 use prost::Message;
 
-const SERVICES: [&str; 4] = ["catalogue", "cart", "checkout", "delivery"];
+const SERVICES: [&str; 5] = ["catalogue", "cart", "checkout", "delivery", "operations"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=selvage");

@@ -42,5 +42,12 @@ pub mod delivery {
     }
 }
 
+/// A process's pools and faults.
+pub mod operations {
+    pub mod v1 {
+        tonic::include_proto!("selvage.operations.v1");
+    }
+}
+
 /// The descriptors of all files, encoded, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

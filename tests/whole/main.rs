@@ -12,6 +12,7 @@ mod crash;
 mod figures;
 mod grpcurl;
 mod keys;
+mod operations;
 mod pages;
 mod race;
 mod tidy;

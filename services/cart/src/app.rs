@@ -94,6 +94,7 @@ impl Service for App {
     type Args = CartArgs;
     type Migrator = Migrator;
     const POOLS: &'static [Tuned] = &[POOL];
+    const LOCKED_TABLE: &'static str = "carts";
 
     async fn start(args: CartArgs, host: Host, database: &Database) -> anyhow::Result<Self> {
         let pool = database.open(&POOL).await?;

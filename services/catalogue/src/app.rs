@@ -127,6 +127,7 @@ impl Service for App {
     type Args = CatalogueArgs;
     type Migrator = Migrator;
     const POOLS: &'static [Tuned] = &[POOL];
+    const LOCKED_TABLE: &'static str = "variants";
 
     async fn start(args: CatalogueArgs, host: Host, database: &Database) -> anyhow::Result<Self> {
         let peers = match args.checkout {

@@ -50,6 +50,9 @@ impl Default for Settings {
     }
 }
 
+/// What faults and metrics call the payment provider.
+const PAYMENT: &str = "payment";
+
 /// The services that checkout calls; each channel bears checkout's own token.
 pub struct Peers {
     /// The cart service.
@@ -117,7 +120,8 @@ impl App {
             catalogue: CatalogueClient::new(peers.catalogue),
             delivery: DeliveryClient::new(peers.delivery),
         };
-        let provider = Arc::new(TestProvider::new(pools.provider, host.clock.clone()));
+        let provider = TestProvider::new(pools.provider, host.clock.clone());
+        let provider = Arc::new(provider.disturbed_by(host.faults.dependency(PAYMENT)));
         let provider: Arc<dyn Provider> = Arc::new(Observed::new(provider));
         let kick = Kick::default();
         let placing = Placing {
@@ -152,6 +156,7 @@ impl Service for App {
     type Args = CheckoutArgs;
     type Migrator = Migrator;
     const POOLS: &'static [Tuned] = &[ORDERS, RELAY, PROVIDER];
+    const LOCKED_TABLE: &'static str = "orders";
 
     async fn start(args: CheckoutArgs, host: Host, database: &Database) -> anyhow::Result<Self> {
         let token = host.token.clone().context("checkout calls other services and needs --issuer-key")?;

@@ -89,6 +89,7 @@ impl Service for App {
     type Args = DeliveryArgs;
     type Migrator = Migrator;
     const POOLS: &'static [Tuned] = &[POOL];
+    const LOCKED_TABLE: &'static str = "shipments";
 
     async fn start(args: DeliveryArgs, host: Host, database: &Database) -> anyhow::Result<Self> {
         let pool = database.open(&POOL).await?;

@@ -1,7 +1,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use selvage_boot::FaultPolicy;
 use selvage_identity::Role;
 use selvage_proto::money::Currency;
 
@@ -58,6 +59,24 @@ pub(crate) struct Serve {
     /// The shop's currency, an ISO 4217 code
     #[arg(long, env = "SELVAGE_CURRENCY", value_name = "CODE", default_value = "EUR")]
     pub(crate) currency: Currency,
+    /// Whether admins may start faults (slow queries, held connections and the like): off or allow [default: allow, if all
+    /// addresses are this machine's own]
+    #[arg(long, env = "SELVAGE_FAULTS", value_name = "POLICY")]
+    pub(crate) faults: Option<FaultPolicy>,
+    /// Who may look at the operations page, /ops: who has an admin's token, or also who reaches the shop from this very
+    /// machine. Behind a proxy on this machine, token
+    #[arg(long, env = "SELVAGE_OPERATIONS", value_name = "WHO", value_enum, default_value_t)]
+    pub(crate) operations: OperationsAccess,
+}
+
+/// Who may look at the operations page.
+#[derive(Clone, Copy, Default, ValueEnum)]
+pub(crate) enum OperationsAccess {
+    /// Who has an admin's token
+    Token,
+    /// And who is at this machine
+    #[default]
+    Loopback,
 }
 
 #[derive(Args)]

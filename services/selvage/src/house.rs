@@ -4,12 +4,12 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use selvage_boot::{Database, Host, Life, Service, grpc, listen};
+use selvage_boot::{Database, FaultPolicy, Faults, Host, Life, Operations, Service, grpc, listen};
 use selvage_context::clock::Clock;
-use selvage_identity::{Issuer, ServiceToken, Verifier};
+use selvage_identity::{Issuer, Role, ServiceToken, Verifier};
 use selvage_rpc::{Channel, InProcess, Target};
 
-use crate::cli::Serve;
+use crate::cli::{OperationsAccess, Serve};
 use crate::data::DataFolder;
 
 /// Connections of each service's main pool: one process on one file needs few, and each costs a thread and some memory.
@@ -39,6 +39,7 @@ pub(crate) async fn serve(serve: &Serve) -> anyhow::Result<()> {
             }
         });
     }
+    writeln!(say, "Operations at http://{}/ops", pages.local_addr()?)?;
     writeln!(say, "The shop is open at http://{}", pages.local_addr()?)?;
     say.flush()?;
     // What is behind the pages ends after them, unless it can't go on.
@@ -56,6 +57,12 @@ pub(crate) async fn serve(serve: &Serve) -> anyhow::Result<()> {
     drained
 }
 
+/// Who tries the shop out at their own machine may disturb it; nobody else's shop is.
+fn default_faults(serve: &Serve) -> FaultPolicy {
+    let is_own = serve.listen.ip().is_loopback() && serve.grpc.is_none_or(|address| address.ip().is_loopback());
+    if is_own { FaultPolicy::Allow } else { FaultPolicy::Off }
+}
+
 struct Services {
     routes: tonic::service::Routes,
     web: selvage_web::App,
@@ -66,7 +73,15 @@ impl Services {
     async fn start(folder: &DataFolder, serve: &Serve, life: &Life, web_life: &Life) -> anyhow::Result<Self> {
         let (clock, keys) = (Clock::system(), folder.keys()?);
         let verifier = Verifier::new(keys.trusted()?, clock.clone());
-        let host = |token| Host { clock: clock.clone(), verifier: verifier.clone(), life: life.clone(), token };
+        let faults = Faults::new(serve.faults.unwrap_or_else(|| default_faults(serve)), clock.clone());
+        let host = |token| Host {
+            clock: clock.clone(),
+            verifier: verifier.clone(),
+            life: life.clone(),
+            token,
+            faults: faults.clone(),
+        };
+        let mut operations = Operations::new(&host(None));
         let service_token = |name: &'static str| -> anyhow::Result<ServiceToken> {
             Ok(ServiceToken::new(Issuer::new(keys.of(name)?, clock.clone()), name))
         };
@@ -85,6 +100,7 @@ impl Services {
         let peers =
             selvage_catalogue::Peers { checkout: Some(channel().with_service_token(service_token("catalogue")?)) };
         let pool = database.open(&selvage_catalogue::POOL).await?;
+        operations.add(selvage_catalogue::App::NAME, selvage_catalogue::App::LOCKED_TABLE, &database);
         let currency = || serve.currency.to_string();
         let settings = selvage_catalogue::Settings { currency: currency(), ..selvage_catalogue::Settings::default() };
         let catalogue = selvage_catalogue::App::new(pool, settings, peers, host(None));
@@ -96,6 +112,7 @@ impl Services {
         let database = database_of("cart");
         database.migrate::<selvage_cart::migration::Migrator>().await?;
         let pool = database.open(&selvage_cart::POOL).await?;
+        operations.add(selvage_cart::App::NAME, selvage_cart::App::LOCKED_TABLE, &database);
         let peers = selvage_cart::Peers { catalogue: channel() };
         let settings = selvage_cart::Settings { currency: currency(), ..selvage_cart::Settings::default() };
         let cart = selvage_cart::App::new(pool, settings, peers, host(None))?;
@@ -103,6 +120,7 @@ impl Services {
         let database = database_of("delivery");
         database.migrate::<selvage_delivery::migration::Migrator>().await?;
         let pool = database.open(&selvage_delivery::POOL).await?;
+        operations.add(selvage_delivery::App::NAME, selvage_delivery::App::LOCKED_TABLE, &database);
         let settings = selvage_delivery::Settings {
             carrier_step: serve.carrier_step.duration(),
             currency: currency(),
@@ -113,6 +131,7 @@ impl Services {
         let database = database_of("checkout");
         database.migrate::<selvage_checkout::migration::Migrator>().await?;
         let pools = selvage_checkout::Pools::open(&database, None).await?;
+        operations.add(selvage_checkout::App::NAME, selvage_checkout::App::LOCKED_TABLE, &database);
         let mails = selvage_checkout::mail::Folder::open(&folder.mails()).context("the folder for mails")?;
         let token = service_token("checkout")?;
         let own = || channel().with_service_token(token.clone());
@@ -125,6 +144,7 @@ impl Services {
         services.add(selvage_cart::App::GRPC_NAME, |routes| cart.add_to(routes));
         services.add(selvage_checkout::App::GRPC_NAME, |routes| checkout.add_to(routes));
         services.add(selvage_delivery::App::GRPC_NAME, |routes| delivery.add_to(routes));
+        operations.serve(&mut services);
         let routes = services.finish(life).await?;
         let (serving, on) = (routes.clone(), life.clone());
         life.spawn("services", async move {
@@ -133,8 +153,19 @@ impl Services {
             }
         });
 
-        let peers =
-            selvage_web::Peers { catalogue: channel(), cart: channel(), checkout: channel(), delivery: channel() };
+        let access = match serve.operations {
+            OperationsAccess::Token => selvage_web::Access::Token,
+            OperationsAccess::Loopback => {
+                selvage_web::Access::Loopback(Issuer::new(keys.for_role(Role::Admin)?, clock.clone()))
+            }
+        };
+        let peers = selvage_web::Peers {
+            catalogue: channel(),
+            cart: channel(),
+            checkout: channel(),
+            delivery: channel(),
+            operations: selvage_web::Operations { processes: vec![("shop".to_owned(), channel())], access },
+        };
         let settings =
             selvage_web::Settings { currency: currency(), whole_shop: true, ..selvage_web::Settings::default() };
         let web = selvage_web::App::new(settings, peers, keys.of("web")?, clock.clone(), web_life.clone());

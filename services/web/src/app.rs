@@ -9,7 +9,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 use selvage_boot::Life;
 use selvage_context::clock::Clock;
 use selvage_identity::IssuerKey;
@@ -22,8 +22,9 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::cached::Cached;
 use crate::csrf::Csrf;
+use crate::operations::{Doors, Operations, Processes, is_here};
 use crate::pages::home::Shelves;
-use crate::pages::{bag, checkout, home, listing, order, product, tracker};
+use crate::pages::{bag, checkout, home, listing, operations, order, product, tracker};
 use crate::peer::Peer;
 use crate::problem::{self, Problem};
 use crate::session::Sessions;
@@ -66,6 +67,8 @@ pub struct Peers {
     pub checkout: Channel,
     /// The delivery service.
     pub delivery: Channel,
+    /// The processes that the operations page shows.
+    pub operations: Operations,
 }
 
 /// The shop's pages.
@@ -83,6 +86,9 @@ pub(crate) struct Inner {
     pub(crate) places: Semaphore,
     pub(crate) incoming: Semaphore,
     pub(crate) watchers: Arc<Semaphore>,
+    pub(crate) doors: Doors,
+    pub(crate) processes: Processes,
+    pub(crate) operators: Arc<Semaphore>,
     pub(crate) life: Life,
 }
 
@@ -93,6 +99,9 @@ impl App {
         let secure = settings.secure_cookies;
         let app = Arc::new(Inner {
             csrf: Csrf::new(&key.secret_text()),
+            doors: Doors::new(&key.secret_text(), peers.operations.access.clone(), clock.clone(), secure),
+            processes: Processes::new(peers.operations.processes.clone()),
+            operators: Arc::new(Semaphore::new(operations::MAX_WATCHERS)),
             sessions: Sessions::new(key, clock, secure),
             shop: Shop::new(peers),
             categories: Cached::new(SHELF_LIFETIME),
@@ -113,6 +122,12 @@ impl App {
             .route("/orders/{id}", get(order::show))
             .route("/orders/{id}/cancel", post(order::cancel))
             .route("/orders/{id}/events", get(tracker::events))
+            .route("/ops", get(operations::show))
+            .route("/ops/events", get(operations::events))
+            .route("/ops/sign-in", get(operations::sign_in).post(operations::enter))
+            .route("/ops/sign-out", post(operations::leave))
+            .route("/ops/faults", post(operations::start))
+            .route("/ops/faults/end", post(operations::end))
             .layer(SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, no_store));
         let pages = Router::new()
             .route("/", get(home::show))
@@ -156,8 +171,12 @@ impl std::fmt::Debug for App {
 }
 
 /// Metrics, where no listener of their own has them.
-async fn fetch_metrics(State(app): State<Arc<Inner>>, Extension(Peer(peer)): Extension<Peer>) -> Response {
-    if !app.settings.whole_shop || !peer.ip().is_loopback() {
+async fn fetch_metrics(
+    State(app): State<Arc<Inner>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    if !app.settings.whole_shop || !is_here(&headers, Some(peer)) {
         return http::StatusCode::NOT_FOUND.into_response();
     }
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text()).into_response()

@@ -8,7 +8,7 @@ use selvage_boot::measured::MetricsListener;
 use selvage_proto::money::Currency;
 use selvage_rpc::{Channel, Target};
 
-use crate::{Peers, Settings};
+use crate::{Access, Operations, Peers, Settings};
 
 /// The pages of the Selvage shop.
 #[derive(Parser, Clone, Debug)]
@@ -60,12 +60,12 @@ impl Args {
 
     /// Channels to the services. To be called within a tokio runtime.
     pub fn peers(&self) -> Peers {
-        Peers {
-            catalogue: Channel::to(self.catalogue.clone()),
-            cart: Channel::to(self.cart.clone()),
-            checkout: Channel::to(self.checkout.clone()),
-            delivery: Channel::to(self.delivery.clone()),
-        }
+        let [catalogue, cart, checkout, delivery] =
+            [&self.catalogue, &self.cart, &self.checkout, &self.delivery].map(|target| Channel::to(target.clone()));
+        let processes = [("catalogue", &catalogue), ("cart", &cart), ("checkout", &checkout), ("delivery", &delivery)];
+        let processes = processes.map(|(name, channel)| (name.to_owned(), channel.clone())).to_vec();
+        let operations = Operations { processes, access: Access::Token };
+        Peers { catalogue, cart, checkout, delivery, operations }
     }
 }
 

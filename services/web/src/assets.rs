@@ -18,10 +18,12 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-static ASSETS: [Asset; 4] = [
+static ASSETS: [Asset; 6] = [
     Asset { name: "base.css", content_type: CSS, content: include_bytes!("../assets/base.css") },
     Asset { name: "shop.css", content_type: CSS, content: include_bytes!("../assets/shop.css") },
     Asset { name: "shop.js", content_type: SCRIPT, content: include_bytes!("../assets/shop.js") },
+    Asset { name: "ops.css", content_type: CSS, content: include_bytes!("../assets/ops.css") },
+    Asset { name: "ops.js", content_type: SCRIPT, content: include_bytes!("../assets/ops.js") },
     Asset { name: "favicon.svg", content_type: SVG, content: include_bytes!("../assets/favicon.svg") },
 ];
 
@@ -56,6 +58,7 @@ pub(crate) async fn favicon() -> Response {
 
 /// `GET /robots.txt`: products are to be found, bags and orders aren't.
 pub(crate) async fn robots() -> Response {
-    const TEXT: &str = "User-agent: *\nDisallow: /bag\nDisallow: /checkout\nDisallow: /orders\nDisallow: /search\n";
+    const TEXT: &str =
+        "User-agent: *\nDisallow: /bag\nDisallow: /checkout\nDisallow: /ops\nDisallow: /orders\nDisallow: /search\n";
     ([(header::CACHE_CONTROL, "public, max-age=86400")], TEXT).into_response()
 }

@@ -16,6 +16,7 @@ mod frame;
 mod headers;
 mod mac;
 mod observed;
+mod operations;
 mod pages;
 mod peer;
 mod problem;
@@ -25,4 +26,5 @@ mod shop;
 pub mod view;
 
 pub use app::{App, Peers, Settings};
+pub use operations::{Access, Operations};
 pub use server::serve;

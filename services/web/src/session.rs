@@ -143,7 +143,7 @@ fn subject(id: Uuid) -> String {
 }
 
 /// The values of the cookie `name`: there can be several, of which another site on the same domain may have set some.
-fn cookies<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = &'a str> {
+pub(crate) fn cookies<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = &'a str> {
     let texts = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
     let pairs = texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.filter(move |(known, _)| *known == name).map(|(_, value)| value).take(4)

@@ -33,7 +33,7 @@ fn services_stand_alone() {
 #[test]
 fn a_database_is_reached_through_the_pool_alone() {
     let pool: &[&str] = &["selvage-pool"];
-    let kit = ["selvage-boot", "selvage-outbox", "selvage-status"];
+    let kit = ["selvage-boot", "selvage-faults", "selvage-outbox", "selvage-status"];
     let only: [(&str, Vec<&str>); 5] = [
         // testkit makes and drops databases; it has no pool to do that with.
         ("sqlx", [pool, &["selvage-testkit"]].concat()),

@@ -100,7 +100,10 @@ fn every_rpc_message_and_field_is_explained() {
 }
 
 /// Lists that come whole.
-const WHOLE: &[(&str, &str)] = &[("ListCategories", "a shop has a dozen; every page shows them all")];
+const WHOLE: &[(&str, &str)] = &[
+    ("ListCategories", "a shop has a dozen; every page shows them all"),
+    ("ListFaults", "16 are active at the most; a process keeps no others"),
+];
 
 #[test]
 fn lists_come_in_pages() {

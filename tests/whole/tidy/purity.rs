@@ -136,6 +136,7 @@ fn randomness_is_passed_in() {
         ("services/web/src/frame.rs", "masks the form's token anew on each page"),
         ("services/web/src/pages/bag.rs", "numbers a new guest"),
         ("services/web/src/pages/checkout.rs", "makes the form's idempotency key"),
+        ("services/web/src/pages/operations.rs", "masks its forms' tokens, and makes the nonces of its cookies"),
         ("services/web/src/session.rs", "numbers those who only look"),
     ];
     let words = ["rand::rng", "rand::random", "rand::fill", "OsRng", "getrandom", "new_v4()", "now_v7()"];

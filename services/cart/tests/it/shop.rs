@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use selvage_boot::{Database, Host, Life, Service as _, Tuned, grpc};
+use selvage_boot::{Database, Faults, Host, Life, Service as _, Tuned, grpc};
 use selvage_cart::domain::cart::Sku;
 use selvage_cart::migration::Migrator;
 use selvage_cart::store::{Moment, Store};
@@ -67,7 +67,13 @@ impl Shop {
         let clock = Clock::standing_at(NOON);
         let tokens = Tokens::new(&clock);
         let life = Life::new();
-        let host = Host { clock: clock.clone(), verifier: tokens.verifier(), life: life.clone(), token: None };
+        let host = Host {
+            clock: clock.clone(),
+            verifier: tokens.verifier(),
+            life: life.clone(),
+            token: None,
+            faults: Faults::off(),
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         // A port that was free a moment ago: nobody listens there.

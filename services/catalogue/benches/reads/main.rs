@@ -15,7 +15,7 @@ mod plain;
 use std::process::ExitCode;
 
 use prost::Message as _;
-use selvage_boot::{Host, Life, Service as _, grpc};
+use selvage_boot::{Faults, Host, Life, Service as _, grpc};
 use selvage_catalogue::migration::Migrator;
 use selvage_catalogue::store::Store;
 use selvage_catalogue::{App, POOL, Peers, Settings, plant_seed};
@@ -59,7 +59,13 @@ async fn main() -> ExitCode {
 
     let serve = async |pool: Pool, kept_bytes: u64| {
         let settings = Settings { kept_bytes, ..Settings::default() };
-        let host = Host { clock: clock.clone(), verifier: tokens.verifier(), life: life.clone(), token: None };
+        let host = Host {
+            clock: clock.clone(),
+            verifier: tokens.verifier(),
+            life: life.clone(),
+            token: None,
+            faults: Faults::off(),
+        };
         let app = App::new(pool, settings, Peers::default(), host);
         if kept_bytes > 0 {
             eventually(std::time::Duration::from_secs(10), "it listens", async || app.changes().are_heard()).await;

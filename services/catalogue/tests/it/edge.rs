@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use selvage_boot::{Host, Life, Service, grpc};
+use selvage_boot::{Faults, Host, Life, Service, grpc};
 use selvage_catalogue::domain::listing::{Cursor, Filter, Order, identity};
 use selvage_catalogue::{App, Peers, Settings, plant_seed};
 use selvage_context::clock::Clock;
@@ -29,7 +29,7 @@ async fn edge(engine: Engine) -> Edge {
     let clock = Clock::system();
     plant_seed(&store, clock.now_ms()).await.unwrap();
     let (tokens, life) = (Tokens::new(&clock), Life::new());
-    let host = Host { clock, verifier: tokens.verifier(), life: life.clone(), token: None };
+    let host = Host { clock, verifier: tokens.verifier(), life: life.clone(), token: None, faults: Faults::off() };
     let app = App::new(pool, Settings::default(), Peers::default(), host);
     let mut services = grpc::Services::default();
     services.add(App::GRPC_NAME, |routes| app.add_to(routes));

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sea_orm::{ConnectOptions, ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
-use selvage_boot::{Host, Life, Service, grpc};
+use selvage_boot::{Faults, Host, Life, Service, grpc};
 use selvage_catalogue::store::Store;
 use selvage_catalogue::{App, Peers, Settings};
 use selvage_context::clock::Clock;
@@ -38,7 +38,13 @@ impl Drop for Replica {
 async fn replica(url: &str, clock: &Clock) -> Replica {
     let pool = Pool::open(Config { max_wait: SOON, ..Config::new("catalogue", url) }).await.unwrap();
     let (tokens, life) = (Tokens::new(clock), Life::new());
-    let host = Host { clock: clock.clone(), verifier: tokens.verifier(), life: life.clone(), token: None };
+    let host = Host {
+        clock: clock.clone(),
+        verifier: tokens.verifier(),
+        life: life.clone(),
+        token: None,
+        faults: Faults::off(),
+    };
     let app = App::new(pool, Settings::default(), Peers::default(), host);
     let mut services = grpc::Services::default();
     services.add(App::GRPC_NAME, |routes| app.add_to(routes));

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use sea_orm::{ConnectionTrait as _, Statement};
-use selvage_boot::{Host, Life, grpc};
+use selvage_boot::{Faults, Host, Life, grpc};
 use selvage_catalogue::domain::stock::{Line, State};
 use selvage_catalogue::store::Store;
 use selvage_catalogue::{App, Peers, Settings};
@@ -94,7 +94,7 @@ async fn serve(pool: Pool, clock: Clock, checkout: &Checkout) -> Life {
     });
     let (routes, on) = (services.finish(&life).await.unwrap(), life.clone());
     tokio::spawn(async move { grpc::serve(routes, incoming, &on).await });
-    let host = Host { clock, verifier: tokens.verifier(), life: life.clone(), token: None };
+    let host = Host { clock, verifier: tokens.verifier(), life: life.clone(), token: None, faults: Faults::off() };
     let peers = Peers { checkout: Some(Channel::to(Target::InProcess(way_in))) };
     let settings = Settings { lapse_every: Duration::from_millis(20), ..Settings::default() };
     drop(App::new(pool, settings, peers, host));

@@ -9,6 +9,7 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{CaseStatement, ExprTrait as _, OnConflict};
 use sea_orm::{Condition, DbErr};
+use selvage_boot::Dependency;
 use selvage_context::clock::Clock;
 use selvage_context::lease::refuse_network_call;
 use selvage_pool::{Class, Pool};
@@ -64,12 +65,29 @@ pub struct TestProvider {
     clock: Clock,
     /// How long a lost answer keeps its caller waiting before the caller's own time-out, at the most.
     silence: Duration,
+    /// What makes every request to it fail or take its time.
+    disturbed_by: Option<Dependency>,
 }
 
 impl TestProvider {
     /// A provider with its books behind `pool`.
     pub fn new(pool: Pool, clock: Clock) -> Self {
-        Self { pool, clock, silence: Duration::from_secs(30) }
+        Self { pool, clock, silence: Duration::from_secs(30), disturbed_by: None }
+    }
+
+    /// The same, whose calls pass `dependency` first.
+    #[must_use]
+    pub fn disturbed_by(self, dependency: Dependency) -> Self {
+        Self { disturbed_by: Some(dependency), ..self }
+    }
+
+    /// The way to it. A request that was lost there may have arrived, as far as its caller knows.
+    async fn reach(&self) -> Result<(), ProviderError> {
+        refuse_network_call("the payment provider");
+        match &self.disturbed_by {
+            Some(dependency) => dependency.pass().await.map_err(|broken| ProviderError::Unknown(broken.to_string())),
+            None => Ok(()),
+        }
     }
 
     /// Books a request once, however often it arrives; returns what is booked. An earlier booking is changed by `then`. Each
@@ -120,7 +138,7 @@ impl TestProvider {
 #[async_trait]
 impl Provider for TestProvider {
     async fn authorise(&self, request: Authorise) -> Result<Answer, ProviderError> {
-        refuse_network_call("the payment provider");
+        self.reach().await?;
         let now = self.clock.now_ms();
         let (state, known_from) = match request.token.as_str() {
             "tok_never_arrives" => return self.never_answers().await,
@@ -139,7 +157,7 @@ impl Provider for TestProvider {
     }
 
     async fn lookup(&self, order_id: Uuid) -> Result<Known, ProviderError> {
-        refuse_network_call("the payment provider");
+        self.reach().await?;
         let lookup = self.pool.named("provider_lookup", Class::Normal);
         let booked = book::Entity::find_by_id(order_id).one(&lookup).await.map_err(unknown)?;
         Ok(match booked {
@@ -151,7 +169,7 @@ impl Provider for TestProvider {
     }
 
     async fn capture(&self, order_id: Uuid) -> Result<(), ProviderError> {
-        refuse_network_call("the payment provider");
+        self.reach().await?;
         let approved = Condition::all().add(book::Column::State.eq(APPROVED));
         let all = (book::Column::Captured, booked(book::Column::Amount));
         if self.change("provider_capture", order_id, approved, [all]).await? {
@@ -161,7 +179,7 @@ impl Provider for TestProvider {
     }
 
     async fn void(&self, order_id: Uuid) -> Result<(), ProviderError> {
-        refuse_network_call("the payment provider");
+        self.reach().await?;
         let nothing = Authorise { order_id, amount: 0, currency: String::new(), token: String::new() };
         // A row of its own for an order that never came: should it come later, it is refused.
         let voided = self.book(&nothing, VOIDED, self.clock.now_ms(), (book::Column::State, voided())).await?;
@@ -172,7 +190,7 @@ impl Provider for TestProvider {
     }
 
     async fn refund(&self, order_id: Uuid) -> Result<(), ProviderError> {
-        refuse_network_call("the payment provider");
+        self.reach().await?;
         let back = (book::Column::Refunded, booked(book::Column::Captured));
         let changes = [back, (book::Column::State, voided())];
         if self.change("provider_refund", order_id, Condition::all(), changes).await? {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use selvage_boot::{Host, Life, grpc};
+use selvage_boot::{Faults, Host, Life, grpc};
 use selvage_checkout::domain::order::State as Stored;
 use selvage_checkout::mail::{Mail, MailError, Mailer};
 use selvage_checkout::store::{Change, Inserted};
@@ -88,7 +88,13 @@ async fn with_post(shop: &Shop, weather: Weather) -> (Arc<Post>, Life) {
     tokio::spawn(async move { grpc::serve(routes, incoming, &serving).await.unwrap() });
     let peer = || Channel::to(address.parse().unwrap()).with_service_token(shop.tokens.service("checkout"));
     let peers = Peers { cart: peer(), catalogue: peer(), delivery: peer() };
-    let host = Host { clock: shop.clock.clone(), verifier: shop.tokens.verifier(), life: life.clone(), token: None };
+    let host = Host {
+        clock: shop.clock.clone(),
+        verifier: shop.tokens.verifier(),
+        life: life.clone(),
+        token: None,
+        faults: Faults::off(),
+    };
     drop(App::new(shop.shelf.pools.clone(), post.clone(), Settings::default(), peers, host));
     (post, life)
 }

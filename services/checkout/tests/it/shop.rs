@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait as _, Statement};
-use selvage_boot::{Database, Host, Life, Service as _, Tuned, grpc};
+use selvage_boot::{Database, Faults, Host, Life, Service as _, Tuned, grpc};
 use selvage_checkout::mail::Folder;
 use selvage_checkout::migration::Migrator;
 use selvage_checkout::payment::TestProvider;
@@ -130,7 +130,13 @@ impl Shop {
         let peer = || Channel::to(address.parse().unwrap()).with_service_token(tokens.service("checkout"));
         let mails = tempfile::tempdir().unwrap();
         let mailer = Arc::new(Folder::open(mails.path()).unwrap());
-        let host = Host { clock: clock.clone(), verifier: tokens.verifier(), life: background.clone(), token: None };
+        let host = Host {
+            clock: clock.clone(),
+            verifier: tokens.verifier(),
+            life: background.clone(),
+            token: None,
+            faults: Faults::off(),
+        };
         let channels = Peers { cart: peer(), catalogue: peer(), delivery: peer() };
         let app = App::new(shelf.pools.clone(), mailer, settings, channels, host);
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use selvage_boot::{Database, Host, Life, Service as _, Tuned, grpc};
+use selvage_boot::{Database, Faults, Host, Life, Service as _, Tuned, grpc};
 use selvage_context::clock::Clock;
 use selvage_delivery::domain::address::Address;
 use selvage_delivery::domain::shipment::{Consignment, Speed};
@@ -61,7 +61,13 @@ impl Shop {
         let clock = Clock::standing_at(NOON);
         let tokens = Tokens::new(&clock);
         let life = Life::new();
-        let host = Host { clock: clock.clone(), verifier: tokens.verifier(), life: life.clone(), token: None };
+        let host = Host {
+            clock: clock.clone(),
+            verifier: tokens.verifier(),
+            life: life.clone(),
+            token: None,
+            faults: Faults::off(),
+        };
         let step = Duration::from_millis(STEP_MS.unsigned_abs());
         let app = App::new(shelf.pool.clone(), Settings { carrier_step: step, ..Settings::default() }, host).unwrap();
 

@@ -10,12 +10,18 @@ mod life;
 pub mod listen;
 pub mod measured;
 #[cfg(feature = "service")]
+mod operations;
+#[cfg(feature = "service")]
 mod service;
 #[cfg(feature = "service")]
 mod tuning;
 
 pub use keys::{KeyFiles, KeyFolder, read_issuer_key, read_trusted_keys};
 pub use life::Life;
+#[cfg(feature = "service")]
+pub use operations::Operations;
+#[cfg(feature = "service")]
+pub use selvage_faults::{Broken, Dependency, Faults, Policy as FaultPolicy};
 #[cfg(feature = "service")]
 pub use service::{Database, Host, Service, main};
 #[cfg(feature = "service")]

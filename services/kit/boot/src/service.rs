@@ -13,7 +13,7 @@ use tonic::service::RoutesBuilder;
 
 use crate::measured::MetricsListener;
 use crate::tuning::{PoolFlags, Tuned};
-use crate::{KeyFiles, Life, grpc, listen, read_issuer_key, read_trusted_keys};
+use crate::{FaultPolicy, Faults, KeyFiles, Life, Operations, grpc, listen, read_issuer_key, read_trusted_keys};
 
 /// What a caller has that names no time of its own: see the channels' default deadline.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
@@ -29,6 +29,8 @@ pub struct Host {
     pub life: Life,
     /// The service's own token for calls that it makes by itself.
     pub token: Option<ServiceToken>,
+    /// The switches with which admins may disturb the process.
+    pub faults: Faults,
 }
 
 /// A gRPC service, to its main.
@@ -50,6 +52,8 @@ pub trait Service: Sized + Send + Sync + 'static {
     type Migrator: MigratorTrait;
     /// Its pools, the main one first.
     const POOLS: &'static [Tuned];
+    /// The table that it writes to most: what the fault "lock hold" locks.
+    const LOCKED_TABLE: &'static str;
 
     /// Wires it and starts its background work on `host.life`.
     async fn start(args: Self::Args, host: Host, database: &Database) -> anyhow::Result<Self>;
@@ -113,6 +117,11 @@ impl Database {
         Ok(pool)
     }
 
+    /// The pools that were opened, the main one first.
+    pub(crate) fn pools(&self) -> Vec<Pool> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Closes the pools that were opened: PostgreSQL hears a good-bye, SQLite puts its log back into the file. To be called
     /// when nothing uses them any more.
     pub async fn close(&self) {
@@ -149,6 +158,9 @@ enum Command<A: Args> {
         /// The address to listen on [default: 127.0.0.1 and the service's port]
         #[arg(long, env = "SELVAGE_LISTEN", value_name = "ADDR")]
         listen: Option<SocketAddr>,
+        /// Whether admins may start faults (slow queries, held connections and the like) in this process: off or allow
+        #[arg(long, env = "SELVAGE_FAULTS", value_name = "POLICY", default_value_t)]
+        faults: FaultPolicy,
         #[command(flatten)]
         metrics: MetricsListener,
         #[command(flatten)]
@@ -184,8 +196,8 @@ pub fn main<S: Service>() -> ExitCode {
                 tracing::info!(applied, "the schema is up to date");
                 Ok(())
             }
-            Command::Serve { listen, metrics, keys, database, own } => {
-                serve::<S>(listen, &metrics, &keys, &database, own).await
+            Command::Serve { listen, faults, metrics, keys, database, own } => {
+                serve::<S>(listen, faults, &metrics, &keys, &database, own).await
             }
         }
     })
@@ -193,6 +205,7 @@ pub fn main<S: Service>() -> ExitCode {
 
 async fn serve<S: Service>(
     listen: Option<SocketAddr>,
+    faults: FaultPolicy,
     metrics: &MetricsListener,
     keys: &KeyFiles,
     database: &Database,
@@ -210,10 +223,14 @@ async fn serve<S: Service>(
     let address = listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], S::DEFAULT_PORT)));
     let listener = listen::tcp(address, "--listen").await?;
     metrics.serve(S::METRICS_PORT, &life).await?;
-    let host = Host { clock, verifier, life: life.clone(), token };
+    let faults = Faults::new(faults, clock.clone());
+    let host = Host { clock, verifier, life: life.clone(), token, faults };
+    let mut operations = Operations::new(&host);
     let service = S::start(own, host, database).await?;
+    operations.add(S::NAME, S::LOCKED_TABLE, database);
     let mut services = grpc::Services::default();
     services.add(S::GRPC_NAME, |routes| service.add_to(routes));
+    operations.serve(&mut services);
     let routes = services.finish(&life).await?;
 
     tracing::info!(service = S::NAME, address = %listener.local_addr()?, "serving");

@@ -17,6 +17,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use crate::Config;
 use crate::failure;
+use crate::latency::Latency;
 use crate::password::PasswordFile;
 
 /// How long a SQLite statement waits for a file that another program has locked.
@@ -109,14 +110,15 @@ impl Options {
     }
 
     /// A new connection, what the server calls it, and which password it was made with.
-    pub(crate) async fn connect(&self) -> Result<(Connection, Option<Backend>, u64), sqlx::Error> {
+    pub(crate) async fn connect(&self, latency: &Latency) -> Result<(Connection, Option<Backend>, u64), sqlx::Error> {
+        let connection = |raw| Connection { raw, latency: latency.clone() };
         match self {
-            Self::Sqlite(options) => Ok((Connection::Sqlite(options.connect().await?), None, 0)),
+            Self::Sqlite(options) => Ok((connection(Raw::Sqlite(options.connect().await?)), None, 0)),
             Self::Postgres { .. } => {
                 let (options, credentials) = self.postgres()?.ok_or_else(failure::closed)?;
-                let mut connection = options.connect().await?;
-                let backend = Backend::of(&mut connection).await?;
-                Ok((Connection::Postgres(connection), Some(backend), credentials))
+                let mut raw = options.connect().await?;
+                let backend = Backend::of(&mut raw).await?;
+                Ok((connection(Raw::Postgres(raw)), Some(backend), credentials))
             }
         }
     }
@@ -171,35 +173,40 @@ impl Backend {
     }
 }
 
-/// A raw connection.
-pub(crate) enum Connection {
+/// A raw connection, and what it is slowed by.
+pub(crate) struct Connection {
+    raw: Raw,
+    latency: Latency,
+}
+
+enum Raw {
     Postgres(PgConnection),
     Sqlite(SqliteConnection),
 }
 
 impl Connection {
     pub(crate) async fn ping(&mut self) -> Result<(), sqlx::Error> {
-        match self {
-            Self::Postgres(connection) => connection.ping().await,
-            Self::Sqlite(connection) => connection.ping().await,
+        match &mut self.raw {
+            Raw::Postgres(connection) => connection.ping().await,
+            Raw::Sqlite(connection) => connection.ping().await,
         }
     }
 
     /// Says good-bye and waits for it.
     pub(crate) async fn close(self) -> Result<(), sqlx::Error> {
-        match self {
-            Self::Postgres(connection) => connection.close().await,
-            Self::Sqlite(connection) => connection.close().await,
+        match self.raw {
+            Raw::Postgres(connection) => connection.close().await,
+            Raw::Sqlite(connection) => connection.close().await,
         }
     }
 
     /// Closes without a word: the state of the wire isn't known. A peer that is gone doesn't answer, and after `bound`
     /// the socket is closed all the same.
     pub(crate) async fn close_hard(self, bound: Duration) {
-        let closed = match self {
-            Self::Postgres(connection) => tokio::time::timeout(bound, connection.close_hard()).await,
+        let closed = match self.raw {
+            Raw::Postgres(connection) => tokio::time::timeout(bound, connection.close_hard()).await,
             // A file has no wire, but a thread that has its lock until it ends, and sqlx's `close_hard` doesn't wait.
-            Self::Sqlite(connection) => tokio::time::timeout(SQLITE_END, connection.close()).await,
+            Raw::Sqlite(connection) => tokio::time::timeout(SQLITE_END, connection.close()).await,
         };
         if closed.is_err() {
             tracing::debug!("a connection didn't end in time");
@@ -207,29 +214,32 @@ impl Connection {
     }
 
     pub(crate) async fn execute(&mut self, statement: &Statement) -> Result<ExecResult, sqlx::Error> {
+        self.latency.pass().await;
         let (sql, values) = parts(statement);
-        match self {
-            Self::Postgres(connection) => sqlx::query_with(sql, values).execute(connection).await.map(Into::into),
-            Self::Sqlite(connection) => sqlx::query_with(sql, values).execute(connection).await.map(Into::into),
+        match &mut self.raw {
+            Raw::Postgres(connection) => sqlx::query_with(sql, values).execute(connection).await.map(Into::into),
+            Raw::Sqlite(connection) => sqlx::query_with(sql, values).execute(connection).await.map(Into::into),
         }
     }
 
     /// Runs `sql` by the simple protocol: several statements, no values.
     pub(crate) async fn execute_unprepared(&mut self, sql: &str) -> Result<ExecResult, sqlx::Error> {
         use sqlx::Executor as _;
-        match self {
-            Self::Postgres(connection) => connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.map(Into::into),
-            Self::Sqlite(connection) => connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.map(Into::into),
+        self.latency.pass().await;
+        match &mut self.raw {
+            Raw::Postgres(connection) => connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.map(Into::into),
+            Raw::Sqlite(connection) => connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.map(Into::into),
         }
     }
 
     pub(crate) async fn query_one(&mut self, statement: &Statement) -> Result<Option<QueryResult>, sqlx::Error> {
+        self.latency.pass().await;
         let (sql, values) = parts(statement);
-        match self {
-            Self::Postgres(connection) => {
+        match &mut self.raw {
+            Raw::Postgres(connection) => {
                 sqlx::query_with(sql, values).fetch_optional(connection).await.map(|row| row.map(Into::into))
             }
-            Self::Sqlite(connection) => {
+            Raw::Sqlite(connection) => {
                 sqlx::query_with(sql, values).fetch_optional(connection).await.map(|row| row.map(Into::into))
             }
         }
@@ -241,10 +251,16 @@ impl Connection {
 
     pub(crate) fn query<'a>(&'a mut self, statement: &'a Statement) -> BoxStream<'a, Result<QueryResult, sqlx::Error>> {
         let (sql, values) = parts(statement);
-        match self {
-            Self::Postgres(connection) => sqlx::query_with(sql, values).fetch(connection).map_ok(Into::into).boxed(),
-            Self::Sqlite(connection) => sqlx::query_with(sql, values).fetch(connection).map_ok(Into::into).boxed(),
+        let Self { raw, latency } = self;
+        let rows = match raw {
+            Raw::Postgres(connection) => sqlx::query_with(sql, values).fetch(connection).map_ok(Into::into).boxed(),
+            Raw::Sqlite(connection) => sqlx::query_with(sql, values).fetch(connection).map_ok(Into::into).boxed(),
+        };
+        if latency.is_none() {
+            return rows;
         }
+        let delayed = futures::stream::once(latency.pass()).filter_map(|()| std::future::ready(None));
+        delayed.chain(rows).boxed()
     }
 }
 

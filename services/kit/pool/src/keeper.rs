@@ -75,7 +75,7 @@ pub(crate) fn is_expired(slot: &Slot) -> bool {
 pub(crate) async fn open(shared: Arc<Shared>, charge: Charge<Slot>) {
     let config = &shared.config;
     let began = Instant::now();
-    let made = tokio::time::timeout(config.connect_timeout, shared.options.connect()).await;
+    let made = tokio::time::timeout(config.connect_timeout, shared.options.connect(&shared.latency)).await;
     let took = began.elapsed();
     match made.unwrap_or_else(|_| Err(failure::silent("take the connection", config.connect_timeout))) {
         Ok((connection, backend, credentials)) => {

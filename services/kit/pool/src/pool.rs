@@ -17,6 +17,7 @@ use crate::lease::Lease;
 use crate::shared::{Shared, Snapshot};
 use crate::stream::Rows;
 use crate::transaction::{self, Tx};
+use crate::waits::Waits;
 use crate::watch::{LongHeld, Operation};
 use crate::writer::{self, Place};
 use crate::{Config, OpenError, keeper, metrics};
@@ -135,6 +136,17 @@ impl Pool {
         self.shared.snapshot(self.writer.as_deref())
     }
 
+    /// From now on each statement takes longer by `delay`, with its connection held, as if the network had become slow: for
+    /// drills. Returns what it was before.
+    pub fn delay_statements(&self, delay: Duration) -> Duration {
+        self.shared.latency.set(delay)
+    }
+
+    /// How long callers have waited for a connection, since the pool was opened.
+    pub fn waits(&self) -> Waits {
+        self.shared.waits.so_far()
+    }
+
     /// The operations that hold a connection for longer than `long_lease` now.
     pub fn long_held(&self) -> Vec<LongHeld> {
         self.shared.holders.long(self.shared.config.long_lease)
@@ -175,6 +187,7 @@ impl Pool {
             return self.writing_lease().await;
         }
         self.refuse_second()?;
+        let _wait = self.shared.waits.start();
         self.shared.lease(self.operation, None).await
     }
 
@@ -182,6 +195,7 @@ impl Pool {
     /// that those who wait for it hold no connection that a reader could use.
     pub(crate) async fn writing_lease(&self) -> Result<Lease, DbErr> {
         self.refuse_second()?;
+        let _wait = self.shared.waits.start();
         let Some(writer) = &self.writer else { return self.shared.lease(self.operation, None).await };
         let until = self.shared.patience(self.operation.class);
         let place = self.shared.writing(writer, &self.operation, until).await?;

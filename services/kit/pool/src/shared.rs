@@ -11,11 +11,13 @@ use tokio::time::Instant;
 use crate::connection::Options;
 use crate::failure::{self, conn_error};
 use crate::gate::{Class, Gate, Lent, Reason, Refusal};
+use crate::latency::Latency;
 use crate::lease::Lease;
 use crate::metrics::Meters;
 use crate::slot::Slot;
 use crate::spans::Spans;
 use crate::strand::Stranded;
+use crate::waits::Waiting;
 use crate::watch::{Holders, Operation};
 use crate::writer::Place;
 use crate::{Config, OpenError};
@@ -94,6 +96,9 @@ pub(crate) struct Shared {
     pub(crate) totals: Totals,
     pub(crate) meters: Meters,
     pub(crate) spans: Spans,
+    pub(crate) waits: Waiting,
+    /// What each statement is delayed by.
+    pub(crate) latency: Latency,
     /// The stranded are being looked after.
     pub(crate) looking: AtomicBool,
     stranded: Mutex<Vec<Stranded>>,
@@ -116,6 +121,8 @@ impl Shared {
             config,
             options,
             totals: Totals::default(),
+            waits: Waiting::default(),
+            latency: Latency::default(),
             looking: AtomicBool::new(false),
             stranded: Mutex::default(),
             unreached: Mutex::default(),
@@ -171,7 +178,7 @@ impl Shared {
         operation: &Operation,
         until: Instant,
     ) -> Result<Lent<()>, DbErr> {
-        let (_waiting, span) = (Waiting::start(&self.writers_waiting), self.spans.wait(operation));
+        let (_waiting, span) = (Writing::start(&self.writers_waiting), self.spans.wait(operation));
         match place.acquire(operation.class, until).await {
             Ok(place) => {
                 span.ended();
@@ -298,16 +305,16 @@ impl Shared {
 }
 
 /// Counts one who waits for the writer's place.
-struct Waiting<'a>(&'a AtomicU32);
+struct Writing<'a>(&'a AtomicU32);
 
-impl<'a> Waiting<'a> {
+impl<'a> Writing<'a> {
     fn start(count: &'a AtomicU32) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(count)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Writing<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

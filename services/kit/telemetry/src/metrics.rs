@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use crate::export;
 use crate::settings::Metrics;
 
-pub use prometheus::proto::MetricFamily;
+pub use prometheus::proto;
 
 /// The content type of [`text`].
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -40,7 +40,7 @@ pub(crate) fn provider(resource: Resource, wanted: Metrics, runtime: &Handle) ->
 }
 
 /// All metrics of this process as they are now; none before [`Telemetry::start`](crate::Telemetry::start).
-pub fn families() -> Vec<MetricFamily> {
+pub fn families() -> Vec<proto::MetricFamily> {
     REGISTRY.get().map(Registry::gather).unwrap_or_default()
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod checkout;
 mod form;
 pub(crate) mod home;
 pub(crate) mod listing;
+pub(crate) mod operations;
 pub(crate) mod order;
 pub(crate) mod product;
 pub(crate) mod tracker;

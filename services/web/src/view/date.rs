@@ -18,6 +18,12 @@ pub fn moment(timestamp: Option<&Timestamp>) -> String {
     utc(timestamp).map(text).unwrap_or_default()
 }
 
+/// The time of day, for example "14:05:09"; empty without a moment.
+pub fn clock(timestamp: Option<&Timestamp>) -> String {
+    let text = |at: OffsetDateTime| format!("{:02}:{:02}:{:02}", at.hour(), at.minute(), at.second());
+    utc(timestamp).map(text).unwrap_or_default()
+}
+
 /// For machines, for example "2026-11-24T14:05:09Z"; empty without a moment.
 pub fn iso(timestamp: Option<&Timestamp>) -> String {
     let text = |at: OffsetDateTime| {
@@ -37,6 +43,7 @@ mod tests {
         assert_eq!(day(Some(&at)), "24 November 2026");
         assert_eq!(moment(Some(&at)), "24 November, 14:05 UTC");
         assert_eq!(iso(Some(&at)), "2026-11-24T14:05:09Z");
+        assert_eq!(clock(Some(&at)), "14:05:09");
         assert_eq!(day(None), "");
         assert_eq!(iso(Some(&Timestamp { seconds: i64::MAX, nanos: 0 })), "");
     }

@@ -8,6 +8,7 @@ pub mod date;
 pub mod html;
 pub mod listing;
 pub mod money;
+pub(crate) mod operations;
 pub mod order;
 pub mod picture;
 pub mod product;

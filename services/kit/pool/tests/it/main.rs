@@ -1,6 +1,7 @@
 //! The pool on real databases, the same on both engines where the engine doesn't matter.
 
 mod cancel;
+mod drill;
 mod entity;
 mod gate;
 mod listen;

@@ -1,0 +1,289 @@
+//! The operations page: the shop's processes as they are, again each second, and the switches of their faults.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::State;
+use axum::extract::{FromRequest, FromRequestParts as _, RawQuery, Request};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse as _, Response};
+use futures::StreamExt as _;
+use http::header;
+use tokio::time::Instant;
+use tonic::Code;
+
+use super::form::{self, Form};
+use super::{App, Page, lead_to};
+use crate::app::Inner;
+use crate::assets;
+use crate::fields::Fields;
+use crate::frame::page;
+use crate::operations::{MAX_TOKEN, Operator, Process, Seen};
+use crate::problem::Problem;
+use crate::view::operations::alert::{Alert, alerts};
+use crate::view::operations::fault::{Active, DEFAULT_LASTING, Switches, active, asked};
+use crate::view::operations::pool::PoolCards;
+use crate::view::operations::totals::Totals;
+use crate::view::operations::{Decision, decisions};
+
+/// Pages that watch at once: a connection, a stream to each process and some 100 KB each. A process takes 32 watchers.
+pub(crate) const MAX_WATCHERS: usize = 8;
+/// A page watches so long; then its browser comes again by itself.
+const WATCH_BOUND: Duration = Duration::from_secs(600);
+/// So long a browser waits before it comes again.
+const COME_AGAIN: Duration = Duration::from_secs(3);
+/// Without JavaScript, how often the page is loaded again, in seconds: seldom enough to fill in a form.
+const REFRESH: u32 = 15;
+
+/// What every page of operations has around it.
+struct Surroundings {
+    base: String,
+    style: String,
+    script: String,
+    icon: String,
+    csrf: String,
+    is_signed_in: bool,
+}
+
+impl Surroundings {
+    fn new(csrf: String, is_signed_in: bool) -> Self {
+        Self {
+            base: assets::address("base.css"),
+            style: assets::address("ops.css"),
+            script: assets::address("ops.js"),
+            icon: assets::address("favicon.svg"),
+            csrf,
+            is_signed_in,
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "ops/sign_in.html")]
+struct SignInPage {
+    around: Surroundings,
+    alert: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "ops/page.html")]
+struct OperationsPage {
+    around: Surroundings,
+    parts: Parts,
+    switches: Switches,
+    default_lasting: u32,
+    notice: String,
+    alert: String,
+    refresh: u32,
+}
+
+#[derive(Template)]
+#[template(path = "ops/alerts.html")]
+struct AlertsPart {
+    alerts: Vec<Alert>,
+}
+
+#[derive(Template)]
+#[template(path = "ops/totals.html")]
+struct TotalsPart {
+    totals: Totals,
+}
+
+#[derive(Template)]
+#[template(path = "ops/pools.html")]
+struct PoolsPart {
+    cards: PoolCards,
+}
+
+#[derive(Template)]
+#[template(path = "ops/decisions.html")]
+struct DecisionsPart {
+    decisions: Vec<Decision>,
+}
+
+#[derive(Template)]
+#[template(path = "ops/faults.html")]
+struct FaultsPart {
+    faults: Vec<Active>,
+    csrf: String,
+}
+
+/// The parts of the page that change, each sent again only when it has.
+struct Parts {
+    alerts: AlertsPart,
+    totals: TotalsPart,
+    pools: PoolsPart,
+    decisions: DecisionsPart,
+    faults: FaultsPart,
+}
+
+impl Parts {
+    fn new(processes: &[Process], csrf: String) -> Self {
+        Self {
+            alerts: AlertsPart { alerts: alerts(processes) },
+            totals: TotalsPart { totals: Totals::new(processes) },
+            pools: PoolsPart { cards: PoolCards::new(processes) },
+            decisions: DecisionsPart { decisions: decisions(processes) },
+            faults: FaultsPart { faults: active(processes), csrf },
+        }
+    }
+
+    /// By the names under which the script knows them.
+    fn render(&self) -> [(&'static str, askama::Result<String>); 5] {
+        [
+            ("alerts", self.alerts.render()),
+            ("totals", self.totals.render()),
+            ("pools", self.pools.render()),
+            ("decisions", self.decisions.render()),
+            ("faults", self.faults.render()),
+        ]
+    }
+}
+
+fn csrf(app: &Inner, operator: &Operator) -> String {
+    app.csrf.token(Some(&operator.csrf), rand::random())
+}
+
+/// A form that was sent from the operations page by somebody who may look at it.
+pub(crate) struct OperatorForm {
+    fields: Fields,
+    operator: Operator,
+}
+
+impl FromRequest<std::sync::Arc<Inner>> for OperatorForm {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &std::sync::Arc<Inner>) -> Result<Self, Response> {
+        let (mut parts, body) = request.into_parts();
+        let operator = Operator::from_request_parts(&mut parts, app).await?;
+        let request = Request::from_parts(parts, body);
+        let fields = form::read(request, app, Some(&operator.csrf)).await.map_err(Problem::into_response)?;
+        Ok(Self { fields, operator })
+    }
+}
+
+/// `GET /ops`
+pub(crate) async fn show(State(app): App, operator: Operator, RawQuery(query): RawQuery) -> Page {
+    let fields = Fields::parse(query.unwrap_or_default().as_bytes());
+    let notice = match fields.get("notice") {
+        "started" => "The fault has started. It ends by itself.",
+        "ended" => "The fault has ended.",
+        "over" => "The fault was over already.",
+        _ => "",
+    };
+    shown(&app, &operator, notice.to_owned(), String::new()).await
+}
+
+async fn shown(app: &Inner, operator: &Operator, notice: String, alert: String) -> Page {
+    let processes = app.processes.look(&operator.token).await;
+    if processes.iter().any(|process| matches!(process.seen, Seen::Refused)) {
+        return Ok(lead_to("/ops/sign-in?notice=refused"));
+    }
+    let csrf = csrf(app, operator);
+    Ok(page(&OperationsPage {
+        around: Surroundings::new(csrf.clone(), operator.is_signed_in),
+        parts: Parts::new(&processes, csrf),
+        switches: Switches::new(&processes),
+        default_lasting: DEFAULT_LASTING,
+        notice,
+        alert,
+        refresh: REFRESH,
+    }))
+}
+
+/// `GET /ops/events`
+pub(crate) async fn events(State(app): App, operator: Operator) -> Page {
+    let place = app.operators.clone().try_acquire_owned().map_err(|_| Problem::busy())?;
+    let token = csrf(&app, &operator);
+    let mut updates = Box::pin(app.processes.watch(&operator.token, &app.life));
+    let stream = async_stream::stream! {
+        let _place = place;
+        let ends = Instant::now() + WATCH_BOUND;
+        let mut shown: [String; 5] = Default::default();
+        while let Ok(Some(processes)) = tokio::time::timeout_at(ends, updates.next()).await {
+            for (shown, (name, part)) in shown.iter_mut().zip(Parts::new(&processes, token.clone()).render()) {
+                if let Ok(part) = part && part != *shown {
+                    let event = Event::default().event(name).retry(COME_AGAIN).data(&part);
+                    *shown = part;
+                    yield Ok::<_, Infallible>(event);
+                }
+            }
+        }
+    };
+    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response())
+}
+
+/// `GET /ops/sign-in`
+pub(crate) async fn sign_in(State(app): App, request: Request) -> Page {
+    let fields = Fields::parse(request.uri().query().unwrap_or_default().as_bytes());
+    let visitor = request.extensions().get::<crate::session::Visitor>().cloned().unwrap_or_default();
+    let alert = match fields.get("notice") {
+        "refused" => "That token isn't taken any more, or isn't an admin's: sign in again.",
+        _ => "",
+    };
+    Ok(sign_in_page(&app, visitor.subject(), alert))
+}
+
+fn sign_in_page(app: &Inner, subject: Option<&str>, alert: &'static str) -> Response {
+    let csrf = app.csrf.token(subject, rand::random());
+    page(&SignInPage { around: Surroundings::new(csrf, false), alert })
+}
+
+/// `POST /ops/sign-in`
+pub(crate) async fn enter(State(app): App, form: Form) -> Page {
+    let token = form.fields.get("token");
+    let is_token = |token: &str| token.len() <= MAX_TOKEN && token.bytes().all(|byte| byte.is_ascii_graphic());
+    let alert = if token.is_empty() || !is_token(token) {
+        "That is no token. One is a line of letters that begins with v4.public."
+    } else {
+        match app.processes.takes(token).await {
+            Some(true) => {
+                let mut response = lead_to("/ops");
+                response.headers_mut().append(header::SET_COOKIE, app.doors.cookie(token, rand::random()));
+                return Ok(response);
+            }
+            Some(false) => "That token isn't taken: it has expired, or isn't an admin's.",
+            None => "No process of the shop answers now, so the token can't be checked. Try again.",
+        }
+    };
+    Ok(sign_in_page(&app, form.visitor.subject(), alert))
+}
+
+/// `POST /ops/sign-out`
+pub(crate) async fn leave(State(app): App, _form: OperatorForm) -> Page {
+    let mut response = lead_to("/ops/sign-in");
+    response.headers_mut().append(header::SET_COOKIE, app.doors.farewell());
+    Ok(response)
+}
+
+/// `POST /ops/faults`
+pub(crate) async fn start(State(app): App, OperatorForm { fields, operator }: OperatorForm) -> Page {
+    let wrong = match asked(&fields) {
+        Ok((process, request)) => match app.processes.start(&process, &operator.token, request).await {
+            Ok(_) => return Ok(lead_to("/ops?notice=started#faults")),
+            Err(status) => in_words(&status),
+        },
+        Err(wrong) => wrong,
+    };
+    shown(&app, &operator, String::new(), format!("The fault wasn't started: {wrong}.")).await
+}
+
+/// `POST /ops/faults/end`
+pub(crate) async fn end(State(app): App, OperatorForm { fields, operator }: OperatorForm) -> Page {
+    match app.processes.end(fields.get("process"), &operator.token, fields.get("fault")).await {
+        Ok(_) => Ok(lead_to("/ops?notice=ended#faults")),
+        Err(status) if status.code() == Code::NotFound => Ok(lead_to("/ops?notice=over#faults")),
+        Err(status) => {
+            let wrong = in_words(&status);
+            shown(&app, &operator, String::new(), format!("The fault wasn't ended: {wrong}.")).await
+        }
+    }
+}
+
+/// Why a process did not, for who runs it.
+fn in_words(status: &tonic::Status) -> String {
+    let fields = selvage_status::field_violations(status);
+    let fields: Vec<_> = fields.iter().map(|(field, wrong)| format!("{} {wrong}", field.replace('_', " "))).collect();
+    if fields.is_empty() { status.message().to_owned() } else { fields.join("; ") }
+}

@@ -1,0 +1,162 @@
+//! What is wrong now, by the conditions of the fast alerts.
+
+use selvage_proto::operations::v1::PoolStatus;
+
+use super::fault::titles_on;
+use super::{away, here};
+use crate::operations::Process;
+
+/// Where it stands what to do.
+const RUNBOOKS: &str = "https://github.com/selvage-shop/selvage/blob/main/k8s/runbooks/";
+/// A condition of one second is shown for so many, so that somebody sees it.
+const SATURATED_FOR: usize = 3;
+const REFUSING_FOR: usize = 5;
+
+/// Something that somebody should look at. It has no figures that change all the time: it is read aloud when it changes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Alert {
+    /// Before the others.
+    pub(crate) is_urgent: bool,
+    /// As Prometheus names it; empty for a process that is away.
+    pub(crate) name: &'static str,
+    /// The pool, or the process.
+    pub(crate) subject: String,
+    pub(crate) sentence: String,
+    /// Where it stands what to do; empty if nowhere.
+    pub(crate) runbook: String,
+}
+
+impl Alert {
+    fn of(name: &'static str, is_urgent: bool, pool: &PoolStatus, sentence: String) -> Self {
+        let runbook = format!("{RUNBOOKS}{name}.md");
+        Self { is_urgent, name, subject: pool.pool.clone(), sentence, runbook }
+    }
+}
+
+/// All of them, the urgent first.
+pub(crate) fn alerts(processes: &[Process]) -> Vec<Alert> {
+    let away = away(processes).into_iter().map(|name| Alert {
+        is_urgent: true,
+        name: "",
+        sentence: format!("The process of {name} doesn't answer. What is shown of the others is complete without it."),
+        subject: name,
+        runbook: String::new(),
+    });
+    let pools = here(processes).flat_map(|(_, status)| {
+        status.pools.iter().flat_map(|pool| of_pool(pool, titles_on(status, &pool.pool).next()))
+    });
+    let mut alerts: Vec<_> = away.chain(pools).collect();
+    alerts.sort_by_key(|alert| !alert.is_urgent);
+    alerts
+}
+
+/// Whether the pool was saturated just now.
+pub(super) fn is_saturated(pool: &PoolStatus) -> bool {
+    pool.saturated || pool.history.iter().rev().take(SATURATED_FOR).any(|sample| sample.saturated)
+}
+
+/// Those who were refused during the last seconds.
+pub(super) fn refused_lately(pool: &PoolStatus) -> u64 {
+    let newest = pool.history.last().map_or(0, |sample| sample.refused);
+    let before = pool.history.iter().rev().nth(REFUSING_FOR).or(pool.history.first());
+    newest.saturating_sub(before.map_or(newest, |sample| sample.refused))
+}
+
+fn of_pool(pool: &PoolStatus, fault: Option<&str>) -> Vec<Alert> {
+    let (name, service) = (&pool.pool, &pool.service);
+    let mut alerts = Vec::new();
+    if pool.unreachable {
+        let sentence = format!("{service} can't reach its database: no connection of the pool {name} can be made.");
+        alerts.push(Alert::of("SelvagePoolUnreachable", true, pool, sentence));
+    }
+    if is_saturated(pool) {
+        let cause = match (fault, holder(pool)) {
+            (Some(fault), _) => format!("Cause: a fault that was started here, {}.", fault.to_lowercase()),
+            (None, Some(operation)) => format!("Likely cause: {operation} holds connections for too long."),
+            (None, None) => "Likely cause: slow statements, or a limit that is too low.".to_owned(),
+        };
+        let sentence = format!("{service} has no connection left in the pool {name}, and callers wait. {cause}");
+        alerts.push(Alert::of("SelvagePoolSaturated", true, pool, sentence));
+    }
+    if pool.stranded > 0 {
+        let sentence =
+            format!("Connections of the pool {name} died in silence; {service}'s database may still have them.");
+        alerts.push(Alert::of("SelvagePoolStranded", false, pool, sentence));
+    }
+    if let Some(operation) = holder(pool) {
+        let sentence =
+            format!("{service} doesn't give back connections of the pool {name}: {operation} holds on to them.");
+        alerts.push(Alert::of("SelvagePoolLeaking", false, pool, sentence));
+    }
+    if refused_lately(pool) > 0 {
+        let sentence = format!("{service} refuses callers of the pool {name} rather than let them wait in vain.");
+        alerts.push(Alert::of("SelvagePoolShedding", false, pool, sentence));
+    }
+    alerts
+}
+
+/// The operation that has held a connection for the longest, if for too long.
+fn holder(pool: &PoolStatus) -> Option<&str> {
+    let named = pool.long_held.first().map(|held| held.operation.as_str());
+    named.or((pool.long_held_count > 0).then_some("an operation"))
+}
+
+#[cfg(test)]
+mod tests {
+    use selvage_proto::operations::v1::{LongHeld, PoolSample};
+
+    use super::*;
+    use crate::operations::Seen;
+    use crate::view::operations::tests::process;
+
+    fn pool() -> PoolStatus {
+        let history = vec![PoolSample { limit: 4, refused: 7, ..PoolSample::default() }; 10];
+        PoolStatus { pool: "cart".to_owned(), service: "cart".to_owned(), limit: 4, history, ..PoolStatus::default() }
+    }
+
+    fn names(pool: PoolStatus) -> Vec<&'static str> {
+        alerts(&[process("cart", vec![pool])]).into_iter().map(|alert| alert.name).collect()
+    }
+
+    #[test]
+    fn what_is_well_alerts_nobody() {
+        assert!(names(pool()).is_empty());
+        assert!(names(PoolStatus { in_use: 4, waiting: 2, history: Vec::new(), ..pool() }).is_empty());
+    }
+
+    #[test]
+    fn each_condition_has_its_alert_and_its_runbook() {
+        assert_eq!(names(PoolStatus { unreachable: true, ..pool() }), ["SelvagePoolUnreachable"]);
+        assert_eq!(names(PoolStatus { stranded: 1, ..pool() }), ["SelvagePoolStranded"]);
+        assert_eq!(names(PoolStatus { saturated: true, ..pool() }), ["SelvagePoolSaturated"]);
+        let mut shedding = pool();
+        shedding.history[9].refused = 8;
+        assert_eq!(names(shedding), ["SelvagePoolShedding"]);
+        let held = LongHeld { operation: "count_stars".to_owned(), ..LongHeld::default() };
+        let leaking = PoolStatus { long_held_count: 1, long_held: vec![held], saturated: true, ..pool() };
+        let alerts = alerts(&[process("cart", vec![leaking])]);
+        assert_eq!((alerts[0].name, alerts[1].name), ("SelvagePoolSaturated", "SelvagePoolLeaking"));
+        assert!(alerts.iter().all(|alert| alert.sentence.contains("count_stars") && alert.sentence.contains("cart")));
+        assert!(alerts[1].runbook.ends_with("/k8s/runbooks/SelvagePoolLeaking.md"), "{}", alerts[1].runbook);
+    }
+
+    #[test]
+    fn a_second_is_shown_for_three() {
+        for (second, shown) in [(9, true), (7, true), (6, false)] {
+            let mut pool = pool();
+            pool.history[second].saturated = true;
+            assert_eq!(!names(pool).is_empty(), shown, "{second}");
+        }
+        let mut refused = pool();
+        refused.history.iter_mut().take(4).for_each(|sample| sample.refused = 0);
+        assert!(names(refused).is_empty(), "that was before the last five seconds");
+    }
+
+    #[test]
+    fn who_is_away_is_named_before_the_rest() {
+        let away = Process { name: "delivery".to_owned(), seen: Seen::Away };
+        let alerts = alerts(&[process("cart", vec![PoolStatus { stranded: 2, ..pool() }]), away]);
+        assert_eq!((alerts[0].subject.as_str(), alerts[1].name), ("delivery", "SelvagePoolStranded"));
+        assert!(alerts[0].runbook.is_empty());
+    }
+}

@@ -1,0 +1,194 @@
+//! The operations page over plain HTTP: who may see it, and what it says when processes are away.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use selvage_identity::Role;
+use selvage_testkit::{Engine, eventually};
+use selvage_tests::http::{Answer, Client, Request};
+use selvage_tests::process::{Process, binary};
+use selvage_tests::shop::Separate;
+
+use super::markup::Markup;
+use super::{has_its_headers, sound_with, stocked};
+
+const LONG: Duration = Duration::from_secs(60);
+const RUNBOOKS: &str = "https://github.com/selvage-shop/selvage/blob/main/k8s/runbooks/";
+
+/// A page of operations: only its runbooks are elsewhere.
+fn page(at: &str, answer: &Answer) -> Markup {
+    assert_eq!((answer.status, answer.header("cache-control")), (200, Some("no-store")), "{at}");
+    sound_with(at, answer, |address| address.starts_with(RUNBOOKS))
+}
+
+#[test]
+fn it_is_open_to_this_machine_alone() {
+    let shop = stocked();
+    let mut here = shop.visitor();
+    let seen = page("/ops", &here.get("/ops"));
+    assert!(seen.text().contains("All is well.") && seen.text().contains("checkout-relay"));
+    assert!(seen.all("script").all(|script| script.get("src").is_some_and(|src| src.ends_with("/ops.js"))));
+    // Who is somewhere else, or comes through something, or was led here under another name.
+    for (name, value) in [("x-forwarded-for", "192.0.2.1"), ("via", "1.1 proxy"), ("forwarded", "for=192.0.2.1")] {
+        let answer = here.send(&Request::new("GET", "/ops").with(name, value));
+        assert_eq!(answer.location(), "/ops/sign-in", "{name}");
+    }
+    let named = b"GET /ops HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n";
+    assert_eq!(here.exchange(named).location(), "/ops/sign-in");
+    let stranger = here.send(&Request::new("GET", "/ops/events").with("via", "1.1 proxy"));
+    assert_eq!(stranger.location(), "/ops/sign-in", "a stream is no page, and tells as little");
+}
+
+#[test]
+fn its_forms_are_taken_from_itself_alone() {
+    let shop = stocked();
+    let mut here = shop.visitor();
+    let form = page("/ops", &here.get("/ops")).forms("/ops/faults").into_iter().next().expect("a switch");
+    let form = form.set("kind", "cpu-burn").set("target", "shop/").set("seconds", "1").set("share", "1");
+    // A token from the shop's own pages, which everybody gets, is none for this one.
+    let shops = page_of_the_shop(&mut here);
+    let forged = [
+        form.clone().without("csrf"),
+        form.clone().set("csrf", &shops),
+        form.clone().set("csrf", &format!("A{}", &form.get("csrf")[1..])),
+    ];
+    for form in forged {
+        assert_eq!(here.post("/ops/faults", form.pairs()).status, 403);
+    }
+    let foreign = Request::form("/ops/faults", form.pairs()).with("origin", "https://shop.example");
+    assert_eq!(here.send(&foreign).status, 403);
+    let wrong = form.clone().set("kind", "hats");
+    let answer = here.post("/ops/faults", wrong.pairs());
+    assert!(page("/ops/faults", &answer).text().contains("The fault wasn't started: there is no such fault."));
+    let wrong = form.clone().set("seconds", "0");
+    let answer = here.post("/ops/faults", wrong.pairs());
+    assert!(page("/ops/faults", &answer).text().contains("duration must be 1 s to 10 min"));
+    assert_eq!(here.post("/ops/faults", form.pairs()).location(), "/ops?notice=started#faults");
+    let form = form.set("process", "shop").set("fault", "fault-999");
+    assert_eq!(here.post("/ops/faults/end", form.pairs()).location(), "/ops?notice=over#faults");
+}
+
+/// The token that a form of the shop's own has for somebody who only looks.
+fn page_of_the_shop(visitor: &mut Client) -> String {
+    let sign_in = page("/ops/sign-in", &visitor.get("/ops/sign-in"));
+    sign_in.form("/ops/sign-in").get("csrf").to_owned()
+}
+
+/// A stream of events that was begun.
+fn watch(url: &str) -> TcpStream {
+    let host = url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    write!(stream, "GET /ops/events HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
+    stream
+}
+
+/// What a stream has said until it said `words`.
+fn until(stream: &mut TcpStream, words: &str) -> String {
+    let (mut said, mut part) = (String::new(), [0; 4096]);
+    while !said.contains(words) {
+        let read = stream.read(&mut part).expect("it goes on");
+        assert!(read > 0, "it ended: {said}");
+        said.push_str(&String::from_utf8_lossy(&part[..read]));
+    }
+    said
+}
+
+#[tokio::test]
+async fn it_sends_what_changes_to_so_many_and_frees_their_places() {
+    let shop = stocked();
+    let mut first = watch(&shop.url);
+    let said = until(&mut first, "event: faults");
+    assert!(said.starts_with("HTTP/1.1 200") && said.contains("text/event-stream"), "{said}");
+    for part in ["alerts", "totals", "pools", "decisions"] {
+        assert!(said.contains(&format!("event: {part}\n")), "{part}: {said}");
+    }
+    let mut watching = vec![first];
+    let refused = loop {
+        let mut stream = watch(&shop.url);
+        let status = until(&mut stream, "\r\n");
+        if !status.starts_with("HTTP/1.1 200") {
+            break status;
+        }
+        watching.push(stream);
+    };
+    assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    assert!(watching.len() <= 8, "{}", watching.len());
+    drop(watching);
+    eventually(LONG, "their places are free", async || until(&mut watch(&shop.url), "\r\n").contains("200")).await;
+}
+
+/// The pages in a process of their own.
+struct Web {
+    _process: Process,
+    url: String,
+}
+
+impl Web {
+    fn start(shop: &Separate) -> Self {
+        let mut command = Command::new(binary("selvage-web"));
+        command.args(["--listen", "127.0.0.1:0"]).env("SELVAGE_ISSUER_KEY", shop.tokens().key_file("web"));
+        for name in ["catalogue", "cart", "checkout", "delivery"] {
+            command.env(format!("SELVAGE_{}", name.to_uppercase()), shop.address(name));
+        }
+        let process = Process::start(&mut command);
+        let address = process.wait_for("where its pages are", |line| {
+            let (_, rest) = line.contains("\"serving\"").then(|| line.split_once("\"address\":\""))??;
+            rest.split('"').next().map(str::to_owned)
+        });
+        Self { _process: process, url: format!("http://{address}") }
+    }
+}
+
+#[tokio::test]
+async fn between_processes_it_asks_for_an_admins_token_and_shows_who_is_away() {
+    let mut shop = Separate::start(Engine::Sqlite, async |_| None).await;
+    let web = Web::start(&shop);
+    let mut visitor = Client::new(&web.url);
+    assert_eq!(visitor.get("/ops").location(), "/ops/sign-in");
+    let form = page("/ops/sign-in", &visitor.get("/ops/sign-in")).form("/ops/sign-in");
+    let sign_in = |token: &str| form.clone().set("token", token);
+    let guests = shop.tokens().of(Role::Guest, "g-1");
+    for (token, words) in [
+        ("", "That is no token."),
+        (&*"x".repeat(2_000), "That is no token."),
+        ("v4.public.nonsense", "That token isn't taken"),
+        (&*guests, "That token isn't taken"),
+    ] {
+        let answer = visitor.post("/ops/sign-in", sign_in(token).pairs());
+        assert_eq!(answer.header("set-cookie"), None, "{token}");
+        assert!(page("/ops/sign-in", &answer).text().contains(words), "{token}");
+    }
+    let admins = shop.tokens().of(Role::Admin, "operator");
+    let answer = visitor.post("/ops/sign-in", sign_in(&admins).pairs());
+    assert_eq!(answer.location(), "/ops");
+    let cookie = answer.header("set-cookie").expect("a cookie");
+    for attribute in ["HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=3600"] {
+        assert!(cookie.contains(attribute), "{cookie}");
+    }
+    assert!(!cookie.contains("v4.public"), "nobody but the pages can read it");
+
+    let seen = page("/ops", &visitor.get("/ops"));
+    for pool in ["catalogue", "cart", "delivery", "checkout", "checkout-relay", "checkout-provider"] {
+        assert!(seen.elements.iter().any(|element| element.has("id", &format!("pool-{pool}"))), "{pool}");
+    }
+    assert!(seen.text().contains("faults are refused") && seen.forms("/ops/faults").is_empty());
+
+    // Who is away keeps nobody waiting.
+    shop.stop("delivery");
+    let began = Instant::now();
+    let seen = page("/ops", &visitor.get("/ops"));
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(seen.text().contains("delivery is away"), "{}", seen.text());
+    assert!(seen.elements.iter().any(|element| element.has("id", "away-delivery")));
+    shop.restart("delivery");
+    eventually(LONG, "it is here again", async || visitor.get("/ops").text().contains("pool-delivery")).await;
+
+    let leave = page("/ops", &visitor.get("/ops")).form("/ops/sign-out");
+    let answer = visitor.post("/ops/sign-out", leave.pairs());
+    has_its_headers("/ops/sign-out", &answer);
+    assert_eq!(answer.location(), "/ops/sign-in");
+    assert!(answer.header("set-cookie").is_some_and(|cookie| cookie.contains("Max-Age=0")));
+}
