@@ -6,7 +6,7 @@ use selvage_identity::Role;
 use selvage_proto::operations::v1::StartFaultRequest;
 use selvage_proto::operations::v1::fault::Kind;
 use selvage_rpc::Channel;
-use selvage_testkit::{Engine, eventually};
+use selvage_testkit::{Engine, Server, engines, eventually};
 use selvage_tests::browser;
 use selvage_tests::operations::{self, pool};
 use selvage_tests::shop::{OneProcess, Separate};
@@ -172,6 +172,51 @@ async fn a_fault_shows_in_the_process_and_ends_by_itself() {
     assert_eq!(changes, [("cart", 3, 4), ("cart", 4, 3)], "the newest first");
     let log = shop.shop.process.output();
     assert!(log.contains("a fault was started") && log.contains("a fault has ended"), "{log}");
+}
+
+/// As the role that the services run as, which may read and write rows and nothing else.
+#[tokio::test]
+async fn every_fault_works_on_postgresql_and_leaves_nothing() {
+    if !engines().contains(&Engine::Postgres) {
+        return;
+    }
+    let server = Server::start(&[]).await;
+    let shop = Separate::start_on(&server, &[("SELVAGE_FAULTS", "allow")]).await;
+    let (cart, admin) = (shop.channel("cart"), shop.tokens().of(Role::Admin, "operator"));
+    let mut watched = operations::watch(&cart, &admin).await.unwrap();
+    let holders = [
+        (Kind::LockHold, "fault_lock_hold"),
+        (Kind::LeakedConnection, "fault_leaked_connection"),
+        (Kind::SlowQuery, ""),
+        (Kind::HeldConnection, ""),
+        (Kind::DatabaseLatency, ""),
+    ];
+    for (kind, _) in holders {
+        operations::start_fault(&cart, &admin, kind, "cart", MINUTE).await.unwrap();
+    }
+    operations::start_fault(&cart, &admin, Kind::CpuBurn, "", MINUTE).await.unwrap();
+    let began = Instant::now();
+    loop {
+        let seen = watched.message().await.unwrap().unwrap();
+        let of_cart = pool(&seen, "cart");
+        let is_seen = |name: &str| name.is_empty() || of_cart.long_held.iter().any(|held| held.operation == name);
+        if of_cart.in_use == of_cart.limit && holders.iter().all(|(_, name)| is_seen(name)) {
+            assert_eq!(seen.faults.len(), 6);
+            break;
+        }
+        assert!(began.elapsed() < LONG, "{of_cart:?}");
+    }
+    for fault in operations::faults(&cart, &admin).await.unwrap() {
+        operations::end_fault(&cart, &admin, &fault.fault_id).await.unwrap();
+    }
+    loop {
+        let seen = watched.message().await.unwrap().unwrap();
+        let of_cart = pool(&seen, "cart");
+        if seen.faults.is_empty() && (of_cart.in_use, of_cart.waiting, of_cart.stranded) == (0, 0, 0) {
+            break;
+        }
+        assert!(began.elapsed() < LONG * 2, "{of_cart:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,8 +1,9 @@
 //! A payment provider that says no, says nothing, says it late or twice: an order is paid once or not at all.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use selvage_checkout::Settings;
+use selvage_faults::{Ask, Kind};
 use selvage_proto::checkout::v1::order::{PaymentState, State};
 use selvage_status::reason;
 use selvage_testkit::{Engine, engines};
@@ -88,4 +89,22 @@ async fn an_order_whose_provider_is_still_at_it_stays_pending_until_the_sweep_kn
         assert_eq!(shop.place("guest-1", purchase()).await.unwrap().order_id, order_id, "{engine:?}");
         assert_eq!(shop.shelf.booked(&order_id).await, booked("approved", 8380));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_a_fault_touches_charges_nobody_or_takes_its_time() {
+    let shop = Shop::with(Engine::Sqlite, brisk()).await;
+    let minute = Duration::from_secs(60);
+    let failing = shop.faults.start(Ask::new(Kind::DependencyFailing, "payment", minute)).unwrap();
+    shop.place("guest-1", paid_with("tok_succeeds", "1")).await.unwrap_err();
+    let order_id = shop.orders("guest-1").await.remove(0).order_id;
+    assert_eq!(shop.shelf.booked(&order_id).await, None, "no request reached it");
+    shop.faults.end(failing.id).unwrap();
+    let delay = Some(Duration::from_millis(400));
+    shop.faults.start(Ask { delay, ..Ask::new(Kind::DependencySlow, "payment", minute) }).unwrap();
+    let began = Instant::now();
+    let order_id = shop.place("guest-2", paid_with("tok_succeeds", "1")).await.unwrap().order_id;
+    assert!(began.elapsed() >= Duration::from_millis(400), "{:?}", began.elapsed());
+    let settled = shop.settled(&order_id, State::Confirmed).await;
+    assert_eq!(settled.payment_state(), PaymentState::Captured);
 }

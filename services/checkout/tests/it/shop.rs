@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait as _, Statement};
-use selvage_boot::{Database, Faults, Host, Life, Service as _, Tuned, grpc};
+use selvage_boot::{Database, FaultPolicy, Faults, Host, Life, Service as _, Tuned, grpc};
 use selvage_checkout::mail::Folder;
 use selvage_checkout::migration::Migrator;
 use selvage_checkout::payment::TestProvider;
@@ -105,6 +105,7 @@ impl Shelf {
 pub(crate) struct Shop {
     pub(crate) client: CheckoutClient<Channel>,
     pub(crate) clock: Clock,
+    pub(crate) faults: Faults,
     pub(crate) tokens: Tokens,
     pub(crate) peers: Scripted,
     pub(crate) provider: TestProvider,
@@ -130,12 +131,13 @@ impl Shop {
         let peer = || Channel::to(address.parse().unwrap()).with_service_token(tokens.service("checkout"));
         let mails = tempfile::tempdir().unwrap();
         let mailer = Arc::new(Folder::open(mails.path()).unwrap());
+        let faults = Faults::new(FaultPolicy::Allow, clock.clone());
         let host = Host {
             clock: clock.clone(),
             verifier: tokens.verifier(),
             life: background.clone(),
             token: None,
-            faults: Faults::off(),
+            faults: faults.clone(),
         };
         let channels = Peers { cart: peer(), catalogue: peer(), delivery: peer() };
         let app = App::new(shelf.pools.clone(), mailer, settings, channels, host);
@@ -151,7 +153,7 @@ impl Shop {
         tokio::spawn(async move { grpc::serve(routes, incoming, &serving).await.unwrap() });
         let client = CheckoutClient::new(Channel::to(address.parse().unwrap()));
         let provider = TestProvider::new(shelf.pools.provider.clone(), clock.clone());
-        Self { client, clock, tokens, peers, provider, shelf, background, mails, life }
+        Self { client, clock, faults, tokens, peers, provider, shelf, background, mails, life }
     }
 
     /// A request of `subject` in `role`.
