@@ -1,6 +1,7 @@
 //! The alerts, with the real parts: rules as Prometheus reads them, their unit tests with promtool, pages through
 //! Alertmanager, and a page of the runbook for each.
 
+mod commands;
 mod fast;
 mod fault;
 mod paging;

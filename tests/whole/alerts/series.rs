@@ -98,6 +98,8 @@ fn mentioned(text: &str) -> impl Iterator<Item = &str> {
     let ours = ["db_client_", "http_server_", "rpc_server_", "rpc_client_", "selvage_pool_", "selvage_outbox_"];
     let more = ["selvage_telemetry_", "selvage_fault_", "selvage_payments", "selvage_cache_", "selvage_stock_"];
     let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_' && letter != ':');
+    // What ends in an underscore is the beginning of several, in a pattern.
+    let words = words.filter(|word| !word.ends_with('_'));
     words.filter(move |word| {
         ours.iter().chain(&more).any(|begins| word.starts_with(begins)) || word.contains(":selvage_")
     })
