@@ -141,7 +141,7 @@ async fn healthy_bursts(shop: &OneProcess, prometheus: &Prometheus, long: Durati
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn held_connections_fire_the_alert_of_their_pool_and_a_healthy_shop_fires_none() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let shop = OneProcess::start(folder.path(), &fault::ALLOWED);
+    let shop = fault::shop(folder.path(), &[]);
     let targets = [("selvage", shop.url.strip_prefix("http://").expect("http"))];
     let Some(prometheus) = Prometheus::start(&targets, None, "the pool alert under a real fault") else { return };
     is_scraped(&prometheus).await;

@@ -1,14 +1,21 @@
 //! The one place that knows how a fault is switched on.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use selvage_identity::Role;
 use selvage_tests::installed::installed;
+use selvage_tests::process::{Process, binary};
 use selvage_tests::shop::OneProcess;
 
-/// What the shop is started with so that it takes faults.
-pub(super) const ALLOWED: [&str; 2] = ["--faults", "allow"];
+/// The whole shop in one process, started so that it takes faults, with further variables in its environment.
+pub(super) fn shop(folder: &Path, environment: &[(&str, &str)]) -> OneProcess {
+    let mut command = Command::new(binary("selvage"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--carrier-step", "200ms"]);
+    command.args(["--faults", "allow"]).arg("--data").arg(folder).envs(environment.iter().copied());
+    OneProcess::of(Process::start(&mut command), folder)
+}
 
 /// Holds all connections of a pool, with more callers waiting, for `bound`. Says whether it could be asked for here.
 pub(super) fn hold_connections(shop: &OneProcess, pool: &str, bound: Duration) -> bool {

@@ -6,14 +6,16 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use selvage_identity::Role;
+use selvage_proto::catalogue::v1::{ReservationLine, ReserveStockRequest};
+use selvage_rpc::with_token;
 use selvage_testkit::eventually;
 use selvage_tests::buyer::{Buyer, Clients};
 use selvage_tests::http::Client;
 use selvage_tests::prometheus::shipped;
-use selvage_tests::shop::OneProcess;
 
 use super::promql::Names;
-use super::{groups, is_alert, rules, text};
+use super::{fault, groups, is_alert, rules, text};
 
 const LIST: &str = include_str!("metrics.txt");
 /// What every series of ours has.
@@ -185,23 +187,26 @@ fn a_page_of_metrics_is_read() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_running_shop_exports_what_is_on_the_list_and_nothing_else_of_ours() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let shop = OneProcess::start(folder.path(), &["--carrier-step", "200ms"]);
-    let (clients, tokens) = (Clients::new(|_| shop.channel()), shop.tokens());
-    // Some metrics begin with the first event that they count: somebody buys, somebody is declined, somebody is too late.
-    clients.stock(&tokens, "SCARCE", 1).await;
-    for (payment, wanted) in [("tok_declines", 1), ("tok_succeeds", 1)] {
-        let buyer = Buyer::new(&clients, &tokens);
-        buyer.add("SCARCE", wanted).await.expect("the bag takes it");
-        let late = Buyer::new(&clients, &tokens);
-        late.add("SCARCE", wanted).await.expect("the bag takes it");
-        let (first, second) =
-            (buyer.intent(payment, payment).await.expect("a preview"), late.intent("late", "tok_succeeds").await);
-        let placed = buyer.place(first).await;
-        assert_eq!(placed.is_ok(), payment == "tok_succeeds", "{placed:?}");
-        if placed.is_ok() {
-            assert!(late.place(second.expect("a preview")).await.is_err(), "there was one");
-        }
+    // Spans are counted where they are sent, even if nobody takes them.
+    let shop = fault::shop(folder.path(), &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")]);
+    if !fault::hold_connections(&shop, "delivery", Duration::from_secs(1)) {
+        return;
     }
+    let (clients, tokens) = (Clients::new(|_| shop.channel()), shop.tokens());
+    // Some metrics begin with the first event that they count: one's card is declined, one buys, and more are asked for than
+    // there are.
+    clients.stock(&tokens, "LINEN", 9).await;
+    for (key, card) in [("the-first-is-declined", "tok_declines"), ("the-second-buys-it", "tok_succeeds")] {
+        let buyer = Buyer::new(&clients, &tokens);
+        buyer.add("LINEN", 1).await.expect("the bag takes it");
+        let placed = buyer.place(buyer.intent(key, card).await.expect("a preview")).await;
+        assert_eq!(placed.is_ok(), card == "tok_succeeds", "{placed:?}");
+    }
+    let line = ReservationLine { sku: "LINEN".to_owned(), quantity: 99 };
+    let reservation_id = "7b0a4f0e-5f0c-4c8e-9d39-2f4d6f1c9a10".to_owned();
+    let request = ReserveStockRequest { reservation_id, lines: vec![line], hold_seconds: 60 };
+    let request = with_token(&tokens.of(Role::Service, "tests"), request);
+    clients.catalogue.clone().reserve_stock(request).await.expect_err("there are fewer");
     let mut visitor = Client::new(&shop.url);
     for page in ["/", "/c/t-shirts", "/c/t-shirts", "/bag"] {
         assert_eq!(visitor.get(page).status, 200);

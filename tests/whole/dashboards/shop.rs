@@ -52,15 +52,47 @@ fn buying() -> Vec<Panel> {
 
 fn pages() -> Vec<Panel> {
     vec![
-        Panel::new(Kind::Stack, "Requests, by route", "reqps", concat!("sum by (http_route) (", per_second!("http_server_request_duration_seconds_count", ""), ")"), "{{http_route}}")
-            .saying("What people do: looking, packing, paying."),
-        Panel::new(Kind::Stack, "Answers, by status", "reqps", concat!("sum by (http_response_status_code) (", per_second!("http_server_request_duration_seconds_count", ""), ")"), "{{http_response_status_code}}")
-            .saying("303 follows a form. 429 and 503 are refusals: too many at once. Other 5xx are failures.")
-            .alerts(&["ErrorBudgetBurn"]),
-        Panel::new(Kind::Series, "Duration, by route, 95th percentile", "s", concat!("histogram_quantile(0.95, sum by (http_route, le) (", per_second!("http_server_request_duration_seconds_bucket", ""), "))"), "{{http_route}}")
-            .saying("From the request's head to the answer's end. Pages that are watched, an order's events, last as long as somebody looks."),
-        Panel::new(Kind::Heat, "Durations of all pages", "s", concat!("sum by (le) (", per_second!("http_server_request_duration_seconds_bucket", ""), ")"), "{{le}}")
-            .saying("A second band above the first is what some people meet and others don't."),
+        Panel::new(
+            Kind::Stack,
+            "Requests, by route",
+            "reqps",
+            concat!("sum by (http_route) (", per_second!("http_server_request_duration_seconds_count", ""), ")"),
+            "{{http_route}}",
+        )
+        .saying("What people do: looking, packing, paying."),
+        Panel::new(
+            Kind::Stack,
+            "Answers, by status",
+            "reqps",
+            concat!(
+                "sum by (http_response_status_code) (",
+                per_second!("http_server_request_duration_seconds_count", ""),
+                ")"
+            ),
+            "{{http_response_status_code}}",
+        )
+        .saying("303 follows a form. 429 and 503 are refusals: too many at once. Other 5xx are failures.")
+        .alerts(&["ErrorBudgetBurn"]),
+        Panel::new(
+            Kind::Series,
+            "Duration, by route, 95th percentile",
+            "s",
+            concat!(
+                "histogram_quantile(0.95, sum by (http_route, le) (",
+                per_second!("http_server_request_duration_seconds_bucket", ""),
+                "))"
+            ),
+            "{{http_route}}",
+        )
+        .saying("Until the answer begins. A page that is watched, such as an order's events, goes on for longer."),
+        Panel::new(
+            Kind::Heat,
+            "Durations of all pages",
+            "s",
+            concat!("sum by (le) (", per_second!("http_server_request_duration_seconds_bucket", ""), ")"),
+            "{{le}}",
+        )
+        .saying("A second band above the first is what some people meet and others don't."),
     ]
 }
 
