@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use selvage_testkit::eventually;
+use selvage_tests::alertmanager::Alertmanager;
 use selvage_tests::http::Client;
 use selvage_tests::prometheus::{Alert, Prometheus};
 use selvage_tests::shop::OneProcess;
@@ -16,6 +17,8 @@ use super::fault;
 const FAST: Duration = Duration::from_secs(5);
 /// What fires is kept for 15 s after its cause, and then some for a busy machine.
 const RESOLVED: Duration = Duration::from_secs(45);
+/// A group waits for a second before its page, and 15 s before it says that it is over.
+const PAGED: Duration = Duration::from_secs(40);
 const POOL: &str = "db_client_connection_pool_name";
 
 /// A process that exports whatever it is told to.
@@ -86,7 +89,8 @@ async fn fires(prometheus: &Prometheus) -> (Vec<Alert>, Duration) {
 async fn a_gauge_at_one_is_an_alert_within_seconds_and_waiting_callers_are_none() {
     let played = Played::start(&pools(0, 0));
     let targets = [("selvage-cart", played.address.as_str())];
-    let Some(prometheus) = Prometheus::start(&targets, None, "how fast alerts fire") else { return };
+    let Some(manager) = Alertmanager::start("how fast a page comes") else { return };
+    let Some(prometheus) = Prometheus::start(&targets, Some(&manager.address), "how fast alerts fire") else { return };
     is_scraped(&prometheus).await;
     // Callers wait, now and then, and the pool says that all is well.
     for waiting in [20, 0, 35, 3] {
@@ -104,8 +108,15 @@ async fn a_gauge_at_one_is_an_alert_within_seconds_and_waiting_callers_are_none(
     assert_eq!((alert.label(POOL), alert.label("service_name")), ("cart", "selvage-cart"));
     assert!(alert.annotation("summary").starts_with("Pool cart of selvage-cart is saturated"), "{alert:?}");
     assert!(alert.annotation("runbook_url").ends_with("/PoolSaturated.md"), "{alert:?}");
+    let page = manager.pager.next(PAGED).expect("a page");
+    assert_eq!((&*page.receiver, page.names("firing")), ("page", vec!["PoolSaturated"]));
+    assert_eq!(page.body["groupLabels"][POOL], "cart");
+    let summary = page.body["commonAnnotations"]["summary"].as_str().unwrap_or_default();
+    assert_eq!(summary, alert.annotation("summary"), "the page says what the alert does");
     played.play(pools(0, 0));
     eventually(RESOLVED, "the alert is resolved", async || prometheus.firing().is_empty()).await;
+    let over = manager.pager.next(PAGED).expect("a message that it is over");
+    assert_eq!((&*over.receiver, over.names("resolved")), ("page", vec!["PoolSaturated"]));
 }
 
 /// A visitor's look at a shelf, many at once, `times` over, with a breath between.
@@ -151,7 +162,7 @@ async fn held_connections_fire_the_alert_of_their_pool_and_a_healthy_shop_fires_
     if !fault::hold_connections(&shop, "cart", Duration::from_secs(20)) {
         return;
     }
-    // Saturated is who was always waiting for a second: the gauge is there a second after the fault, the alert 5 s later.
+    // Saturated is who was always waiting for a second: a second after the fault the gauge says so, and 5 s later the alert.
     let (alerts, took) = fires(&prometheus).await;
     println!("from held connections to the alert: {:.1} s, the second of saturation included", took.as_secs_f64());
     assert!(took < Duration::from_secs(1) + FAST, "{took:?}");

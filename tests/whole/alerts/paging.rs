@@ -61,7 +61,9 @@ fn a_pools_troubles_are_one_page_and_another_pools_another() {
         cart,
         pool("PoolTimingOut", "critical", "cart"),
         pool("PoolSaturated", "critical", "checkout"),
-        json!({"labels": {"alertname": "FaultActive", "severity": "info", "service_name": "selvage-cart", "fault": "lock_hold"}}),
+        json!({"labels": {
+            "alertname": "FaultActive", "severity": "info", "service_name": "selvage-cart", "fault": "lock_hold",
+        }}),
     ]));
     let mut messages: Vec<_> = (0..3).map(|_| page(&manager, SOON)).collect();
     messages.sort_by_key(|message| (message.receiver.clone(), message.names("firing").len()));
@@ -117,7 +119,8 @@ async fn the_database_that_everybody_waits_for_is_one_page_and_its_pools_are_non
     manager.post(&json!([pool("PoolUnreachable", "critical", "cart")]));
     let told = page(&manager, SOON);
     assert_eq!((&*told.receiver, told.names("firing")), ("page", vec!["PoolUnreachable"]));
-    // With the database well again, what is still wrong with a pool is told after all: but for the cart's, which can't reach it.
+    // With the database well again, what is still wrong with a pool is told after all; but for the cart's, which can't reach
+    // it.
     manager.post(&json!([ended(database("DatabaseBottleneck", "critical"))]));
     let told: Vec<_> = (0..3).map(|_| page(&manager, NEXT)).collect();
     let mut firing: Vec<_> = told.iter().map(|message| message.names("firing")).collect();

@@ -14,8 +14,8 @@ fn runbooks() -> PathBuf {
     selvage_tests::prometheus::shipped().ancestors().nth(3).expect("the top").join("k8s/runbooks")
 }
 
-/// Whether the series of a query have this label: it groups by it, or begins with a recorded series that is named after what
-/// it was grouped by.
+/// Whether the series of a query have this label: it groups by it, or begins with a recorded series that is named after
+/// what it was grouped by.
 fn has(query: &str, label: &str) -> bool {
     let recorded = match query.split(':').next() {
         Some("pool") => ["service_name", POOL].contains(&label),

@@ -193,8 +193,8 @@ async fn the_running_shop_exports_what_is_on_the_list_and_nothing_else_of_ours()
         return;
     }
     let (clients, tokens) = (Clients::new(|_| shop.channel()), shop.tokens());
-    // Some metrics begin with the first event that they count: one's card is declined, one buys, and more are asked for than
-    // there are.
+    // Some metrics begin with the first event that they count: one's card is declined, one buys, and more are asked for
+    // than there are.
     clients.stock(&tokens, "LINEN", 9).await;
     for (key, card) in [("the-first-is-declined", "tok_declines"), ("the-second-buys-it", "tok_succeeds")] {
         let buyer = Buyer::new(&clients, &tokens);

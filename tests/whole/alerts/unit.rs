@@ -42,7 +42,8 @@ fn the_rules_are_right_and_pass_their_unit_tests() {
 /// Which of several alerts of one name.
 type Which = (String, String, String);
 
-/// The shipped tests, run against rules whose alerts were changed; what the failures say of alerts in lines with `marker`.
+/// The shipped tests, run against rules whose alerts were changed; what the failures say of alerts in lines with
+/// `marker`.
 fn told_by_failures(program: &Path, change: impl Fn(&str) -> String, marker: &str) -> BTreeSet<Which> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let tests = folder.path().join("tests");

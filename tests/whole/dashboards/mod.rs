@@ -1,6 +1,7 @@
 //! The dashboards for Grafana, written here and nowhere else: `SELVAGE_DASHBOARDS=write cargo test -p selvage-tests
 //! --test whole -- dashboards` writes what the chart ships, and without that variable it is compared.
 
+mod expression;
 mod operator;
 mod panel;
 mod pools;
@@ -14,6 +15,9 @@ use serde_json::{Value, json};
 
 use self::panel::{Panel, laid_out, source};
 use crate::alerts::{groups, series};
+
+/// Where the runbook is read.
+const RUNBOOKS: &str = "https://github.com/selvage-shop/selvage/blob/main/k8s/runbooks/";
 
 /// A dashboard before it is written.
 struct Dashboard {
@@ -76,8 +80,11 @@ impl Dashboard {
                 noted("Faults", "purple", FAULTS, "{{fault}} in {{service_name}}"),
             ]},
             "links": [
-                {"title": "Selvage", "type": "dashboards", "tags": ["selvage"], "asDropdown": true, "keepTime": true, "includeVars": true},
-                {"title": "Runbook", "type": "link", "url": "https://github.com/selvage-shop/selvage/blob/main/k8s/runbooks/README.md", "targetBlank": true},
+                {
+                    "title": "Selvage", "type": "dashboards", "tags": ["selvage"], "asDropdown": true, "keepTime": true,
+                    "includeVars": true,
+                },
+                {"title": "Runbook", "type": "link", "url": format!("{RUNBOOKS}README.md"), "targetBlank": true},
             ],
             "panels": laid_out(&self.rows),
         })

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::RUNBOOKS;
+
 /// Columns of a dashboard.
 const COLUMNS: u32 = 24;
 
@@ -114,20 +116,21 @@ impl Panel {
             Kind::Heat => "heatmap",
             Kind::Bars => "bargauge",
         };
+        let is_now = matches!(self.kind, Kind::Stat | Kind::Bars);
         let targets = self.targets.iter().enumerate().map(|(index, (expression, legend))| {
             json!({
                 "refId": char::from(b'A' + u8::try_from(index).expect("few")).to_string(),
                 "datasource": source(),
                 "expr": expression,
                 "legendFormat": legend,
-                "instant": matches!(self.kind, Kind::Stat | Kind::Bars),
-                "range": !matches!(self.kind, Kind::Stat | Kind::Bars),
+                "instant": is_now,
+                "range": !is_now,
                 "format": if matches!(self.kind, Kind::Heat) { "heatmap" } else { "time_series" },
             })
         });
         let steps = self.steps.iter().map(|(from, colour)| json!({"value": from, "color": colour}));
         let links = self.alerts.iter().map(|alert| {
-            let page = format!("https://github.com/selvage-shop/selvage/blob/main/k8s/runbooks/{alert}.md");
+            let page = format!("{RUNBOOKS}{alert}.md");
             json!({"title": format!("Runbook: {alert}"), "url": page, "targetBlank": true})
         });
         json!({
@@ -146,7 +149,7 @@ impl Panel {
                     "max": self.max,
                     "noValue": "none",
                     "thresholds": {"mode": "absolute", "steps": steps.collect::<Vec<_>>()},
-                    "color": {"mode": if matches!(self.kind, Kind::Stat | Kind::Bars) { "thresholds" } else { "palette-classic" }},
+                    "color": {"mode": if is_now { "thresholds" } else { "palette-classic" }},
                     "custom": self.drawn(),
                 },
                 "overrides": self.limits_are_dashed(),
