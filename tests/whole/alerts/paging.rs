@@ -107,7 +107,6 @@ async fn the_database_that_everybody_waits_for_is_one_page_and_its_pools_are_non
         pool("PoolSaturated", "critical", "checkout"),
         pool("PoolTimingOut", "critical", "catalogue"),
         pool("PoolShedding", "critical", "checkout"),
-        pool("PoolWaiting", "warning", "delivery"),
     ]));
     let told = page(&manager, SOON);
     assert_eq!((&*told.receiver, told.names("firing")), ("page", vec!["DatabaseBottleneck"]));
@@ -141,6 +140,7 @@ async fn what_follows_from_another_alert_is_silent_and_only_there() {
         pool("PoolUnreachable", "critical", "cart"),
         pool("PoolSaturated", "critical", "cart"),
         pool("PoolStranded", "warning", "cart"),
+        pool("PoolWaiting", "warning", "cart"),
         pool("PoolLeaking", "warning", "cart"),
         pool("PoolSaturated", "critical", "checkout"),
         database("BudgetExceeded", "critical"),
@@ -160,6 +160,7 @@ async fn what_follows_from_another_alert_is_silent_and_only_there() {
         ("PoolSaturated", "checkout", false),
         ("PoolStranded", "cart", true),
         ("PoolUnreachable", "cart", false),
+        ("PoolWaiting", "cart", true),
     ];
     let expected = expected.map(|(name, pool, silenced)| (name.to_owned(), pool.to_owned(), silenced));
     // An alert is looked at when its group is; tickets wait for half a minute.
