@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use selvage_identity::Role;
@@ -226,8 +225,7 @@ async fn the_running_shop_exports_what_is_on_the_list_and_nothing_else_of_ours()
 }
 
 #[test]
-fn the_list_is_in_order() {
+fn no_series_stands_on_the_list_twice() {
     let lines: Vec<_> = LIST.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
-    assert_eq!(lines.len(), listed().len(), "a name stands twice");
-    assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join("whole/alerts/metrics.txt").is_file());
+    assert_eq!(lines.len(), listed().len());
 }
