@@ -7,8 +7,10 @@
     reason = "tests fail by panicking, and print what they found or skipped"
 )]
 
+mod alerts;
 mod browse;
 mod crash;
+mod dashboards;
 mod figures;
 mod grpcurl;
 mod keys;
