@@ -17,6 +17,10 @@ use crate::{KeyFiles, Life, grpc, listen, read_issuer_key, read_trusted_keys};
 /// What a caller has that names no time of its own: see the channels' default deadline.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
 
+/// A service grows by instances. With two threads each answer of a database or of another service woke the other one: an
+/// order took 133 system calls of checkout instead of 72, and a tenth more computing.
+const THREADS: u8 = 1;
+
 /// What surrounds a running service, in a process of its own or together with others.
 #[derive(Clone, Debug)]
 pub struct Host {
@@ -144,6 +148,9 @@ enum Command<A: Args> {
         /// The address to listen on [default: 127.0.0.1 and the service's port]
         #[arg(long, env = "SELVAGE_LISTEN", value_name = "ADDR")]
         listen: Option<SocketAddr>,
+        /// Threads that do the work: one for each core that it may have for itself
+        #[arg(long, env = "SELVAGE_THREADS", default_value_t = THREADS, value_parser = clap::value_parser!(u8).range(1..))]
+        threads: u8,
         #[command(flatten)]
         keys: KeyFiles,
         #[command(flatten)]
@@ -167,7 +174,11 @@ pub fn main<S: Service>() -> ExitCode {
     selvage_telemetry::logs::start("info,sea_orm_migration=warn,sqlx=warn");
     let command = Cli::<S::Args>::command().name(format!("selvage-{}", S::NAME)).version(env!("CARGO_PKG_VERSION"));
     let cli = Cli::<S::Args>::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
-    crate::run(None, async move {
+    let threads = match &cli.command {
+        Command::Serve { threads, .. } => *threads,
+        Command::Migrate { .. } => THREADS,
+    };
+    crate::run(Some(threads.into()), async move {
         match cli.command {
             Command::Migrate { database, grant_to } => {
                 let applied = database.migrate::<S::Migrator>().await?;
@@ -178,7 +189,7 @@ pub fn main<S: Service>() -> ExitCode {
                 tracing::info!(applied, "the schema is up to date");
                 Ok(())
             }
-            Command::Serve { listen, keys, database, own } => serve::<S>(listen, &keys, &database, own).await,
+            Command::Serve { listen, keys, database, own, .. } => serve::<S>(listen, &keys, &database, own).await,
         }
     })
 }
