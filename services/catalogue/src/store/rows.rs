@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::entity::{product, variant};
-use super::products::{StoredProduct, StoredVariant};
+use super::products::{StoredProduct, StoredVariant, VariantOf};
 use crate::domain::product::{Audience, Picture, Product, Variant};
 
 /// A product's row; `version` and the moments are the caller's to set.
@@ -143,6 +143,69 @@ impl From<Whole> for StoredProduct {
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
+        }
+    }
+}
+
+/// A variant with what a line shows of its product.
+#[derive(FromQueryResult)]
+pub(super) struct Offered {
+    sku: String,
+    size: String,
+    colour: String,
+    colour_hex: String,
+    price: i64,
+    compare_at: Option<i64>,
+    grams: i32,
+    stock: i32,
+    reserved: i32,
+    slug: String,
+    title: String,
+    currency: String,
+    image_urls: Parsed<Vec<String>>,
+    picture: Parsed<Picture>,
+}
+
+impl Offered {
+    pub(super) const OF_VARIANT: [variant::Column; 9] = [
+        variant::Column::Sku,
+        variant::Column::Size,
+        variant::Column::Colour,
+        variant::Column::ColourHex,
+        variant::Column::Price,
+        variant::Column::CompareAt,
+        variant::Column::Grams,
+        variant::Column::Stock,
+        variant::Column::Reserved,
+    ];
+    pub(super) const OF_PRODUCT: [product::Column; 5] = [
+        product::Column::Slug,
+        product::Column::Title,
+        product::Column::Currency,
+        product::Column::ImageUrls,
+        product::Column::Picture,
+    ];
+}
+
+impl From<Offered> for VariantOf {
+    fn from(row: Offered) -> Self {
+        let variant = Variant {
+            sku: row.sku,
+            size: row.size,
+            colour: row.colour,
+            colour_hex: row.colour_hex,
+            price: row.price,
+            compare_at: row.compare_at,
+            grams: row.grams,
+            stock: row.stock,
+        };
+        Self {
+            variant: StoredVariant { variant, available: row.stock - row.reserved },
+            currency: row.currency,
+            slug: row.slug,
+            title: row.title,
+            image_url: row.image_urls.0.into_iter().next().unwrap_or_default(),
+            picture: row.picture.0,
         }
     }
 }

@@ -18,6 +18,10 @@ use crate::{FaultPolicy, Faults, KeyFiles, Life, Operations, grpc, listen, read_
 /// What a caller has that names no time of its own: see the channels' default deadline.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
 
+/// A service grows by instances. With two threads each answer of a database or of another service woke the other one: an
+/// order took 133 system calls of checkout instead of 72, and a tenth more computing.
+const THREADS: u8 = 1;
+
 /// What surrounds a running service, in a process of its own or together with others.
 #[derive(Clone, Debug)]
 pub struct Host {
@@ -158,6 +162,9 @@ enum Command<A: Args> {
         /// The address to listen on [default: 127.0.0.1 and the service's port]
         #[arg(long, env = "SELVAGE_LISTEN", value_name = "ADDR")]
         listen: Option<SocketAddr>,
+        /// Threads that do the work: one for each core that it may have for itself
+        #[arg(long, env = "SELVAGE_THREADS", default_value_t = THREADS, value_parser = clap::value_parser!(u8).range(1..))]
+        threads: u8,
         /// Whether admins may start faults (slow queries, held connections and the like) in this process: off or allow
         #[arg(long, env = "SELVAGE_FAULTS", value_name = "POLICY", default_value_t)]
         faults: FaultPolicy,
@@ -185,7 +192,11 @@ enum Command<A: Args> {
 pub fn main<S: Service>() -> ExitCode {
     let command = Cli::<S::Args>::command().name(S::PROCESS).version(env!("CARGO_PKG_VERSION"));
     let cli = Cli::<S::Args>::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
-    crate::run(S::PROCESS, "info,sea_orm_migration=warn,sqlx=warn", None, async move {
+    let threads = match &cli.command {
+        Command::Serve { threads, .. } => *threads,
+        Command::Migrate { .. } => THREADS,
+    };
+    crate::run(S::PROCESS, "info,sea_orm_migration=warn,sqlx=warn", Some(threads.into()), async move {
         match cli.command {
             Command::Migrate { database, grant_to } => {
                 let applied = database.migrate::<S::Migrator>().await?;
@@ -196,7 +207,7 @@ pub fn main<S: Service>() -> ExitCode {
                 tracing::info!(applied, "the schema is up to date");
                 Ok(())
             }
-            Command::Serve { listen, faults, metrics, keys, database, own } => {
+            Command::Serve { listen, faults, metrics, keys, database, own, .. } => {
                 serve::<S>(listen, faults, &metrics, &keys, &database, own).await
             }
         }
