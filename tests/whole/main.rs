@@ -15,4 +15,5 @@ mod keys;
 mod pages;
 mod race;
 mod tidy;
+mod traces;
 mod trouble;
