@@ -58,7 +58,8 @@ impl Traced {
                 Some(found) if amiss.is_empty() => return found,
                 _ => {}
             }
-            assert!(began.elapsed() < BOUND, "{what}, after {BOUND:?}:\n  {}\n{found:#?}", amiss.join("\n  "));
+            let outline = || found.as_ref().map(Trace::outline).unwrap_or_default();
+            assert!(began.elapsed() < BOUND, "{what}, after {BOUND:?}:\n  {}\n{}", amiss.join("\n  "), outline());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }

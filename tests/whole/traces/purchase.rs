@@ -40,8 +40,8 @@ const POOLS: [(&str, &str); 6] = [
     ("selvage-cart", "cart"),
     ("selvage-catalogue", "catalogue"),
     ("selvage-checkout", "checkout"),
-    ("selvage-checkout", "provider"),
-    ("selvage-checkout", "relay"),
+    ("selvage-checkout", "checkout-provider"),
+    ("selvage-checkout", "checkout-relay"),
     ("selvage-delivery", "delivery"),
 ];
 
