@@ -49,7 +49,7 @@ fn sku(worker: u32) -> String {
 
 impl Shop {
     async fn start(server: &Server, what: &'static str, traced: &[(&str, &str)]) -> Self {
-        let usual = [("RUST_LOG", "warn,selvage_boot=info"), ("SELVAGE_CARRIER_STEP", "6h"), ("SELVAGE_SEED", "false")];
+        let usual = [("RUST_LOG", "warn,selvage_boot=info"), ("SELVAGE_CARRIER_STEP", "6h")];
         let shop = Separate::start_on(server, &[&usual, traced].concat()).await;
         let clients = Clients::new(|name| shop.channel(name));
         for worker in 0..AT_ONCE {
