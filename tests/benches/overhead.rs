@@ -9,7 +9,9 @@
 
 use std::time::{Duration, Instant};
 
+use selvage_identity::Role;
 use selvage_proto::catalogue::v1::GetProductRequest;
+use selvage_rpc::with_token;
 use selvage_testkit::{Engine, Server, engines};
 use selvage_tests::buyer::{Buyer, Clients};
 use selvage_tests::collector::{Collector, Manner};
@@ -99,13 +101,14 @@ impl Shop {
 
     /// Reads a round's products.
     async fn reads(&self) -> Took {
+        let token = self.shop.tokens().of(Role::Guest, "g-reader");
         let (computed, began) = (self.computed(), Instant::now());
         let workers = (0..AT_ONCE).map(|worker| {
-            let mut catalogue = self.clients.catalogue.clone();
+            let (mut catalogue, token) = (self.clients.catalogue.clone(), token.clone());
             tokio::spawn(async move {
                 for _ in 0..READS_EACH {
                     let request = GetProductRequest { slug: sku(worker).to_lowercase() };
-                    catalogue.get_product(request).await.expect("a product");
+                    catalogue.get_product(with_token(&token, request)).await.expect("a product");
                 }
             })
         });

@@ -146,7 +146,8 @@ async fn a_pool_measures_itself_by_the_conventions() {
     assert_eq!(seen["selvage.pool.transactions {transaction}"], 1.0);
     let others = measured.of("other");
     assert_eq!(others["db.client.connection.timeouts {timeout}"], 0.0, "each pool by itself: {others:?}");
-    eventually(LONG, "it is quiet again", async || measured.of("measured")["selvage.pool.saturated {state}"] == 0.0).await;
+    eventually(LONG, "it is quiet again", async || measured.of("measured")["selvage.pool.saturated {state}"] == 0.0)
+        .await;
     pool.close().await;
     let of_closed = measured.of("measured");
     assert!(!of_closed.contains_key("selvage.pool.saturated {state}"), "a closed pool isn't observed: {of_closed:?}");
