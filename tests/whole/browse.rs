@@ -5,13 +5,13 @@ use std::time::Duration;
 use selvage_tests::browser::{self, Chromium, Tab};
 use selvage_tests::shop::OneProcess;
 
-const DESKTOP: (i64, i64) = (1280, 900);
+pub(super) const DESKTOP: (i64, i64) = (1280, 900);
 const TELEPHONE: (i64, i64) = (390, 844);
 /// The parcel takes four steps of a second, on a machine that may be busy.
 const DELIVERY: Duration = Duration::from_secs(60);
 
 /// From the first page to the order's, in either way.
-async fn buy(tab: &Tab, name: &str) {
+pub(super) async fn buy(tab: &Tab, name: &str) {
     tab.picture(&format!("{name}-1-home")).await;
     tab.follow(".aisles a[href='/c/shirts']", "/c/shirts").await;
     tab.picture(&format!("{name}-2-shirts")).await;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use selvage_identity::Role;
 use selvage_testkit::{engines, eventually};
+use selvage_tests::programs;
 use selvage_tests::shop::{OneProcess, Separate, Tokens};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -21,21 +22,9 @@ const HEALTH: &str = "grpc.health.v1.Health";
 /// Relay, carrier's pick-up and four steps of 200 ms, on a machine that may be busy.
 const DELIVERY: Duration = Duration::from_secs(60);
 
-/// The program, if this machine has it. Without it that is said; with `CI=true` it is a failure.
+/// The program, if this machine has it.
 fn installed() -> Option<PathBuf> {
-    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    let cache = folder("SELVAGE_CACHE").or_else(|| {
-        let caches = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")))?;
-        Some(caches.join("selvage"))
-    });
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(cache.map(|cache| cache.join("bin")));
-    let found = folders.map(|folder| folder.join("grpcurl")).find(|path| path.is_file());
-    if found.is_none() {
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "CI=true, and grpcurl is not installed");
-        println!("!! SKIPPED: the calls with grpcurl. To run them: tests/run, which builds it with Go 1.24 or newer");
-    }
-    found
+    programs::built("grpcurl", "tests/run, which builds it with Go 1.24 or newer")
 }
 
 /// grpcurl, as one caller of one address.

@@ -18,4 +18,5 @@ mod operations;
 mod pages;
 mod race;
 mod tidy;
+mod traces;
 mod trouble;

@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Token(Token),
     /// Whether a deployment's pools fit into its database
     Budget(crate::budget::Budget),
+    /// Print a trace as a tree, from Jaeger: what a request did, and where it waited for a pool
+    Trace(crate::trace::Trace),
     /// Make the keys of a shop in separate processes, and the list of who may sign what
     Keys(Keys),
 }

@@ -6,6 +6,7 @@ mod data;
 mod house;
 mod import;
 mod token;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
             cli::Command::Import(import) => import::import(&import).await,
             cli::Command::Token(token) => token::print(&token),
             cli::Command::Budget(budget) => budget::run(&budget),
+            cli::Command::Trace(trace) => trace::run(&trace).await,
             cli::Command::Keys(keys) => selvage_boot::KeyFolder::make(&keys.folder).map(drop),
         }
     })

@@ -9,33 +9,33 @@ const BLOCKS: &[&str] =
 
 /// A page, or a picture.
 #[derive(Debug)]
-pub(super) struct Markup {
+pub(crate) struct Markup {
     /// In the order of their beginnings.
-    pub(super) elements: Vec<Element>,
+    pub(crate) elements: Vec<Element>,
 }
 
 #[derive(Debug)]
-pub(super) struct Element {
-    pub(super) name: String,
-    pub(super) attributes: Vec<(String, String)>,
+pub(crate) struct Element {
+    pub(crate) name: String,
+    pub(crate) attributes: Vec<(String, String)>,
     /// The elements around it, from the outermost, by their places.
-    pub(super) around: Vec<usize>,
+    pub(crate) around: Vec<usize>,
     /// All text in it.
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 impl Element {
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    pub(super) fn has(&self, name: &str, value: &str) -> bool {
+    pub(crate) fn has(&self, name: &str, value: &str) -> bool {
         self.get(name) == Some(value)
     }
 }
 
 impl Markup {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (mut elements, mut open): (Vec<Element>, Vec<usize>) = (Vec::new(), Vec::new());
         let mut rest = text.strip_prefix("<!doctype html>").unwrap_or(text);
         while !rest.is_empty() {
@@ -100,12 +100,12 @@ impl Markup {
     }
 
     /// All elements of a name.
-    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Element> {
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Element> {
         self.elements.iter().filter(move |element| element.name == name)
     }
 
     /// The one element that has this attribute.
-    pub(super) fn one(&self, attribute: &str, value: &str) -> &Element {
+    pub(crate) fn one(&self, attribute: &str, value: &str) -> &Element {
         let mut found = self.elements.iter().filter(|element| element.has(attribute, value));
         let first = found.next().unwrap_or_else(|| panic!("no {attribute}={value}:\n{}", self.text()));
         assert!(found.next().is_none(), "several {attribute}={value}");
@@ -113,24 +113,24 @@ impl Markup {
     }
 
     /// All that can be read.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.all("body").map(|body| body.text.as_str()).collect()
     }
 
     /// Whether `element` stands in one named `name` for which `is` holds.
-    pub(super) fn within(&self, element: &Element, name: &str, is: impl Fn(&Element) -> bool) -> bool {
+    pub(crate) fn within(&self, element: &Element, name: &str, is: impl Fn(&Element) -> bool) -> bool {
         element.around.iter().map(|place| &self.elements[*place]).any(|around| around.name == name && is(around))
     }
 
     /// The forms that lead to `action`, filled in as they are shown.
-    pub(super) fn forms(&self, action: &str) -> Vec<Form> {
+    pub(crate) fn forms(&self, action: &str) -> Vec<Form> {
         let is_form = |element: &Element| element.name == "form" && element.has("action", action);
         let places = (0..self.elements.len()).filter(|place| is_form(&self.elements[*place]));
         places.map(|place| self.form_at(place)).collect()
     }
 
     /// The first of them.
-    pub(super) fn form(&self, action: &str) -> Form {
+    pub(crate) fn form(&self, action: &str) -> Form {
         let first = self.forms(action).into_iter().next();
         first.unwrap_or_else(|| panic!("no form leads to {action}:\n{}", self.text()))
     }
@@ -160,29 +160,29 @@ impl Markup {
 
 /// A form, as a browser would send it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Form {
-    pub(super) action: String,
+pub(crate) struct Form {
+    pub(crate) action: String,
     fields: Vec<(String, String)>,
 }
 
 impl Form {
-    pub(super) fn get(&self, name: &str) -> &str {
+    pub(crate) fn get(&self, name: &str) -> &str {
         self.fields.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
 
     /// Fills in a field, chooses, or pushes a button.
-    pub(super) fn set(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
         self.fields.retain(|(known, _)| known != name);
         self.fields.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    pub(super) fn without(mut self, name: &str) -> Self {
+    pub(crate) fn without(mut self, name: &str) -> Self {
         self.fields.retain(|(known, _)| known != name);
         self
     }
 
-    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }

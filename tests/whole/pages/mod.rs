@@ -5,7 +5,7 @@ mod crawl;
 mod forged;
 mod hostile;
 mod imported;
-mod markup;
+pub(super) mod markup;
 mod operations;
 mod purchase;
 
@@ -148,7 +148,7 @@ fn is_closed(at: &str, page: &Markup, is_known: impl Fn(&str) -> bool) {
 }
 
 /// Puts a piece of the first product of `category` that can be bought into the visitor's bag; says what and where it is.
-fn put_into_bag(visitor: &mut Client, category: &str) -> (String, String) {
+pub(super) fn put_into_bag(visitor: &mut Client, category: &str) -> (String, String) {
     let shelf = sound(category, &visitor.get(category));
     let cards = shelf.all("a").filter_map(|link| link.get("href")).filter(|href| href.starts_with("/p/"));
     for card in cards {

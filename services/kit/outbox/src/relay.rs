@@ -191,7 +191,7 @@ impl<H: Handler> Relay<H> {
         let (mut known, mut done, mut positions, mut failed) = (H::Known::default(), Vec::new(), Vec::new(), None);
         // The first message bears the claim: nobody else has the key while it is as it was then.
         let Some(claim) = messages.first().map(Claim::of) else { return Ok(()) };
-        let settling = messages::settle(messages.iter().map(|message| message.traceparent.as_deref()));
+        let traceparents: Vec<_> = messages.iter().map(|message| message.traceparent.clone()).collect();
         for mut message in messages {
             if !claim.is_of(message.position) {
                 // The claim counted the attempt of the first message only.
@@ -221,6 +221,7 @@ impl<H: Handler> Relay<H> {
             let outcome = if failed.retry_at.is_some() { "later" } else { "dead" };
             self.meter.count(&failed.message.topic, outcome);
         }
+        let settling = messages::settle(traceparents.iter().map(Option::as_deref));
         let settled = self.settle(key, claim, &positions, &done, failed.as_ref()).instrument(settling);
         match settled.await {
             Ok(enqueued) => {

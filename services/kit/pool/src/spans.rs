@@ -90,7 +90,7 @@ impl Timed {
 
     /// The database said no, or nothing.
     pub(crate) fn refused_by_database(mut self, error: &sqlx::Error) {
-        let code = error.as_database_error().and_then(|error| error.code());
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
         if let (Some(span), Some(code)) = (&mut self.0, &code) {
             span.set_attribute(KeyValue::new(db::RESPONSE_STATUS_CODE, code.clone().into_owned()));
         }

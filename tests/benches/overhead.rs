@@ -1,0 +1,189 @@
+//! What traces cost: PlaceOrder, with all that follows from it, and GetProduct, traced and not.
+//!
+//! `cargo bench --workspace --bench overhead`, with `SELVAGE_BIN` where the binaries to be measured are. Three shops stand
+//! side by side on one database server: one that isn't traced, one of which all is, and one of which 1 % is. Their rounds
+//! take turns, and what counts is the median of the ratios. The collector here swallows what it gets, in this process:
+//! what it computes isn't counted, though the machine's cores are shared with it.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints figures, and fails by panicking")]
+
+use std::time::{Duration, Instant};
+
+use selvage_identity::Role;
+use selvage_proto::catalogue::v1::GetProductRequest;
+use selvage_rpc::with_token;
+use selvage_testkit::{Engine, Server, engines};
+use selvage_tests::buyer::{Buyer, Clients};
+use selvage_tests::collector::{Collector, Manner};
+use selvage_tests::ledger::Ledger;
+use selvage_tests::metrics::Metrics;
+use selvage_tests::shop::{NAMES, Separate};
+
+/// Rounds that count; one before is for warming up.
+const ROUNDS: usize = 15;
+/// Callers at once.
+const AT_ONCE: u32 = 8;
+/// Orders of each in a round: 240 take some 0.5 s of computing, which the kernel counts in steps of 10 ms.
+const ORDERS_EACH: u32 = 30;
+/// Calls of GetProduct of each in a round.
+const READS_EACH: u32 = 3_000;
+const LONG: Duration = Duration::from_secs(60);
+
+/// A shop that is measured.
+struct Shop {
+    what: &'static str,
+    shop: Separate,
+    clients: Clients,
+    ledger: Ledger,
+    packed: u32,
+}
+
+/// What a round took: seconds by the clock, and seconds of computing by the services.
+#[derive(Clone, Copy)]
+struct Took {
+    clock: f64,
+    computing: f64,
+}
+
+fn sku(worker: u32) -> String {
+    format!("BENCH-{worker}")
+}
+
+impl Shop {
+    async fn start(server: &Server, what: &'static str, traced: &[(&str, &str)]) -> Self {
+        let usual = [("RUST_LOG", "warn,selvage_boot=info"), ("SELVAGE_CARRIER_STEP", "6h")];
+        let shop = Separate::start_on(server, &[&usual, traced].concat()).await;
+        let clients = Clients::new(|name| shop.channel(name));
+        for worker in 0..AT_ONCE {
+            clients.stock(&shop.tokens(), &sku(worker), 100_000).await;
+        }
+        let [catalogue, _, checkout, delivery] = &shop.databases;
+        let ledger = Ledger::open(catalogue.url(), checkout.url(), delivery.url()).await;
+        Self { what, shop, clients, ledger, packed: 0 }
+    }
+
+    fn computed(&self) -> f64 {
+        self.shop.running().map(|(_, process)| process.computed().as_secs_f64()).sum()
+    }
+
+    /// Places a round's orders, and waits for all that follows from them.
+    async fn orders(&mut self) -> Took {
+        let packing = (0..AT_ONCE).map(|worker| {
+            let (clients, tokens, from) = (self.clients.clone(), self.shop.tokens(), self.packed);
+            async move {
+                let mut ready = Vec::new();
+                for number in from..from + ORDERS_EACH {
+                    let buyer = Buyer::new(&clients, &tokens);
+                    buyer.add(&sku(worker), 1).await.unwrap();
+                    let intent =
+                        buyer.intent(&format!("bench-{worker:02}-{number:012}"), "tok_succeeds").await.unwrap();
+                    ready.push((buyer, intent));
+                }
+                ready
+            }
+        });
+        let ready = futures::future::join_all(packing).await;
+        self.packed += ORDERS_EACH;
+        let (computed, began) = (self.computed(), Instant::now());
+        let workers = ready.into_iter().map(|ready| {
+            tokio::spawn(async move {
+                for (buyer, intent) in ready {
+                    buyer.place(intent).await.expect("placed");
+                }
+            })
+        });
+        for placed in futures::future::join_all(workers).await {
+            placed.unwrap();
+        }
+        self.ledger.settled(LONG).await;
+        Took { clock: began.elapsed().as_secs_f64(), computing: self.computed() - computed }
+    }
+
+    /// Reads a round's products.
+    async fn reads(&self) -> Took {
+        let token = self.shop.tokens().of(Role::Guest, "g-reader");
+        let (computed, began) = (self.computed(), Instant::now());
+        let workers = (0..AT_ONCE).map(|worker| {
+            let (mut catalogue, token) = (self.clients.catalogue.clone(), token.clone());
+            tokio::spawn(async move {
+                for _ in 0..READS_EACH {
+                    let request = GetProductRequest { slug: sku(worker).to_lowercase() };
+                    catalogue.get_product(with_token(&token, request)).await.expect("a product");
+                }
+            })
+        });
+        for read in futures::future::join_all(workers).await {
+            read.unwrap();
+        }
+        Took { clock: began.elapsed().as_secs_f64(), computing: self.computed() - computed }
+    }
+
+    /// Spans that came to an end this way, in all services.
+    fn spans(&self, outcome: &str) -> f64 {
+        let of = |name: &str| {
+            Metrics::of(self.shop.metrics(name)).sum("selvage_telemetry_spans_total", &[("outcome", outcome)])
+        };
+        NAMES.into_iter().map(of).sum()
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Prints what a traced shop's rounds took beside those of the shop that isn't.
+fn report(call: &str, each: u32, plain: &[Took], what: &str, traced: &[Took], bound: f64) {
+    let ratio =
+        |of: fn(&Took) -> f64| median(plain.iter().zip(traced).map(|(plain, traced)| of(traced) / of(plain)).collect());
+    let cost =
+        |rounds: &[Took]| median(rounds.iter().map(|took| took.computing).collect()) * 1e6 / f64::from(AT_ONCE * each);
+    let (computing, clock) = (100.0 * (ratio(|took| took.computing) - 1.0), 100.0 * (ratio(|took| took.clock) - 1.0));
+    let verdict = if computing <= bound { "within" } else { "ABOVE" };
+    println!(
+        "{call}, {what}: {computing:+.1} % of computing ({verdict} the bound of {bound:.0} %), {clock:+.1} % of time; {:.0} µs of \
+         computing a call, {:.0} µs without traces",
+        cost(traced),
+        cost(plain),
+    );
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
+    if !engines().contains(&Engine::Postgres) {
+        return;
+    }
+    // Commits aren't waited for: what is compared is computing, and disks have moods.
+    let server = Server::start(&["max_wal_size=4GB", "checkpoint_timeout=1h"]).await;
+    let collector = Collector::start(Manner::Swallows(Duration::ZERO)).await;
+    let all = [("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", collector.url())];
+    let some = [&all[..], &[("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0.01")]]
+        .concat();
+    let mut shops = [
+        Shop::start(&server, "not traced", &[]).await,
+        Shop::start(&server, "all of it traced", &all).await,
+        Shop::start(&server, "1 % traced", &some).await,
+    ];
+    let (mut orders, mut reads) = ([const { Vec::new() }; 3], [const { Vec::new() }; 3]);
+    for round in 0..=ROUNDS {
+        // Whoever is first in one round is last in the next but one.
+        for turn in 0..shops.len() {
+            let index = (round + turn) % shops.len();
+            let took = (shops[index].orders().await, shops[index].reads().await);
+            if round > 0 {
+                orders[index].push(took.0);
+                reads[index].push(took.1);
+            }
+        }
+    }
+    for shop in &shops {
+        shop.ledger.check().await;
+        let [exported, dropped, failed] = ["exported", "dropped", "failed"].map(|outcome| shop.spans(outcome));
+        println!("{}: {exported:.0} spans sent, {dropped:.0} dropped, {failed:.0} failed", shop.what);
+    }
+    println!("the collector swallowed {:.1} MB in {} calls\n", collector.bytes() as f64 / 1e6, collector.calls());
+    for (index, bound) in [(1, 20.0), (2, 5.0)] {
+        report("PlaceOrder", ORDERS_EACH, &orders[0], shops[index].what, &orders[index], bound);
+        report("GetProduct", READS_EACH, &reads[0], shops[index].what, &reads[index], bound);
+    }
+}
