@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use selvage_identity::Role;
 use selvage_testkit::{engines, eventually};
-use selvage_tests::programs;
 use selvage_tests::shop::{OneProcess, Separate, Tokens};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -24,7 +23,7 @@ const DELIVERY: Duration = Duration::from_secs(60);
 
 /// The program, if this machine has it.
 fn installed() -> Option<PathBuf> {
-    programs::built("grpcurl", "tests/run, which builds it with Go 1.24 or newer")
+    selvage_tests::installed::installed(&["grpcurl"], "calls by a client that we did not write")
 }
 
 /// grpcurl, as one caller of one address.

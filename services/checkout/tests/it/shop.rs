@@ -86,7 +86,7 @@ impl Shelf {
 
     /// How many messages wait, and how many were given up.
     pub(crate) async fn backlog(&self) -> (u64, u64) {
-        let backlog = selvage_outbox::backlog(&self.pools.orders).await.unwrap();
+        let backlog = selvage_outbox::backlog(&self.pools.orders, i64::MAX).await.unwrap();
         (backlog.waiting, backlog.dead)
     }
 

@@ -41,7 +41,7 @@ impl Meter {
         async move {
             let pool = pool.named("outbox_backlog", Class::Sheddable);
             while life.sleep(EVERY).await {
-                match store::backlog(&pool).await {
+                match store::backlog(&pool, clock.now_ms()).await {
                     Ok(counted) => *backlog.lock().unwrap_or_else(PoisonError::into_inner) = counted,
                     // The relay says so too, and the pool.
                     Err(error) => tracing::debug!(error = %error, "the outbox can't be counted"),
@@ -56,10 +56,15 @@ type Number = fn(&Backlog, i64) -> u64;
 fn observe(backlog: &Arc<Mutex<Backlog>>, clock: &Clock, outbox: &str) {
     let meter = opentelemetry::global::meter("selvage.outbox");
     let numbers: [(&'static str, &'static str, &'static str, Number); 3] = [
-        ("selvage.outbox.lag", "s", "Age of the oldest message that isn't done.", |backlog, now| {
-            let age = backlog.oldest_at.map_or(0, |oldest| now.saturating_sub(oldest).max(0));
-            u64::try_from(age / 1_000).unwrap_or(0)
-        }),
+        (
+            "selvage.outbox.lag",
+            "s",
+            "Age of the oldest message that is due, and not behind one that was given up.",
+            |backlog, now| {
+                let age = backlog.oldest_at.map_or(0, |oldest| now.saturating_sub(oldest).max(0));
+                u64::try_from(age / 1_000).unwrap_or(0)
+            },
+        ),
         ("selvage.outbox.waiting", "{message}", "Messages that are not done.", |backlog, _| backlog.waiting),
         ("selvage.outbox.dead", "{message}", "Messages that were given up.", |backlog, _| backlog.dead),
     ];

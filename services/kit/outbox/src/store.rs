@@ -277,7 +277,8 @@ pub struct Backlog {
     pub waiting: u64,
     /// Messages that were given up.
     pub dead: u64,
-    /// When the oldest waiting one was enqueued, milliseconds since the Unix epoch.
+    /// When the oldest of those was enqueued that are due and not behind one that was given up, milliseconds since the Unix
+    /// epoch.
     pub oldest_at: Option<i64>,
 }
 
@@ -285,11 +286,14 @@ pub struct Backlog {
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn backlog(db: &impl ConnectionTrait) -> Result<Backlog, DbErr> {
+pub async fn backlog(db: &impl ConnectionTrait, now_ms: i64) -> Result<Backlog, DbErr> {
+    let held_up = Query::select().column(Column::Key).from(Entity).and_where(Column::Dead.eq(true)).to_owned();
     let oldest_at = Entity::find()
         .select_only()
         .column_as(Column::CreatedAt.min(), "oldest_at")
         .filter(Column::Dead.eq(false))
+        .filter(Column::NextAt.lte(now_ms))
+        .filter(Column::Key.not_in_subquery(held_up))
         .into_tuple::<Option<i64>>()
         .one(db)
         .await?

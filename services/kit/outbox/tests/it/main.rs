@@ -122,7 +122,7 @@ async fn a_keys_messages_are_done_in_order_by_whichever_relay() {
             let relay = Relay::new(pool.clone(), recorder.clone(), clock.clone(), Kick::default());
             life.spawn("relay", relay.run(life.clone()));
         }
-        eventually(LONG, "all is done", async || backlog(&pool).await.unwrap().waiting == 0).await;
+        eventually(LONG, "all is done", async || backlog(&pool, i64::MAX).await.unwrap().waiting == 0).await;
         life.drain().await.unwrap();
         let done = recorder.done.lock().unwrap();
         assert_eq!(done.len(), 40);
@@ -146,12 +146,14 @@ async fn a_failure_holds_up_its_key_alone_and_is_tried_again_later() {
         assert_eq!(relay.round().await.unwrap(), 2);
         assert_eq!(recorder.done.lock().unwrap().clone(), BTreeMap::from([(bad, vec![1]), (good, vec![9])]));
         assert_eq!(relay.round().await.unwrap(), 0, "it isn't due yet");
+        let oldest = backlog(&pool, clock.now_ms()).await.unwrap().oldest_at;
+        assert_eq!(oldest, Some(clock.now_ms()), "{engine:?}: the one behind it is");
 
         recorder.failing.store(false, Ordering::SeqCst);
         clock.advance_ms(1_000);
         assert_eq!(relay.round().await.unwrap(), 1);
         assert_eq!(recorder.done.lock().unwrap()[&bad], [1, 2, 3]);
-        assert_eq!(backlog(&pool).await.unwrap().waiting, 0);
+        assert_eq!(backlog(&pool, i64::MAX).await.unwrap().waiting, 0);
     }
 }
 
@@ -217,7 +219,7 @@ async fn a_claim_whose_relay_died_ends_by_itself() {
             eventually(LONG, "it is done in the end", async || {
                 clock.advance_ms(61_000);
                 relay.round().await.unwrap();
-                backlog(&pool).await.unwrap().waiting == 0
+                backlog(&pool, i64::MAX).await.unwrap().waiting == 0
             })
             .await;
             assert!(!recorder.done.lock().unwrap()[&key].is_empty(), "{engine:?}, {polls} polls");
@@ -225,7 +227,7 @@ async fn a_claim_whose_relay_died_ends_by_itself() {
                 break;
             }
         }
-        assert_eq!(backlog(&pool).await.unwrap().dead, 0);
+        assert_eq!(backlog(&pool, i64::MAX).await.unwrap().dead, 0);
     }
 }
 
@@ -238,6 +240,9 @@ async fn a_dead_letter_that_is_discarded_holds_up_nothing_any_more() {
         let key = Uuid::now_v7();
         send(&pool, clock.now_ms(), &[(key, "never", 1), (key, "do", 2)]).await;
         relay.round().await.unwrap();
+        let seen = backlog(&pool, i64::MAX).await.unwrap();
+        let expected = Backlog { waiting: 1, dead: 1, oldest_at: None };
+        assert_eq!(seen, expected, "{engine:?}: what is behind a dead letter is late through no fault of the relay's");
         let letter = dead_letters(&pool, 0, 10).await.unwrap().remove(0);
         let (pool, behind) = (&pool, letter.position + 1);
         let discard = async |position| {
@@ -248,7 +253,7 @@ async fn a_dead_letter_that_is_discarded_holds_up_nothing_any_more() {
         assert_eq!(discard(letter.position).await, None, "{engine:?}: it is gone");
         relay.round().await.unwrap();
         assert_eq!(recorder.done.lock().unwrap()[&key], [2], "{engine:?}");
-        assert_eq!(backlog(pool).await.unwrap(), Backlog::default(), "{engine:?}");
+        assert_eq!(backlog(pool, i64::MAX).await.unwrap(), Backlog::default(), "{engine:?}");
     }
 }
 
@@ -265,7 +270,7 @@ async fn what_can_never_be_stored_is_a_dead_letter_too() {
             assert_eq!(relay.round().await.unwrap(), 1, "{engine:?}");
             clock.advance_ms(16_000);
         }
-        assert_eq!(backlog(&pool).await.unwrap().dead, 0, "{engine:?}: the last attempt may have been slow");
+        assert_eq!(backlog(&pool, i64::MAX).await.unwrap().dead, 0, "{engine:?}: the last attempt may have been slow");
         assert_eq!(relay.round().await.unwrap(), 0, "{engine:?}");
         let dead = dead_letters(&pool, 0, 10).await.unwrap();
         assert_eq!((dead.len(), dead[0].key, dead[0].attempts), (1, key, MAX_ATTEMPTS), "{engine:?}");
@@ -320,11 +325,15 @@ async fn a_relay_that_is_later_than_its_claim_stores_nothing() {
             gated.doors[0].notify_one();
             assert_eq!(late.await.unwrap().unwrap(), 1);
             assert_eq!(*gated.settled.lock().unwrap(), [0; 0], "{engine:?}, {topic}");
-            assert_eq!(backlog(&pool).await.unwrap().waiting, 1, "{engine:?}, {topic}: the other is still at it");
+            assert_eq!(
+                backlog(&pool, i64::MAX).await.unwrap().waiting,
+                1,
+                "{engine:?}, {topic}: the other is still at it"
+            );
             gated.doors[1].notify_one();
             assert_eq!(next.await.unwrap().unwrap(), 1);
             assert_eq!(*gated.settled.lock().unwrap(), [1], "{engine:?}, {topic}");
-            assert_eq!(backlog(&pool).await.unwrap(), Backlog::default(), "{engine:?}, {topic}");
+            assert_eq!(backlog(&pool, i64::MAX).await.unwrap(), Backlog::default(), "{engine:?}, {topic}");
         }
     }
 }
@@ -349,6 +358,6 @@ async fn what_means_nothing_to_the_sender_is_not_settled_and_gone_with_one_state
         }
         assert_eq!(relay.round().await.unwrap(), 0, "{engine:?}: an idle look is one statement");
         assert_eq!(recorder.settled.load(Ordering::SeqCst), 0, "{engine:?}");
-        assert_eq!(backlog(&pool).await.unwrap(), Backlog::default(), "{engine:?}");
+        assert_eq!(backlog(&pool, i64::MAX).await.unwrap(), Backlog::default(), "{engine:?}");
     }
 }
