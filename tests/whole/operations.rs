@@ -233,15 +233,15 @@ async fn held_connections_are_seen_in_the_browser_within_five_seconds_and_end_by
     tab.follow("#fault-held-connection button", "notice=started").await;
     let began = Instant::now();
     tab.shows("aria-label=\"4 of 4 in use", SOON).await;
-    tab.shows("id=\"alert-SelvagePoolSaturated-cart\"", SOON).await;
+    tab.shows("id=\"alert-PoolSaturated-cart\"", SOON).await;
     println!("from the switch to the alert in the browser: {:?}", began.elapsed());
-    tab.shows("k8s/runbooks/SelvagePoolSaturated.md", SOON).await;
+    tab.shows("k8s/runbooks/PoolSaturated.md", SOON).await;
     assert!(tab.has("#pool-cart.bad").await);
     // The same page all the while: it changes by itself, here and for who comes now.
     let url = tab.url().await;
     let dark = chromium.tab(&format!("{}/ops", shop.shop.url), TELEPHONE, true).await;
     dark.darken().await;
-    dark.shows("id=\"alert-SelvagePoolSaturated-cart\"", SOON).await;
+    dark.shows("id=\"alert-PoolSaturated-cart\"", SOON).await;
     dark.picture("operations-2-saturated-dark").await;
     tab.picture("operations-3-saturated").await;
     tab.shows("All is well.", LONG).await;
@@ -262,7 +262,7 @@ async fn the_switches_work_without_scripts() {
     let page = format!("{}/ops", shop.shop.url);
     eventually(LONG, "the pool leaks by name", async || {
         tab.go(&page).await;
-        tab.has("#pool-checkout.warm").await && tab.has("#alert-SelvagePoolLeaking-checkout").await
+        tab.has("#pool-checkout.warm").await && tab.has("#alert-PoolLeaking-checkout").await
     })
     .await;
     tab.picture("operations-4-leaking-no-scripts").await;

@@ -31,11 +31,6 @@ use std::process::ExitCode;
 
 use selvage_telemetry::Telemetry;
 
-/// Of every binary. A tenth of what the services computed was glibc's allocator, which merges and splits large buffers again
-/// and again.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Starts the telemetry of the process `service` (with `default_log` as its log's filter), runs `work` on a new runtime,
 /// and turns a failure of either into one sentence on standard error and exit code 1.
 ///

@@ -67,7 +67,7 @@ fn of_pool(pool: &PoolStatus, fault: Option<&str>) -> Vec<Alert> {
     let mut alerts = Vec::new();
     if pool.unreachable {
         let sentence = format!("{service} can't reach its database: no connection of the pool {name} can be made.");
-        alerts.push(Alert::of("SelvagePoolUnreachable", true, pool, sentence));
+        alerts.push(Alert::of("PoolUnreachable", true, pool, sentence));
     }
     if is_saturated(pool) {
         let cause = match (fault, holder(pool)) {
@@ -76,21 +76,21 @@ fn of_pool(pool: &PoolStatus, fault: Option<&str>) -> Vec<Alert> {
             (None, None) => "Likely cause: slow statements, or a limit that is too low.".to_owned(),
         };
         let sentence = format!("{service} has no connection left in the pool {name}, and callers wait. {cause}");
-        alerts.push(Alert::of("SelvagePoolSaturated", true, pool, sentence));
+        alerts.push(Alert::of("PoolSaturated", true, pool, sentence));
     }
     if pool.stranded > 0 {
         let sentence =
             format!("Connections of the pool {name} died in silence; {service}'s database may still have them.");
-        alerts.push(Alert::of("SelvagePoolStranded", false, pool, sentence));
+        alerts.push(Alert::of("PoolStranded", false, pool, sentence));
     }
     if let Some(operation) = holder(pool) {
         let sentence =
             format!("{service} doesn't give back connections of the pool {name}: {operation} holds on to them.");
-        alerts.push(Alert::of("SelvagePoolLeaking", false, pool, sentence));
+        alerts.push(Alert::of("PoolLeaking", false, pool, sentence));
     }
     if refused_lately(pool) > 0 {
         let sentence = format!("{service} refuses callers of the pool {name} rather than let them wait in vain.");
-        alerts.push(Alert::of("SelvagePoolShedding", false, pool, sentence));
+        alerts.push(Alert::of("PoolShedding", false, pool, sentence));
     }
     alerts
 }
@@ -114,8 +114,14 @@ mod tests {
         PoolStatus { pool: "cart".to_owned(), service: "cart".to_owned(), limit: 4, history, ..PoolStatus::default() }
     }
 
+    /// The alerts' names, each of which has a page in the runbook.
     fn names(pool: PoolStatus) -> Vec<&'static str> {
-        alerts(&[process("cart", vec![pool])]).into_iter().map(|alert| alert.name).collect()
+        let names: Vec<_> = alerts(&[process("cart", vec![pool])]).into_iter().map(|alert| alert.name).collect();
+        for name in &names {
+            let page = format!("{}/../../k8s/runbooks/{name}.md", env!("CARGO_MANIFEST_DIR"));
+            assert!(std::path::Path::new(&page).is_file(), "no page for {name}");
+        }
+        names
     }
 
     #[test]
@@ -126,18 +132,18 @@ mod tests {
 
     #[test]
     fn each_condition_has_its_alert_and_its_runbook() {
-        assert_eq!(names(PoolStatus { unreachable: true, ..pool() }), ["SelvagePoolUnreachable"]);
-        assert_eq!(names(PoolStatus { stranded: 1, ..pool() }), ["SelvagePoolStranded"]);
-        assert_eq!(names(PoolStatus { saturated: true, ..pool() }), ["SelvagePoolSaturated"]);
+        assert_eq!(names(PoolStatus { unreachable: true, ..pool() }), ["PoolUnreachable"]);
+        assert_eq!(names(PoolStatus { stranded: 1, ..pool() }), ["PoolStranded"]);
+        assert_eq!(names(PoolStatus { saturated: true, ..pool() }), ["PoolSaturated"]);
         let mut shedding = pool();
         shedding.history[9].refused = 8;
-        assert_eq!(names(shedding), ["SelvagePoolShedding"]);
+        assert_eq!(names(shedding), ["PoolShedding"]);
         let held = LongHeld { operation: "count_stars".to_owned(), ..LongHeld::default() };
         let leaking = PoolStatus { long_held_count: 1, long_held: vec![held], saturated: true, ..pool() };
         let alerts = alerts(&[process("cart", vec![leaking])]);
-        assert_eq!((alerts[0].name, alerts[1].name), ("SelvagePoolSaturated", "SelvagePoolLeaking"));
+        assert_eq!((alerts[0].name, alerts[1].name), ("PoolSaturated", "PoolLeaking"));
         assert!(alerts.iter().all(|alert| alert.sentence.contains("count_stars") && alert.sentence.contains("cart")));
-        assert!(alerts[1].runbook.ends_with("/k8s/runbooks/SelvagePoolLeaking.md"), "{}", alerts[1].runbook);
+        assert!(alerts[1].runbook.ends_with("/k8s/runbooks/PoolLeaking.md"), "{}", alerts[1].runbook);
     }
 
     #[test]
@@ -156,7 +162,7 @@ mod tests {
     fn who_is_away_is_named_before_the_rest() {
         let away = Process { name: "delivery".to_owned(), seen: Seen::Away };
         let alerts = alerts(&[process("cart", vec![PoolStatus { stranded: 2, ..pool() }]), away]);
-        assert_eq!((alerts[0].subject.as_str(), alerts[1].name), ("delivery", "SelvagePoolStranded"));
+        assert_eq!((alerts[0].subject.as_str(), alerts[1].name), ("delivery", "PoolStranded"));
         assert!(alerts[0].runbook.is_empty());
     }
 }
