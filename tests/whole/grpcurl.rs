@@ -18,6 +18,8 @@ const SERVICES: [(&str, &str, &str, &str); 4] = [
     ("delivery", "selvage.delivery.v1.Delivery", "TrackShipment", "returns ( stream"),
 ];
 const HEALTH: &str = "grpc.health.v1.Health";
+/// For operators, beside each process's own service.
+const OPERATIONS: &str = "selvage.operations.v1.Operations";
 /// Relay, carrier's pick-up and four steps of 200 ms, on a machine that may be busy.
 const DELIVERY: Duration = Duration::from_secs(60);
 
@@ -211,7 +213,7 @@ async fn a_foreign_client_buys_a_shirt_from_four_processes() {
     let shop = Separate::start(engine, async |_| None).await;
     for service in SERVICES {
         let grpcurl = Grpcurl::new(&program, shop.address(service.0));
-        assert_eq!(grpcurl.lists(), [HEALTH, service.1], "each process serves itself alone");
+        assert_eq!(grpcurl.lists(), [HEALTH, service.1, OPERATIONS], "each process serves itself alone");
         is_introduced(&grpcurl, service);
     }
     let tokens = shop.tokens();
@@ -235,7 +237,7 @@ fn a_foreign_client_finds_all_services_at_one_port() {
     let folder = tempfile::tempdir().unwrap();
     let shop = OneProcess::start(folder.path(), &[]);
     let grpcurl = Grpcurl::new(&program, &shop.grpc);
-    let mut known: Vec<_> = SERVICES.iter().map(|service| service.1).chain([HEALTH]).collect();
+    let mut known: Vec<_> = SERVICES.iter().map(|service| service.1).chain([HEALTH, OPERATIONS]).collect();
     known.sort_unstable();
     assert_eq!(grpcurl.lists(), known);
     for service in SERVICES {
