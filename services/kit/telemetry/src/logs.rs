@@ -21,37 +21,47 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _};
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::TRACED;
 
 /// Starts the log, and with `tracer` the traces. A second call does nothing.
 pub(crate) fn start(default_filter: &str, tracer: Option<SdkTracer>) {
     let chosen = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_filter));
+    // Err means that somebody set a subscriber before, which is what "does nothing" promises.
+    let _ = subscriber(chosen, tracer).try_init();
+}
+
+fn subscriber(chosen: EnvFilter, tracer: Option<SdkTracer>) -> impl Subscriber + Send + Sync {
     let spoken = chosen.and(filter_fn(|metadata| !metadata.is_span()));
-    let traces = tracer.map(|tracer| {
-        // What is said at a level that somebody should look at becomes an event of the span in which it is said.
-        let meant = filter_fn(|metadata| {
-            if metadata.is_span() { metadata.target() == TRACED } else { *metadata.level() <= LevelFilter::WARN }
-        });
-        OpenTelemetryLayer::new(tracer)
-            .with_location(false)
-            .with_threads(false)
-            .with_tracked_inactivity(false)
-            .with_level(false)
-            .with_target(false)
-            // Whoever ends the span says whether it failed; a warning on the way isn't that.
-            .with_error_events_to_status(false)
-            .with_filter(meant)
-    });
     let lines = tracing_subscriber::fmt::layer().with_writer(stderr);
     let lines = if stderr().is_terminal() {
         lines.with_target(false).compact().with_filter(spoken).boxed()
     } else {
         lines.event_format(Json).with_filter(spoken).boxed()
     };
-    // Err means that somebody set a subscriber before, which is what "does nothing" promises.
-    let _ = tracing_subscriber::registry().with(traces).with(lines).try_init();
+    // Not a layer that may be none: such a layer wants to see everything, and so without traces every span of every library,
+    // h2's for each frame, would be kept account of.
+    let mut layers = vec![lines];
+    layers.extend(tracer.map(traces));
+    tracing_subscriber::registry().with(layers)
+}
+
+fn traces(tracer: SdkTracer) -> Box<dyn Layer<Registry> + Send + Sync> {
+    // What is said at a level that somebody should look at becomes an event of the span in which it is said.
+    let meant = filter_fn(|metadata| {
+        if metadata.is_span() { metadata.target() == TRACED } else { *metadata.level() <= LevelFilter::WARN }
+    });
+    OpenTelemetryLayer::new(tracer)
+        .with_location(false)
+        .with_threads(false)
+        .with_tracked_inactivity(false)
+        .with_level(false)
+        .with_target(false)
+        // Whoever ends the span says whether it failed; a warning on the way isn't that.
+        .with_error_events_to_status(false)
+        .with_filter(meant)
+        .boxed()
 }
 
 /// A line of JSON for each event.
@@ -113,5 +123,34 @@ impl Visit for Fields<'_> {
 
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.put(field, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::TracerProvider as _;
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+    use tracing::subscriber::with_default;
+
+    use super::*;
+
+    /// Whether a span that is meant for traces, one of ours and one of a library's are kept account of.
+    fn kept(tracer: Option<SdkTracer>) -> [bool; 3] {
+        with_default(subscriber(EnvFilter::new("info"), tracer), || {
+            [
+                tracing::info_span!(target: TRACED, "rpc"),
+                tracing::info_span!("transaction"),
+                tracing::trace_span!(target: "h2::codec", "poll"),
+            ]
+            .map(|span| !span.is_disabled())
+        })
+    }
+
+    #[test]
+    fn spans_that_go_nowhere_cost_nothing() {
+        assert_eq!(kept(None), [false; 3]);
+        let provider = SdkTracerProvider::builder().build();
+        assert_eq!(kept(Some(provider.tracer("test"))), [true, false, false]);
+        assert_eq!(kept(None), [false; 3]);
     }
 }
