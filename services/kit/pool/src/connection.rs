@@ -26,6 +26,10 @@ const FILE_WAIT: Duration = Duration::from_secs(5);
 /// long again. It is only given up then; nothing ends a statement that runs in our own process.
 const SQLITE_END: Duration = Duration::from_secs(10);
 
+/// SQLite connections are closed one after the other: the last one puts the log back into the file, and of two that close at
+/// the same moment each may take the other for one that stays.
+static CLOSING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// What new connections are made with, parsed once.
 pub(crate) enum Options {
     Postgres { options: Box<PgConnectOptions>, password: Option<PasswordFile> },
@@ -196,7 +200,10 @@ impl Connection {
     pub(crate) async fn close(self) -> Result<(), sqlx::Error> {
         match self.raw {
             Raw::Postgres(connection) => connection.close().await,
-            Raw::Sqlite(connection) => connection.close().await,
+            Raw::Sqlite(connection) => {
+                let _alone = CLOSING.lock().await;
+                connection.close().await
+            }
         }
     }
 
