@@ -15,8 +15,6 @@ pub mod rpc {
     pub const GRPC: &str = "grpc";
     /// `package.Service/Method`, or [`OTHER`].
     pub const METHOD: &str = "rpc.method";
-    /// The method as it was asked for, where there is none of that name.
-    pub const METHOD_ORIGINAL: &str = "rpc.method_original";
     /// A method that isn't there: whatever callers make up is one value.
     pub const OTHER: &str = "_OTHER";
     /// gRPC's name of the status code, "OK" or "RESOURCE_EXHAUSTED". It was `rpc.status_code` before 1.44.
@@ -57,8 +55,6 @@ pub mod db {
     pub const QUERY_TEXT: &str = "db.query.text";
     /// The server's code for a failure, an SQLSTATE.
     pub const RESPONSE_STATUS_CODE: &str = "db.response.status_code";
-    /// Rows that a statement returned or changed.
-    pub const RETURNED_ROWS: &str = "db.response.returned_rows";
     /// Host of the server.
     pub const SERVER_ADDRESS: &str = "server.address";
     /// Port of the server.
