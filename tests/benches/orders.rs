@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use selvage_pool::sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use selvage_pool::{Config, Pool};
-use selvage_proto::checkout::v1::PlaceOrderRequest;
 use selvage_testkit::{Engine, Server, engines, eventually};
-use selvage_tests::buyer::{Buyer, Clients};
+use selvage_tests::buyer::Clients;
 use selvage_tests::ledger::Ledger;
 use selvage_tests::replay::{FIRST_POSITION, Order, Replay};
+use selvage_tests::rounds::{Rounds, mails, median, place, sku};
 use selvage_tests::shop::Separate;
 use selvage_tests::statements::{Log, PREFIX, Transaction, Work};
 
@@ -28,19 +28,11 @@ const ROUNDS: u32 = 5;
 const LOOKED_AT: usize = 8;
 const LONG: Duration = Duration::from_secs(60);
 
-type Ready = (Buyer, PlaceOrderRequest);
-
 struct Bench {
     admin: Pool,
     shop: Separate,
-    clients: Clients,
     ledger: Ledger,
-    /// Bags that were packed so far: part of their orders' keys.
-    packed: u32,
-}
-
-fn sku(worker: u32) -> String {
-    format!("BENCH-{worker}")
+    rounds: Rounds,
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
@@ -52,10 +44,7 @@ async fn main() {
     let settings = ["fsync=on", "full_page_writes=on", "max_wal_size=4GB", "checkpoint_timeout=1h", PREFIX];
     let server = Server::start(&settings).await;
     let admin = Pool::open(Config { limit: 1, ..Config::new("admin", server.url()) }).await.unwrap();
-    // A mail is a file here. In memory, where there is such a folder: what making one takes of a disk differs by what was
-    // deleted there before.
-    let memory = std::path::Path::new("/dev/shm");
-    let mails = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+    let mails = mails();
     let environment = [
         ("RUST_LOG", "warn,selvage_boot=info"),
         // Parcels stay where they are: what a carrier does to them is no part of an order.
@@ -66,11 +55,8 @@ async fn main() {
     let clients = Clients::new(|name| shop.channel(name));
     let [catalogue, _, checkout, delivery] = &shop.databases;
     let ledger = Ledger::open(catalogue.url(), checkout.url(), delivery.url()).await;
-    let mut bench = Bench { admin, shop, clients, ledger, packed: 0 };
-    // Each buyer at once wants another thing: what is measured isn't one row's lock.
-    for worker in 0..AT_ONCE {
-        bench.clients.stock(&bench.shop.tokens(), &sku(worker), 100_000).await;
-    }
+    let rounds = Rounds::stock(clients, shop.tokens(), AT_ONCE).await;
+    let mut bench = Bench { admin, shop, ledger, rounds };
     // Connections are made, statements prepared.
     bench.round().await;
 
@@ -117,43 +103,13 @@ async fn main() {
 }
 
 impl Bench {
-    /// Buyers with a full bag each, and what they will ask for.
-    async fn ready(&mut self, orders: u32) -> Vec<Vec<Ready>> {
-        let packing = (0..AT_ONCE).map(|worker| {
-            let (clients, tokens, from) = (self.clients.clone(), self.shop.tokens(), self.packed);
-            async move {
-                let mut ready = Vec::new();
-                for number in 0..orders {
-                    let buyer = Buyer::new(&clients, &tokens);
-                    buyer.add(&sku(worker), 1).await.unwrap();
-                    let key = format!("bench-{worker:02}-{:012}", from + number);
-                    let intent = buyer.intent(&key, "tok_succeeds").await.unwrap();
-                    ready.push((buyer, intent));
-                }
-                ready
-            }
-        });
-        let ready = futures::future::join_all(packing).await;
-        self.packed += orders;
-        ready
-    }
-
     /// Places a round's orders; returns how many a second were done, to the last of what follows from each, and each
     /// service's seconds of computing for 1,000 of them.
     async fn round(&mut self) -> (f64, Vec<(&'static str, f64)>) {
-        let ready = self.ready(ORDERS_EACH).await;
+        let ready = self.rounds.ready(ORDERS_EACH).await;
         let computed = || self.shop.running().map(|(name, process)| (name, process.computed())).collect::<Vec<_>>();
         let (before, began) = (computed(), Instant::now());
-        let workers = ready.into_iter().map(|ready| {
-            tokio::spawn(async move {
-                for (buyer, intent) in ready {
-                    buyer.place(intent).await.expect("placed");
-                }
-            })
-        });
-        for placed in futures::future::join_all(workers).await {
-            placed.unwrap();
-        }
+        place(ready).await;
         self.ledger.settled(LONG).await;
         let orders = f64::from(AT_ONCE * ORDERS_EACH);
         let rate = orders / began.elapsed().as_secs_f64();
@@ -169,7 +125,7 @@ impl Bench {
     async fn recorded(&mut self, server: &Server) -> (Order, Vec<Transaction>) {
         self.log_statements(true).await;
         let mut shortest: Option<(Order, Vec<Transaction>)> = None;
-        let ready: Vec<_> = self.ready(1).await.into_iter().flatten().take(LOOKED_AT).collect();
+        let ready: Vec<_> = self.rounds.ready(1).await.into_iter().flatten().take(LOOKED_AT).collect();
         let checkout = &self.shop.databases[2];
         let books = Pool::open(Config { limit: 1, ..Config::new("books", checkout.url()) }).await.unwrap();
         let sequence = format!("ALTER SEQUENCE outbox_messages_position_seq RESTART WITH {FIRST_POSITION}");
@@ -212,9 +168,4 @@ impl Bench {
         })
         .await;
     }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

@@ -13,23 +13,29 @@ use selvage_identity::Role;
 use selvage_proto::catalogue::v1::GetProductRequest;
 use selvage_rpc::with_token;
 use selvage_testkit::{Engine, Server, engines};
-use selvage_tests::buyer::{Buyer, Clients};
+use selvage_tests::buyer::Clients;
 use selvage_tests::collector::{Collector, Manner};
 use selvage_tests::ledger::Ledger;
 use selvage_tests::metrics::Metrics;
+use selvage_tests::rounds::{Rounds, mails, median, place, sku};
 use selvage_tests::shop::{NAMES, Separate};
 
 /// Rounds that count; one before is for warming up.
 const ROUNDS: usize = 15;
 /// Callers at once.
 const AT_ONCE: u32 = 8;
-/// Orders of each in a round: 240 take some 0.5 s of computing, which the kernel counts in steps of 10 ms.
-const ORDERS_EACH: u32 = 30;
+/// Orders of each in a round: 960 take some 3 s of computing. Fewer tell little: how many are done by one waking differs from round
+/// to round.
+const ORDERS_EACH: u32 = 120;
 /// Callers of GetProduct at once: enough that the service never waits for the next call. With fewer most of what it takes is
 /// falling asleep and being woken, and that is less the more there is to do.
 const READERS: u32 = 64;
 /// Calls of each in a round.
 const READS_EACH: u32 = 500;
+/// Room for all spans of a round, so that none is dropped, which would be cheaper than sending it.
+const QUEUE: &str = "100000";
+/// The longest that a span waits for others.
+const SCHEDULE_DELAY: Duration = Duration::from_millis(200);
 const LONG: Duration = Duration::from_secs(60);
 
 /// A shop that is measured.
@@ -38,7 +44,7 @@ struct Shop {
     shop: Separate,
     clients: Clients,
     ledger: Ledger,
-    packed: u32,
+    rounds: Rounds,
 }
 
 /// What a round took: seconds by the clock, and seconds of computing by the services.
@@ -48,21 +54,30 @@ struct Took {
     computing: f64,
 }
 
-fn sku(worker: u32) -> String {
-    format!("BENCH-{worker}")
-}
-
 impl Shop {
-    async fn start(server: &Server, what: &'static str, traced: &[(&str, &str)]) -> Self {
-        let usual = [("RUST_LOG", "warn,selvage_boot=info"), ("SELVAGE_CARRIER_STEP", "6h")];
+    async fn start(server: &Server, mails: &str, what: &'static str, traced: &[(&str, &str)]) -> Self {
+        let usual =
+            [("RUST_LOG", "warn,selvage_boot=info"), ("SELVAGE_CARRIER_STEP", "6h"), ("SELVAGE_MAIL_FOLDER", mails)];
         let shop = Separate::start_on(server, &[&usual, traced].concat()).await;
         let clients = Clients::new(|name| shop.channel(name));
-        for worker in 0..AT_ONCE {
-            clients.stock(&shop.tokens(), &sku(worker), 100_000).await;
-        }
+        let rounds = Rounds::stock(clients.clone(), shop.tokens(), AT_ONCE).await;
         let [catalogue, _, checkout, delivery] = &shop.databases;
         let ledger = Ledger::open(catalogue.url(), checkout.url(), delivery.url()).await;
-        Self { what, shop, clients, ledger, packed: 0 }
+        Self { what, shop, clients, ledger, rounds }
+    }
+
+    /// Waits until the round's spans are sent, which belongs to what they cost. Whoever sends none is asked as often.
+    async fn sent(&self) {
+        let all = || ["exported", "dropped", "failed"].map(|outcome| self.spans(outcome)).iter().sum::<f64>();
+        let mut before = -1.0;
+        loop {
+            let now = all();
+            if now <= before {
+                return;
+            }
+            before = now;
+            tokio::time::sleep(SCHEDULE_DELAY * 2).await;
+        }
     }
 
     fn computed(&self) -> f64 {
@@ -71,35 +86,15 @@ impl Shop {
 
     /// Places a round's orders, and waits for all that follows from them.
     async fn orders(&mut self) -> Took {
-        let packing = (0..AT_ONCE).map(|worker| {
-            let (clients, tokens, from) = (self.clients.clone(), self.shop.tokens(), self.packed);
-            async move {
-                let mut ready = Vec::new();
-                for number in from..from + ORDERS_EACH {
-                    let buyer = Buyer::new(&clients, &tokens);
-                    buyer.add(&sku(worker), 1).await.unwrap();
-                    let intent =
-                        buyer.intent(&format!("bench-{worker:02}-{number:012}"), "tok_succeeds").await.unwrap();
-                    ready.push((buyer, intent));
-                }
-                ready
-            }
-        });
-        let ready = futures::future::join_all(packing).await;
-        self.packed += ORDERS_EACH;
+        let ready = self.rounds.ready(ORDERS_EACH).await;
+        // What packing them left behind isn't an order's.
+        self.sent().await;
         let (computed, began) = (self.computed(), Instant::now());
-        let workers = ready.into_iter().map(|ready| {
-            tokio::spawn(async move {
-                for (buyer, intent) in ready {
-                    buyer.place(intent).await.expect("placed");
-                }
-            })
-        });
-        for placed in futures::future::join_all(workers).await {
-            placed.unwrap();
-        }
+        place(ready).await;
         self.ledger.settled(LONG).await;
-        Took { clock: began.elapsed().as_secs_f64(), computing: self.computed() - computed }
+        let clock = began.elapsed().as_secs_f64();
+        self.sent().await;
+        Took { clock, computing: self.computed() - computed }
     }
 
     /// Reads a round's products.
@@ -118,7 +113,9 @@ impl Shop {
         for read in futures::future::join_all(workers).await {
             read.unwrap();
         }
-        Took { clock: began.elapsed().as_secs_f64(), computing: self.computed() - computed }
+        let clock = began.elapsed().as_secs_f64();
+        self.sent().await;
+        Took { clock, computing: self.computed() - computed }
     }
 
     /// Spans that came to an end this way, in all services.
@@ -128,11 +125,6 @@ impl Shop {
         };
         NAMES.into_iter().map(of).sum()
     }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 /// Prints what a traced shop's rounds took beside those of the shop that isn't; `calls` are a round's.
@@ -162,13 +154,20 @@ async fn main() {
     // Commits aren't waited for: what is compared is computing, and disks have moods.
     let server = Server::start(&["max_wal_size=4GB", "checkpoint_timeout=1h"]).await;
     let collector = Collector::start(Manner::Swallows(Duration::ZERO)).await;
-    let all = [("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", collector.url())];
+    let delay = SCHEDULE_DELAY.as_millis().to_string();
+    let all = [
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", collector.url()),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", QUEUE),
+        ("OTEL_BSP_SCHEDULE_DELAY", &delay),
+    ];
     let some = [&all[..], &[("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0.01")]]
         .concat();
+    let mails = mails();
+    let at = mails.path().to_str().unwrap();
     let mut shops = [
-        Shop::start(&server, "not traced", &[]).await,
-        Shop::start(&server, "all of it traced", &all).await,
-        Shop::start(&server, "1 % traced", &some).await,
+        Shop::start(&server, at, "not traced", &[]).await,
+        Shop::start(&server, at, "all of it traced", &all).await,
+        Shop::start(&server, at, "1 % traced", &some).await,
     ];
     let (mut orders, mut reads) = ([const { Vec::new() }; 3], [const { Vec::new() }; 3]);
     for round in 0..=ROUNDS {

@@ -6,14 +6,13 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, Method};
-use opentelemetry::KeyValue;
 use opentelemetry::metrics::Histogram;
-use opentelemetry::trace::{Status, TraceContextExt as _};
+use opentelemetry::trace::{SpanKind, Status, TraceContextExt as _};
+use opentelemetry::{Context, KeyValue};
 use selvage_conventions::{SECONDS, error, http as names};
-use selvage_telemetry::{TRACED, propagation};
+use selvage_telemetry::propagation;
+use selvage_telemetry::span::Span;
 use tokio::time::Instant;
-use tracing::{Instrument as _, Span};
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::app::Inner;
 
@@ -29,19 +28,31 @@ pub(crate) async fn observe(State(app): State<Arc<Inner>>, request: Request, nex
     let begun = Instant::now();
     let method = METHODS.iter().find(|(method, _)| method == request.method()).map_or("_OTHER", |(_, name)| name);
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let span = span(method, route.as_deref());
-    if !span.is_disabled() {
-        describe(&span, method, route.as_deref(), &request, app.settings.trusted_proxy);
-    }
+    let sent = propagation::extract(request.headers());
+    let span = if app.settings.trusted_proxy {
+        Span::within(&sent, SpanKind::Server, method)
+    } else {
+        let span = Span::within(&Context::new(), SpanKind::Server, method);
+        let sent = sent.span().span_context().clone();
+        if let Some(recorded) = span.recorded()
+            && sent.is_valid()
+        {
+            recorded.add_link(sent, Vec::new());
+        }
+        span
+    };
+    describe(&span, method, route.as_deref(), &request);
     let scheme = if app.settings.secure_cookies { "https" } else { "http" };
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let mut response = span.run(next.run(request)).await;
     let status = response.status();
-    if !span.is_disabled() {
-        span.set_attribute(names::RESPONSE_STATUS_CODE, i64::from(status.as_u16()));
-        span.set_attribute(names::URL_SCHEME, scheme);
+    if let Some(recorded) = span.recorded() {
+        recorded.set_attributes([
+            KeyValue::new(names::RESPONSE_STATUS_CODE, i64::from(status.as_u16())),
+            KeyValue::new(names::URL_SCHEME, scheme),
+        ]);
         if status.is_server_error() {
-            span.set_attribute(error::TYPE, status.as_str().to_owned());
-            span.set_status(Status::error(""));
+            recorded.set_attribute(KeyValue::new(error::TYPE, status.as_str().to_owned()));
+            recorded.set_status(Status::error(""));
         }
         let header = propagation::sampled_traceparent(&span).map(|text| format!("traceparent;desc=\"{text}\""));
         if let Some(header) = header.and_then(|header| HeaderValue::try_from(header).ok()) {
@@ -70,26 +81,15 @@ static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
         .build()
 });
 
-fn span(method: &str, route: Option<&str>) -> Span {
-    let name = format_args!("{method} {}", route.unwrap_or_default());
-    match route {
-        Some(_) => tracing::info_span!(target: TRACED, "http", otel.name = name, otel.kind = "server"),
-        None => tracing::info_span!(target: TRACED, "http", otel.name = method, otel.kind = "server"),
-    }
-}
-
-fn describe(span: &Span, method: &'static str, route: Option<&str>, request: &Request, trusted: bool) {
-    let sent = propagation::extract(request.headers());
-    if trusted {
-        // Err: the span has begun already, which a new one hasn't.
-        let _ = span.set_parent(sent);
-    } else {
-        span.add_link(sent.span().span_context().clone());
-    }
-    span.set_attribute(names::REQUEST_METHOD, method);
-    // A path may bear an order's number; never what somebody searched for.
-    span.set_attribute(names::URL_PATH, request.uri().path().to_owned());
+fn describe(span: &Span, method: &'static str, route: Option<&str>, request: &Request) {
+    let Some(recorded) = span.recorded() else { return };
+    recorded.set_attributes([
+        KeyValue::new(names::REQUEST_METHOD, method),
+        // A path may bear an order's number; never what somebody searched for.
+        KeyValue::new(names::URL_PATH, request.uri().path().to_owned()),
+    ]);
     if let Some(route) = route {
-        span.set_attribute(names::ROUTE, route.to_owned());
+        recorded.update_name(format!("{method} {route}"));
+        recorded.set_attribute(KeyValue::new(names::ROUTE, route.to_owned()));
     }
 }

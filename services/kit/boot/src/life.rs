@@ -3,10 +3,10 @@ use std::time::Duration;
 
 use anyhow::{bail, ensure};
 use selvage_context::lease;
+use selvage_telemetry::span::Span;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
-use tracing::Instrument as _;
 
 /// How long a drain may take before what is left is cut off: Kubernetes kills after 30 s, of which some are spent before.
 const DRAIN_BOUND: Duration = Duration::from_secs(20);
@@ -52,7 +52,7 @@ impl Life {
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        self.tasks.spawn(lease::tracked(work).in_current_span())
+        self.tasks.spawn(Span::around().run(lease::tracked(work)))
     }
 
     /// Resolves when the end has begun.

@@ -14,7 +14,6 @@ use selvage_telemetry::messages;
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
-use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::message::Message;
@@ -170,7 +169,7 @@ impl<H: Handler> Relay<H> {
         let mut keys: BTreeMap<Uuid, Vec<Message>> = BTreeMap::new();
         if !claimed.keys.is_empty() {
             let span = messages::receive();
-            let fetched = store::messages(&pool, claimed.keys).instrument(span.clone()).await?;
+            let fetched = span.run(store::messages(&pool, claimed.keys)).await?;
             messages::received(&span, fetched.iter().map(|message| message.traceparent.as_deref()));
             for message in fetched {
                 keys.entry(message.key).or_default().push(message);
@@ -202,7 +201,7 @@ impl<H: Handler> Relay<H> {
             }
             let span =
                 messages::process(&message.topic, message.position, message.attempts, message.traceparent.as_deref());
-            match self.message(&message, &mut known).instrument(span.clone()).await {
+            match span.run(self.message(&message, &mut known)).await {
                 Ok(outcome) => {
                     self.meter.count(&message.topic, "done");
                     positions.push(message.position);
@@ -222,7 +221,7 @@ impl<H: Handler> Relay<H> {
             self.meter.count(&failed.message.topic, outcome);
         }
         let settling = messages::settle(traceparents.iter().map(Option::as_deref));
-        let settled = self.settle(key, claim, &positions, &done, failed.as_ref()).instrument(settling);
+        let settled = settling.run(self.settle(key, claim, &positions, &done, failed.as_ref()));
         match settled.await {
             Ok(enqueued) => {
                 if enqueued {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::str::FromStr as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::BoxStream;
@@ -88,17 +89,17 @@ impl Options {
         }
     }
 
-    /// What spans say of the database.
+    /// What spans say of the database. Texts are shared: each statement's span bears all of this.
     pub(crate) fn attributes(&self) -> Vec<KeyValue> {
         match self {
             Self::Sqlite(_) => vec![KeyValue::new(db::SYSTEM_NAME, "sqlite")],
             Self::Postgres { options, .. } => {
                 let mut attributes = vec![
                     KeyValue::new(db::SYSTEM_NAME, "postgresql"),
-                    KeyValue::new(db::SERVER_ADDRESS, options.get_host().to_owned()),
+                    KeyValue::new(db::SERVER_ADDRESS, Arc::<str>::from(options.get_host())),
                     KeyValue::new(db::SERVER_PORT, i64::from(options.get_port())),
                 ];
-                let name = options.get_database().map(|name| KeyValue::new(db::NAMESPACE, name.to_owned()));
+                let name = options.get_database().map(|name| KeyValue::new(db::NAMESPACE, Arc::<str>::from(name)));
                 attributes.extend(name);
                 attributes
             }

@@ -71,6 +71,7 @@
 pub mod budget;
 mod config;
 mod connection;
+mod described;
 mod failure;
 pub mod gate;
 mod hold;

@@ -1,12 +1,14 @@
 //! Spans for the wait for a connection and for each statement. They are made only within a trace that is recorded; elsewhere
 //! they cost a look at the current context.
 
+use std::sync::Arc;
+
 use opentelemetry::global::{BoxedSpan, BoxedTracer};
 use opentelemetry::trace::{Span as _, SpanKind, Status, TraceContextExt as _, Tracer as _};
 use opentelemetry::{Context, KeyValue};
 use selvage_conventions::{db, error};
 
-use crate::sql;
+use crate::described::Statements;
 use crate::watch::Operation;
 
 /// Makes a pool's spans.
@@ -15,14 +17,16 @@ pub(crate) struct Spans {
     pool: KeyValue,
     /// What is the same for all statements: system, database, server.
     database: Vec<KeyValue>,
+    statements: Statements,
 }
 
 impl Spans {
     pub(crate) fn new(pool: &str, database: Vec<KeyValue>) -> Self {
         Self {
             tracer: opentelemetry::global::tracer("selvage.pool"),
-            pool: KeyValue::new(db::POOL_NAME, pool.to_owned()),
+            pool: KeyValue::new(db::POOL_NAME, Arc::<str>::from(pool)),
             database,
+            statements: Statements::default(),
         }
     }
 
@@ -50,12 +54,12 @@ impl Spans {
     /// A statement begins.
     pub(crate) fn statement(&self, text: &str) -> Timed {
         Timed(recorded().map(|parent| {
-            let summary = sql::summary(text);
+            let statement = self.statements.described(text);
             let mut attributes = Vec::with_capacity(self.database.len() + 2);
             attributes.extend_from_slice(&self.database);
-            attributes.push(KeyValue::new(db::QUERY_SUMMARY, summary.clone()));
-            attributes.push(KeyValue::new(db::QUERY_TEXT, sql::without_values(text)));
-            let builder = self.tracer.span_builder(summary).with_kind(SpanKind::Client);
+            attributes.push(KeyValue::new(db::QUERY_SUMMARY, statement.summary.clone()));
+            attributes.push(KeyValue::new(db::QUERY_TEXT, statement.text));
+            let builder = self.tracer.span_builder(statement.summary.to_string()).with_kind(SpanKind::Client);
             builder.with_attributes(attributes).start_with_context(&self.tracer, &parent)
         }))
     }

@@ -4,6 +4,8 @@ use std::panic::Location;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use opentelemetry::Context;
+use opentelemetry::trace::TraceContextExt as _;
 use tokio::time::Instant;
 use tracing::Span;
 
@@ -25,8 +27,9 @@ pub struct Operation {
 struct Holder {
     operation: Operation,
     since: Instant,
-    /// The span in which it was asked for.
+    /// The span in which it was asked for, as `tracing` and as OpenTelemetry know it.
     span: Span,
+    traced: Option<Context>,
     told: bool,
 }
 
@@ -53,7 +56,8 @@ impl Holders {
     }
 
     pub(crate) fn start(&self, place: usize, operation: Operation, since: Instant) {
-        let holder = Holder { operation, since, span: Span::current(), told: false };
+        let traced = Context::map_current(|context| context.has_active_span().then(|| context.clone()));
+        let holder = Holder { operation, since, span: Span::current(), traced, told: false };
         if let Some(mut place) = self.place(place) {
             *place = Some(holder);
         }
@@ -86,7 +90,8 @@ impl Holders {
             };
             holder.told = true;
             new += 1;
-            let Holder { operation, since, span, .. } = holder;
+            let Holder { operation, since, span, traced, .. } = holder;
+            let _in = traced.clone().map(Context::attach);
             tracing::warn!(
                 parent: &*span,
                 pool,

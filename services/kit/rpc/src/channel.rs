@@ -10,7 +10,8 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use selvage_context::{deadline, lease};
 use selvage_identity::ServiceToken;
 use selvage_telemetry::calls::{self, Call};
-use selvage_telemetry::{observed, propagation};
+use selvage_telemetry::observed::{self, Observed};
+use selvage_telemetry::propagation;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
@@ -44,7 +45,7 @@ impl Channel {
         Self { token: Some(token), ..self }
     }
 
-    async fn send(self, request: Request<Body>) -> Result<Response<Body>, Status> {
+    async fn send(self, request: Request<Body>) -> Result<Response<Observed<Body>>, Status> {
         let (mut parts, body) = request.into_parts();
         lease::refuse_network_call(parts.uri.path());
         tracing::trace!(path = parts.uri.path(), "a call");
@@ -58,8 +59,7 @@ impl Channel {
         let work = async {
             timeout_at(ends, self.attempts(parts, body, ends)).await.unwrap_or_else(|elapsed| Err(late(elapsed)))
         };
-        let response = observed::call(call, work, |status: &Status| calls::name_of(status.code().into())).await?;
-        Ok(response.map(Body::new))
+        observed::call(call, work, |status: &Status| calls::name_of(status.code().into())).await
     }
 
     fn authorise(&self, parts: &mut Parts) -> Result<(), Status> {
@@ -167,9 +167,9 @@ async fn once(peer: &Arc<Peer>, parts: &Parts, body: &Bytes, ends: Instant) -> O
 }
 
 impl Service<Request<Body>> for Channel {
-    type Response = Response<Body>;
+    type Response = Response<Observed<Body>>;
     type Error = Status;
-    type Future = BoxFuture<'static, Result<Response<Body>, Status>>;
+    type Future = BoxFuture<'static, Result<Self::Response, Status>>;
 
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         Poll::Ready(Ok(()))

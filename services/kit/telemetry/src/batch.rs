@@ -1,18 +1,22 @@
 //! Spans on their way out. Where they end nothing is done but to put them into a bounded queue; a thread of its own sends
 //! them. What doesn't fit, or can't be sent, is counted and forgotten.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use opentelemetry::{Context, KeyValue, StringValue, Value};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
+use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 use tokio::sync::Notify;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::otlp::encode::{self, Spans};
+use crate::otlp::send::Sender;
 use crate::settings::Batch;
 
 /// Spans by what became of them.
@@ -25,21 +29,42 @@ pub(crate) struct Counts {
 
 struct Queue {
     batch: Batch,
-    spans: Mutex<Vec<SpanData>>,
+    waiting: Mutex<Waiting>,
     full: Notify,
     counts: Arc<Counts>,
 }
 
-impl Queue {
-    fn spans(&self) -> MutexGuard<'_, Vec<SpanData>> {
-        self.spans.lock().unwrap_or_else(PoisonError::into_inner)
+/// Spans that wait, in the batches in which they are sent.
+#[derive(Default)]
+struct Waiting {
+    full: VecDeque<Spans>,
+    filling: Spans,
+    count: usize,
+}
+
+impl Waiting {
+    /// Whether a batch is full with it.
+    fn put(&mut self, span: &SpanData, batch: &Batch) -> bool {
+        self.count += 1;
+        self.filling.put(span, batch.text);
+        let full = self.filling.count() >= batch.size;
+        if full {
+            self.full.push_back(std::mem::take(&mut self.filling));
+        }
+        full
     }
 
-    /// Up to `size` of the oldest.
-    fn take(&self) -> Vec<SpanData> {
-        let mut spans = self.spans();
-        let count = spans.len().min(self.batch.size);
-        if count == spans.len() { std::mem::take(&mut *spans) } else { spans.drain(..count).collect() }
+    /// The oldest batch, full or not.
+    fn take(&mut self) -> Spans {
+        let batch = self.full.pop_front().unwrap_or_else(|| std::mem::take(&mut self.filling));
+        self.count -= batch.count();
+        batch
+    }
+}
+
+impl Queue {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -59,16 +84,14 @@ impl SpanProcessor for Processor {
         if !span.span_context.is_sampled() {
             return;
         }
-        let mut spans = self.0.spans();
-        if spans.len() >= self.0.batch.queue {
-            drop(spans);
+        let mut waiting = self.0.waiting();
+        if waiting.count >= self.0.batch.queue {
+            drop(waiting);
             self.0.counts.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        spans.push(span);
-        let full = spans.len() == self.0.batch.size;
-        drop(spans);
-        if full {
+        if waiting.put(&span, &self.0.batch) {
+            drop(waiting);
             self.0.full.notify_one();
         }
     }
@@ -86,38 +109,44 @@ impl SpanProcessor for Processor {
 /// The other end.
 pub(crate) struct Export<E> {
     queue: Arc<Queue>,
-    exporter: E,
+    /// Whose spans these are, as it stands in each request.
+    resource: Vec<u8>,
+    sender: E,
     failing: bool,
 }
 
-/// A queue of spans to be sent with `exporter`.
-pub(crate) fn pair<E: SpanExporter>(batch: Batch, exporter: E) -> (Processor, Export<E>) {
+/// A queue of `resource`'s spans, to be sent with `sender`.
+pub(crate) fn pair<E: Sender>(batch: Batch, resource: &Resource, sender: E) -> (Processor, Export<E>) {
     let counts = Arc::new(Counts::default());
     observe(&counts);
-    let queue = Arc::new(Queue { batch, spans: Mutex::default(), full: Notify::new(), counts });
-    (Processor(queue.clone()), Export { queue, exporter, failing: false })
+    let queue = Arc::new(Queue { batch, waiting: Mutex::default(), full: Notify::new(), counts });
+    let resource = encode::resource(resource);
+    (Processor(queue.clone()), Export { queue, resource, sender, failing: false })
 }
 
-impl<E: SpanExporter> Export<E> {
-    /// Sends what is in the queue until `by`.
+impl<E: Sender> Export<E> {
+    /// Sends what is in the queue until `by`: full batches, and then one that isn't. What comes while that one is sent waits
+    /// until its time, else a busy process would send spans by twos and threes.
     async fn flush(&mut self, by: Option<Instant>) {
         loop {
-            let mut spans = self.queue.take();
-            if spans.is_empty() {
+            let spans = self.queue.waiting().take();
+            if spans.count() == 0 {
                 return;
             }
-            if let Some(bound) = self.queue.batch.text {
-                spans.iter_mut().for_each(|span| shorten(&mut span.attributes, bound));
-            }
-            let count = spans.len() as u64;
+            let count = spans.count() as u64;
+            let request = spans.request(&self.resource).into();
+            drop(spans);
             let latest = Instant::now() + self.queue.batch.timeout;
-            let sent = timeout_at(by.map_or(latest, |by| by.min(latest)), self.exporter.export(spans)).await;
+            let sent = timeout_at(by.map_or(latest, |by| by.min(latest)), self.sender.send(request)).await;
             let counts = &self.queue.counts;
-            match sent.map_err(|_| "no answer in time".to_owned()).and_then(|sent| sent.map_err(|e| e.to_string())) {
+            match sent.unwrap_or_else(|_| Err("no answer in time".to_owned())) {
                 Ok(()) => {
                     counts.exported.fetch_add(count, Ordering::Relaxed);
                     if std::mem::take(&mut self.failing) {
                         tracing::info!("traces are exported again");
+                    }
+                    if count < self.queue.batch.size as u64 {
+                        return;
                     }
                 }
                 Err(error) => {
@@ -132,17 +161,6 @@ impl<E: SpanExporter> Export<E> {
                     return;
                 }
             }
-        }
-    }
-}
-
-fn shorten(attributes: &mut [KeyValue], bound: usize) {
-    for attribute in attributes {
-        if let Value::String(text) = &attribute.value
-            && text.as_str().len() > bound
-        {
-            let text = text.as_str();
-            attribute.value = Value::String(StringValue::from(text[..text.floor_char_boundary(bound)].to_owned()));
         }
     }
 }
@@ -181,7 +199,7 @@ pub(crate) fn stop() -> (Stop, oneshot::Receiver<Duration>) {
 }
 
 /// Sends spans, if there are any to send, and drives the connections of whatever else is sent, until told to stop.
-pub(crate) async fn run<E: SpanExporter>(export: Option<Export<E>>, mut stopped: oneshot::Receiver<Duration>) {
+pub(crate) async fn run<E: Sender>(export: Option<Export<E>>, mut stopped: oneshot::Receiver<Duration>) {
     let Some(mut export) = export else {
         let _ = stopped.await;
         return;
@@ -204,9 +222,12 @@ pub(crate) async fn run<E: SpanExporter>(export: Option<Export<E>>, mut stopped:
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use opentelemetry::trace::{Tracer as _, TracerProvider as _};
-    use opentelemetry_sdk::error::OTelSdkError;
-    use opentelemetry_sdk::trace::{InMemorySpanExporter, Sampler, SdkTracerProvider};
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+    use opentelemetry_proto::tonic::common::v1::any_value::Value;
+    use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+    use prost::Message as _;
 
     use super::*;
 
@@ -230,25 +251,43 @@ mod tests {
         [&counts.exported, &counts.dropped, &counts.failed].map(|count| count.load(Ordering::Relaxed))
     }
 
-    #[derive(Debug)]
-    enum Trouble {
+    enum Collector {
+        Takes(Arc<Mutex<Vec<Bytes>>>),
         Silent,
         Refuses,
     }
 
-    impl SpanExporter for Trouble {
-        async fn export(&self, _batch: Vec<SpanData>) -> OTelSdkResult {
+    impl Sender for Collector {
+        async fn send(&self, request: Bytes) -> Result<(), String> {
             match self {
+                Self::Takes(requests) => requests.lock().unwrap().push(request),
                 Self::Silent => std::future::pending().await,
-                Self::Refuses => Err(OTelSdkError::InternalFailure("no".to_owned())),
+                Self::Refuses => return Err("no".to_owned()),
             }
+            Ok(())
         }
+    }
+
+    fn pair(collector: Collector) -> (Processor, Export<Collector>) {
+        super::pair(BATCH, &Resource::builder_empty().with_service_name("test").build(), collector)
+    }
+
+    /// The texts of all spans that were sent.
+    fn texts(requests: &[Bytes]) -> Vec<Value> {
+        let mut texts = Vec::new();
+        for request in requests {
+            let request = ExportTraceServiceRequest::decode(request.clone()).unwrap();
+            let scopes = request.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
+            let attributes = scopes.flat_map(|scope| scope.spans).flat_map(|span| span.attributes);
+            texts.extend(attributes.filter_map(|attribute| attribute.value?.value));
+        }
+        texts
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_ends_is_sent_and_long_texts_are_cut_off() {
-        let exporter = InMemorySpanExporter::default();
-        let (processor, export) = pair(BATCH, exporter.clone());
+        let requests = Arc::default();
+        let (processor, export) = pair(Collector::Takes(Arc::clone(&requests)));
         let (queue, (stop, stopped)) = (export.queue.clone(), stop());
         let running = tokio::spawn(run(Some(export), stopped));
         let provider = provider(processor);
@@ -262,13 +301,14 @@ mod tests {
         stop.within(Duration::from_secs(1));
         running.await.unwrap();
         assert_eq!(counts(&queue), [8, 0, 0], "the last ones too");
-        let sent = exporter.get_finished_spans().unwrap();
-        assert!(sent.iter().all(|span| span.attributes[0].value.as_str() == "longer t"));
+        let requests = requests.lock().unwrap();
+        assert_eq!(requests.len(), 3);
+        assert_eq!(texts(&requests), vec![Value::StringValue("longer t".to_owned()); 8]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_collector_holds_up_nobody_and_what_it_misses_is_counted() {
-        let (processor, export) = pair(BATCH, Trouble::Silent);
+        let (processor, export) = pair(Collector::Silent);
         let (queue, (stop, stopped)) = (export.queue.clone(), stop());
         let running = tokio::spawn(run(Some(export), stopped));
         let provider = provider(processor);
@@ -284,7 +324,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_collector_that_refuses_is_asked_again_with_what_comes_later() {
-        let (processor, export) = pair(BATCH, Trouble::Refuses);
+        let (processor, export) = pair(Collector::Refuses);
         let (queue, (_stop, stopped)) = (export.queue.clone(), stop());
         tokio::spawn(run(Some(export), stopped));
         let provider = provider(processor);
@@ -297,7 +337,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_sampled_is_not_kept() {
-        let (processor, export) = pair(BATCH, Trouble::Silent);
+        let (processor, export) = pair(Collector::Silent);
         let builder = SdkTracerProvider::builder().with_span_processor(processor);
         spans(&builder.with_sampler(Sampler::AlwaysOff).build(), 25);
         assert_eq!(counts(&export.queue), [0, 0, 0]);

@@ -1,19 +1,19 @@
 //! Remote calls, served and made: a span and a duration for each.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{LazyLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::HeaderMap;
-use opentelemetry::KeyValue;
 use opentelemetry::metrics::Histogram;
-use opentelemetry::trace::Status;
+use opentelemetry::trace::{SpanKind, Status, TraceContextExt as _};
+use opentelemetry::{Context, KeyValue};
 use selvage_conventions::{SECONDS, error, rpc};
 use tokio::time::Instant;
-use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use crate::{TRACED, propagation};
+use crate::propagation;
+use crate::span::Span;
 
 /// gRPC's status codes by number.
 const CODES: [&str; 17] = [
@@ -57,7 +57,9 @@ pub fn name_of(code: i32) -> &'static str {
 
 /// The call in whose span this runs was tried again, `times` times so far.
 pub fn retried(times: u32) {
-    Span::current().set_attribute(rpc::RETRIES, i64::from(times));
+    Context::map_current(|current| {
+        current.span().set_attribute(KeyValue::new(rpc::RETRIES, i64::from(times)));
+    });
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +74,7 @@ pub struct Call {
     side: Side,
     span: Span,
     /// `package.Service/Method`.
-    method: String,
+    method: Cow<'static, str>,
     begun: Instant,
     ended: bool,
 }
@@ -80,32 +82,29 @@ pub struct Call {
 impl Call {
     /// A call that came in with `headers`, to `path`: "/package.Service/Method".
     pub fn served(path: &str, headers: &HeaderMap) -> Self {
-        let method = path.trim_start_matches('/');
+        let method = name(path);
         let span = if path.starts_with(HEALTH) {
             Span::none()
         } else {
-            tracing::info_span!(target: TRACED, "rpc", otel.name = method, otel.kind = "server")
+            Span::within(&propagation::extract(headers), SpanKind::Server, method.clone())
         };
-        if !span.is_disabled() {
-            // Err: the span has begun already, which a new one hasn't.
-            let _ = span.set_parent(propagation::extract(headers));
-        }
         Self::begun(Side::Server, span, method)
     }
 
     /// A call that is made to `path`.
     pub fn made(path: &str) -> Self {
-        let method = path.trim_start_matches('/');
-        let span = tracing::info_span!(target: TRACED, "rpc", otel.name = method, otel.kind = "client");
-        Self::begun(Side::Client, span, method)
+        let method = name(path);
+        Self::begun(Side::Client, Span::here(SpanKind::Client, method.clone()), method)
     }
 
-    fn begun(side: Side, span: Span, method: &str) -> Self {
-        if !span.is_disabled() {
-            span.set_attribute(rpc::SYSTEM_NAME, rpc::GRPC);
-            span.set_attribute(rpc::METHOD, method.to_owned());
+    fn begun(side: Side, span: Span, method: Cow<'static, str>) -> Self {
+        if let Some(recorded) = span.recorded() {
+            recorded.set_attributes([
+                KeyValue::new(rpc::SYSTEM_NAME, rpc::GRPC),
+                KeyValue::new(rpc::METHOD, method.clone()),
+            ]);
         }
-        Self { side, span, method: method.to_owned(), begun: Instant::now(), ended: false }
+        Self { side, span, method, begun: Instant::now(), ended: false }
     }
 
     /// The span that its work belongs into.
@@ -122,14 +121,19 @@ impl Call {
             Side::Server => SERVER_FAULTS.contains(&code),
             Side::Client => code != "OK",
         };
-        if !self.span.is_disabled() {
-            self.span.set_attribute(rpc::RESPONSE_STATUS_CODE, code);
+        if let Some(recorded) = self.span.recorded() {
+            recorded.set_attribute(KeyValue::new(rpc::RESPONSE_STATUS_CODE, code));
             if failed {
-                self.span.set_attribute(error::TYPE, code);
-                self.span.set_status(Status::error(""));
+                recorded.set_attribute(KeyValue::new(error::TYPE, code));
+                recorded.set_status(Status::error(""));
             }
         }
-        record(self.side, &self.method, code, failed, self.begun.elapsed());
+        let method = match &self.method {
+            _ if code == UNIMPLEMENTED => rpc::OTHER,
+            Cow::Borrowed(known) => known,
+            Cow::Owned(new) => learned(new),
+        };
+        record(self.side, method, code, failed, self.begun.elapsed());
     }
 }
 
@@ -139,7 +143,7 @@ impl Drop for Call {
     }
 }
 
-fn record(side: Side, method: &str, code: &'static str, failed: bool, took: Duration) {
+fn record(side: Side, method: &'static str, code: &'static str, failed: bool, took: Duration) {
     static DURATIONS: LazyLock<[Histogram<f64>; 2]> = LazyLock::new(|| {
         let meter = opentelemetry::global::meter("selvage.rpc");
         [
@@ -151,7 +155,6 @@ fn record(side: Side, method: &str, code: &'static str, failed: bool, took: Dura
             histogram.with_boundaries(SECONDS.to_vec()).build()
         })
     });
-    let method = if code == UNIMPLEMENTED { rpc::OTHER } else { known(method) };
     let attributes = [
         KeyValue::new(rpc::SYSTEM_NAME, rpc::GRPC),
         KeyValue::new(rpc::METHOD, method),
@@ -162,18 +165,23 @@ fn record(side: Side, method: &str, code: &'static str, failed: bool, took: Dura
     DURATIONS[side as usize].record(took.as_secs_f64(), attributes);
 }
 
-/// The same name for as long as the process lives, so that recording it allocates nothing. Whoever asks for methods that
-/// aren't there gets UNIMPLEMENTED and no name here; the bound is for what nobody has thought of.
-fn known(method: &str) -> &'static str {
-    static KNOWN: LazyLock<RwLock<HashMap<String, &'static str>>> = LazyLock::new(RwLock::default);
-    if let Some(known) = KNOWN.read().unwrap_or_else(PoisonError::into_inner).get(method) {
-        return known;
-    }
-    let mut all = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
-    if all.len() >= MAX_METHODS {
+/// The names of methods, which live as long as the process, so that calling one allocates nothing.
+static KNOWN: LazyLock<RwLock<HashMap<String, &'static str>>> = LazyLock::new(RwLock::default);
+
+/// The method that `path` leads to.
+fn name(path: &str) -> Cow<'static, str> {
+    let method = path.trim_start_matches('/');
+    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner).get(method).copied();
+    known.map_or_else(|| Cow::Owned(method.to_owned()), Cow::Borrowed)
+}
+
+/// Whoever asks for methods that aren't there gets UNIMPLEMENTED and no name here; the bound is for what nobody has thought of.
+fn learned(method: &str) -> &'static str {
+    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    if known.len() >= MAX_METHODS && !known.contains_key(method) {
         return rpc::OTHER;
     }
-    all.entry(method.to_owned()).or_insert_with(|| Box::leak(method.to_owned().into_boxed_str()))
+    known.entry(method.to_owned()).or_insert_with(|| Box::leak(method.to_owned().into_boxed_str()))
 }
 
 #[cfg(test)]
@@ -192,11 +200,12 @@ mod tests {
     }
 
     #[test]
-    fn names_are_bounded() {
+    fn names_are_learned_and_bounded() {
+        assert_eq!(name("/made.up/Method0"), Cow::<str>::Owned("made.up/Method0".to_owned()));
         for number in 0..2 * MAX_METHODS {
-            known(&format!("made.up/Method{number}"));
+            learned(&format!("made.up/Method{number}"));
         }
-        assert_eq!(known("made.up/Method0"), "made.up/Method0");
-        assert_eq!(known("made.up/One.too.many"), rpc::OTHER);
+        assert!(matches!(name("/made.up/Method0"), Cow::Borrowed("made.up/Method0")));
+        assert_eq!((learned("made.up/Method0"), learned("made.up/One.too.many")), ("made.up/Method0", rpc::OTHER));
     }
 }

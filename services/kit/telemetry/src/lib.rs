@@ -6,14 +6,16 @@
 
 mod batch;
 pub mod calls;
-mod export;
+mod events;
 mod logs;
 pub mod messages;
 pub mod metrics;
 pub mod observed;
+mod otlp;
 mod process;
 pub mod propagation;
 mod settings;
+pub mod span;
 
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -22,13 +24,13 @@ use anyhow::Context as _;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
 use crate::batch::Stop;
+use crate::otlp::send::Collector;
 use crate::settings::Settings;
 
-/// The target of spans that are meant for traces. Others are the business of those who debug, and go nowhere.
+/// The target of `tracing`'s spans that are meant for traces. Others are the business of those who debug, and go nowhere.
 pub const TRACED: &str = "selvage_traced";
 /// How long the last spans and metrics may take on their way out.
 const FLUSH_BOUND: Duration = Duration::from_secs(3);
@@ -53,6 +55,7 @@ impl Telemetry {
         let settings = Settings::read(|name| std::env::var(name).ok())?;
         let resource = resource(service);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let otlp_metrics = settings.metrics.as_ref().is_some_and(|wanted| wanted.otlp.is_some());
         let (mut meters, mut tracer, mut exporting) = (None, None, None);
         {
             // What connects to a collector does so on this runtime, apart from the process's own work.
@@ -64,9 +67,8 @@ impl Telemetry {
                 meters = Some(provider);
             }
             if let Some(traces) = settings.traces {
-                let mut exporter = export::spans(traces.protocol).context("traces can't be exported")?;
-                opentelemetry_sdk::trace::SpanExporter::set_resource(&mut exporter, &resource);
-                let (processor, export) = batch::pair(traces.batch, exporter);
+                let collector = Collector::new(traces.otlp).context("traces can't be sent")?;
+                let (processor, export) = batch::pair(traces.batch, &resource, collector);
                 let provider = SdkTracerProvider::builder().with_span_processor(processor).with_resource(resource);
                 let provider = provider.build();
                 tracer = Some(provider.tracer("selvage"));
@@ -75,10 +77,13 @@ impl Telemetry {
             }
         }
         if settings.propagate {
-            opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
+            propagation::start();
         }
-        logs::start(default_log, tracer);
-        let sends = exporting.is_some() || settings.metrics.is_some_and(|wanted| wanted.otlp.is_some());
+        logs::start(default_log, tracer.clone());
+        if let Some(tracer) = tracer {
+            span::start(tracer);
+        }
+        let sends = exporting.is_some() || otlp_metrics;
         let exporting = sends.then(|| {
             let (stop, stopped) = batch::stop();
             let work = batch::run(exporting, stopped);

@@ -23,7 +23,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
-use crate::TRACED;
+use crate::{TRACED, events};
 
 /// Starts the log, and with `tracer` the traces. A second call does nothing.
 pub(crate) fn start(default_filter: &str, tracer: Option<SdkTracer>) {
@@ -32,8 +32,10 @@ pub(crate) fn start(default_filter: &str, tracer: Option<SdkTracer>) {
     let _ = subscriber(chosen, tracer).try_init();
 }
 
-fn subscriber(chosen: EnvFilter, tracer: Option<SdkTracer>) -> impl Subscriber + Send + Sync {
-    let spoken = chosen.and(filter_fn(|metadata| !metadata.is_span()));
+pub(crate) fn subscriber(chosen: EnvFilter, tracer: Option<SdkTracer>) -> impl Subscriber + Send + Sync {
+    // Each filter says from which level on it is silent: if one doesn't, every trace point of every library asks.
+    let no_spans = filter_fn(|metadata| !metadata.is_span()).with_max_level_hint(LevelFilter::TRACE);
+    let spoken = chosen.and(no_spans);
     let lines = tracing_subscriber::fmt::layer().with_writer(stderr);
     let lines = if stderr().is_terminal() {
         lines.with_target(false).compact().with_filter(spoken).boxed()
@@ -43,23 +45,23 @@ fn subscriber(chosen: EnvFilter, tracer: Option<SdkTracer>) -> impl Subscriber +
     // Not a layer that may be none: such a layer wants to see everything, and so without traces every span of every library,
     // h2's for each frame, would be kept account of.
     let mut layers = vec![lines];
-    layers.extend(tracer.map(traces));
+    if let Some(tracer) = tracer {
+        let grave = filter_fn(|metadata| metadata.is_event() && *metadata.level() <= LevelFilter::WARN)
+            .with_max_level_hint(LevelFilter::WARN);
+        layers.extend([traces(tracer), events::Events.with_filter(grave).boxed()]);
+    }
     tracing_subscriber::registry().with(layers)
 }
 
 fn traces(tracer: SdkTracer) -> Box<dyn Layer<Registry> + Send + Sync> {
-    // What is said at a level that somebody should look at becomes an event of the span in which it is said.
-    let meant = filter_fn(|metadata| {
-        if metadata.is_span() { metadata.target() == TRACED } else { *metadata.level() <= LevelFilter::WARN }
-    });
+    let meant =
+        filter_fn(|metadata| metadata.is_span() && metadata.target() == TRACED).with_max_level_hint(LevelFilter::INFO);
     OpenTelemetryLayer::new(tracer)
         .with_location(false)
         .with_threads(false)
         .with_tracked_inactivity(false)
         .with_level(false)
         .with_target(false)
-        // Whoever ends the span says whether it failed; a warning on the way isn't that.
-        .with_error_events_to_status(false)
         .with_filter(meant)
         .boxed()
 }
@@ -152,5 +154,17 @@ mod tests {
         let provider = SdkTracerProvider::builder().build();
         assert_eq!(kept(Some(provider.tracer("test"))), [true, false, false]);
         assert_eq!(kept(None), [false; 3]);
+    }
+
+    #[test]
+    fn trace_points_of_libraries_are_not_asked() {
+        let provider = SdkTracerProvider::builder().build();
+        for (tracer, chosen, wanted) in [
+            (None, "warn", LevelFilter::WARN),
+            (Some(provider.tracer("test")), "warn", LevelFilter::INFO),
+            (Some(provider.tracer("test")), "debug", LevelFilter::DEBUG),
+        ] {
+            assert_eq!(subscriber(EnvFilter::new(chosen), tracer).max_level_hint(), Some(wanted), "{chosen}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use anyhow::Context as _;
 use opentelemetry::Key;
 use opentelemetry_prometheus::ResourceSelector;
 use opentelemetry_sdk::Resource;
@@ -9,7 +10,7 @@ use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use prometheus::{Registry, TextEncoder};
 use tokio::runtime::Handle;
 
-use crate::export;
+use crate::otlp;
 use crate::settings::Metrics;
 
 pub use prometheus::proto;
@@ -33,8 +34,9 @@ pub(crate) fn provider(resource: Resource, wanted: Metrics, runtime: &Handle) ->
     if let Ok(prometheus) = prometheus {
         provider = provider.with_reader(prometheus);
     }
-    if let Some(protocol) = wanted.otlp {
-        provider = provider.with_reader(PeriodicReader::builder(export::metrics(protocol, runtime)?).build());
+    if let Some(otlp) = wanted.otlp {
+        let exporter = otlp::metrics::Metrics::new(otlp, runtime).context("metrics can't be sent")?;
+        provider = provider.with_reader(PeriodicReader::builder(exporter).build());
     }
     Ok(provider.build())
 }

@@ -6,8 +6,6 @@ use std::task::{Context, Poll};
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
 
-use tracing::Instrument as _;
-
 use crate::calls::{self, Call};
 
 /// What `work` answers, observed as `call` until the end of its body. If `work` fails instead, `code` names the status.
@@ -16,8 +14,8 @@ pub async fn call<B, E>(
     work: impl Future<Output = Result<Response<B>, E>>,
     code: impl FnOnce(&E) -> &'static str,
 ) -> Result<Response<Observed<B>>, E> {
-    let span = call.span().clone();
-    let response = work.instrument(span).await.inspect_err(|error| call.end(code(error)))?;
+    let work = call.span().run(work);
+    let response = work.await.inspect_err(|error| call.end(code(error)))?;
     let call = match calls::code(response.headers()) {
         Some(code) => {
             call.end(code);

@@ -1,26 +1,50 @@
 //! Trace contexts on their way: W3C Trace Context in headers, and as text where a message waits in a database.
 
-use http::HeaderMap;
-use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
-use opentelemetry::{Context, global};
-use opentelemetry_http::{HeaderExtractor, HeaderInjector};
-use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The context that a caller sent, or an empty one.
-pub fn extract(headers: &HeaderMap) -> Context {
-    global::get_text_map_propagator(|propagator| {
-        propagator.extract_with_context(&Context::new(), &HeaderExtractor(headers))
-    })
+use http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::Context;
+use opentelemetry::propagation::TextMapPropagator as _;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+use opentelemetry_http::HeaderExtractor;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+
+use crate::span::{self, Span};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// Whether contexts are taken from callers and given to callees.
+static SPOKEN: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn start() {
+    SPOKEN.store(true, Ordering::Relaxed);
 }
 
-/// Puts `span`'s context into the headers for a callee; a span that isn't traced has none.
+/// The context that a caller sent, or an empty one. Where no traces are made nobody would look at it: empty too.
+pub fn extract(headers: &HeaderMap) -> Context {
+    if !span::are_made() || !SPOKEN.load(Ordering::Relaxed) || !headers.contains_key(TRACEPARENT) {
+        return Context::new();
+    }
+    TraceContextPropagator::new().extract_with_context(&Context::new(), &HeaderExtractor(headers))
+}
+
+/// Puts the context of a call in `span` into the headers for the callee, if there is any.
 pub fn inject(span: &Span, headers: &mut HeaderMap) {
-    if !span.is_disabled() {
-        let context = span.context();
-        global::get_text_map_propagator(|propagator| {
-            propagator.inject_context(&context, &mut HeaderInjector(headers));
-        });
+    if !SPOKEN.load(Ordering::Relaxed) {
+        return;
+    }
+    let context = span.context();
+    let context = context.span();
+    let context = context.span_context();
+    let Some(mut value) = to_text(context).and_then(|text| HeaderValue::try_from(text).ok()) else { return };
+    // No two are the same: a connection's table of headers has better things to remember.
+    value.set_sensitive(true);
+    headers.insert(TRACEPARENT, value);
+    if let Ok(state) = HeaderValue::try_from(context.trace_state().header())
+        && !state.is_empty()
+    {
+        headers.insert(TRACESTATE, state);
     }
 }
 
@@ -31,12 +55,7 @@ pub fn traceparent() -> Option<String> {
 
 /// The `traceparent` of `span`, if it will be seen by somebody.
 pub fn sampled_traceparent(span: &Span) -> Option<String> {
-    if span.is_disabled() {
-        return None;
-    }
-    let context = span.context();
-    let context = context.span().span_context().clone();
-    if context.is_sampled() { to_text(&context) } else { None }
+    to_text(span.recorded()?.span_context())
 }
 
 fn to_text(context: &SpanContext) -> Option<String> {
@@ -58,14 +77,10 @@ pub fn from_traceparent(text: &str) -> Option<SpanContext> {
     context.is_valid().then_some(context)
 }
 
-/// Makes `span` a part of the trace that `traceparent` is of.
-pub fn continue_from(span: &Span, traceparent: Option<&str>) {
-    if !span.is_disabled()
-        && let Some(parent) = traceparent.and_then(from_traceparent)
-    {
-        // Err: the span has begun already, which a new one hasn't.
-        let _ = span.set_parent(Context::new().with_remote_span_context(parent));
-    }
+/// The context in which the trace goes on that `traceparent` is of; an empty one if there is none.
+pub fn continued(traceparent: Option<&str>) -> Context {
+    let parent = traceparent.and_then(from_traceparent);
+    parent.map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent))
 }
 
 #[cfg(test)]

@@ -4,12 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 
-/// How OTLP is spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    Grpc,
-    HttpProtobuf,
-}
+use crate::otlp::settings::Otlp;
 
 /// How spans are gathered before they are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,19 +22,19 @@ pub(crate) struct Batch {
 }
 
 /// Traces are sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Traces {
-    pub(crate) protocol: Protocol,
+    pub(crate) otlp: Otlp,
     pub(crate) batch: Batch,
 }
 
 /// Metrics are kept for whoever asks, and sent if so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Metrics {
-    pub(crate) otlp: Option<Protocol>,
+    pub(crate) otlp: Option<Otlp>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
     pub(crate) traces: Option<Traces>,
     pub(crate) metrics: Option<Metrics>,
@@ -48,10 +43,10 @@ pub(crate) struct Settings {
 }
 
 /// Variables, an empty one being none.
-struct Variables<F>(F);
+pub(crate) struct Variables<F>(pub(crate) F);
 
 impl<F: Fn(&str) -> Option<String>> Variables<F> {
-    fn get(&self, name: &str) -> Option<String> {
+    pub(crate) fn get(&self, name: &str) -> Option<String> {
         (self.0)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
@@ -59,24 +54,9 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
         Some(self.get(name)?.split(',').map(|item| item.trim().to_owned()).collect())
     }
 
-    fn number(&self, name: &str, default: u64) -> anyhow::Result<u64> {
+    pub(crate) fn number(&self, name: &str, default: u64) -> anyhow::Result<u64> {
         let Some(text) = self.get(name) else { return Ok(default) };
         text.parse().with_context(|| format!("{name} is '{text}': it must be a whole number"))
-    }
-
-    /// The value for `signal`, or the one for all.
-    fn of(&self, signal: &str, what: &str) -> Option<(String, String)> {
-        let names = [format!("OTEL_EXPORTER_OTLP_{signal}_{what}"), format!("OTEL_EXPORTER_OTLP_{what}")];
-        names.into_iter().find_map(|name| self.get(&name).map(|value| (name, value)))
-    }
-
-    fn protocol(&self, signal: &str) -> anyhow::Result<Protocol> {
-        match self.of(signal, "PROTOCOL") {
-            None => Ok(Protocol::Grpc),
-            Some((_, value)) if value == "grpc" => Ok(Protocol::Grpc),
-            Some((_, value)) if value == "http/protobuf" => Ok(Protocol::HttpProtobuf),
-            Some((name, value)) => bail!("{name} is '{value}': it must be grpc or http/protobuf"),
-        }
     }
 
     fn traces(&self) -> anyhow::Result<Option<Traces>> {
@@ -88,14 +68,14 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
         };
         self.check_sampler()?;
         let batch = self.batch()?;
-        let protocol = self.protocol("TRACES")?;
-        Ok(wanted.then_some(Traces { protocol, batch }))
+        let otlp = self.otlp("TRACES")?;
+        Ok(wanted.then_some(Traces { otlp, batch }))
     }
 
     fn metrics(&self) -> anyhow::Result<Option<Metrics>> {
-        let protocol = self.protocol("METRICS")?;
+        let otlp = self.otlp("METRICS")?;
         let Some(list) = self.list("OTEL_METRICS_EXPORTER") else {
-            let otlp = self.of("METRICS", "ENDPOINT").map(|_| protocol);
+            let otlp = self.of("METRICS", "ENDPOINT").map(|_| otlp);
             return Ok(Some(Metrics { otlp }));
         };
         let strange = list.iter().find(|item| !["otlp", "prometheus", "none"].contains(&item.as_str()));
@@ -107,7 +87,7 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             !has("none") || list.len() == 1,
             "OTEL_METRICS_EXPORTER is 'none' and something: it must be one of them"
         );
-        Ok((!has("none")).then_some(Metrics { otlp: has("otlp").then_some(protocol) }))
+        Ok((!has("none")).then(|| Metrics { otlp: has("otlp").then_some(otlp) }))
     }
 
     fn batch(&self) -> anyhow::Result<Batch> {
@@ -188,6 +168,7 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::otlp::settings::Protocol;
 
     fn read(variables: &[(&str, &str)]) -> anyhow::Result<Settings> {
         let find = |name: &str| variables.iter().find(|(known, _)| *known == name);
@@ -223,9 +204,9 @@ mod tests {
         ];
         let settings = read(&asked).unwrap();
         let traces = settings.traces.unwrap();
-        assert_eq!((traces.protocol, traces.batch.queue, traces.batch.size), (Protocol::HttpProtobuf, 100, 100));
+        assert_eq!((traces.otlp.protocol, traces.batch.queue, traces.batch.size), (Protocol::HttpProtobuf, 100, 100));
         assert_eq!((traces.batch.delay, traces.batch.text), (Duration::from_millis(200), Some(64)));
-        assert_eq!(settings.metrics.unwrap().otlp, Some(Protocol::Grpc));
+        assert_eq!(settings.metrics.unwrap().otlp.unwrap().protocol, Protocol::Grpc);
         assert!(!settings.propagate);
     }
 
@@ -236,7 +217,6 @@ mod tests {
             ("OTEL_METRICS_EXPORTER", "statsd"),
             ("OTEL_METRICS_EXPORTER", "none,otlp"),
             ("OTEL_LOGS_EXPORTER", "otlp"),
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
             ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
             ("OTEL_PROPAGATORS", "b3"),
             ("OTEL_BSP_MAX_QUEUE_SIZE", "many"),
