@@ -1,9 +1,10 @@
 //! What traces cost: PlaceOrder, with all that follows from it, and GetProduct, traced and not.
 //!
-//! `cargo bench --workspace --bench overhead`, with `SELVAGE_BIN` where the binaries to be measured are. Three shops stand
-//! side by side on one database server: one that isn't traced, one of which all is, and one of which 1 % is. Their rounds
-//! take turns, and what counts is the median of the ratios. The collector here swallows what it gets, in this process:
-//! what it computes isn't counted, though the machine's cores are shared with it.
+//! `cargo bench --workspace --bench overhead`, with `SELVAGE_BIN` where the binaries to be measured are. One shop is started
+//! again and again, in turn not traced, traced as a whole, and 1 % traced, always on the same databases: what differs
+//! between two databases or two starts of a program is more than what is looked for, and what counts is the median of the
+//! ratios. The collector here swallows what it gets, in this process: what it computes isn't counted, though the machine's
+//! cores are shared with it.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints figures, and fails by panicking")]
 
@@ -20,27 +21,27 @@ use selvage_tests::metrics::Metrics;
 use selvage_tests::rounds::{Rounds, mails, median, place, sku};
 use selvage_tests::shop::{NAMES, Separate};
 
-/// Rounds that count; one before is for warming up.
+/// Pairs of what is compared.
 const ROUNDS: usize = 15;
 /// Callers at once.
 const AT_ONCE: u32 = 8;
-/// Orders of each in a round: 960 take some 3 s of computing. Fewer tell little: how many are done by one waking differs from round
-/// to round.
-const ORDERS_EACH: u32 = 120;
+/// Orders of each in a round: 480 take some 1.5 s of computing, which the kernel counts in steps of 10 ms.
+const ORDERS_EACH: u32 = 60;
+/// Orders of each before a round, by which connections are made and statements prepared.
+const WARMING_EACH: u32 = 10;
 /// Callers of GetProduct at once: enough that the service never waits for the next call. With fewer most of what it takes is
 /// falling asleep and being woken, and that is less the more there is to do.
 const READERS: u32 = 64;
-/// Calls of each in a round.
-const READS_EACH: u32 = 500;
+/// Calls of each in a round: 96,000 take some 1.5 s of computing.
+const READS_EACH: u32 = 1_500;
 /// Room for all spans of a round, so that none is dropped, which would be cheaper than sending it.
 const QUEUE: &str = "100000";
 /// The longest that a span waits for others.
 const SCHEDULE_DELAY: Duration = Duration::from_millis(200);
 const LONG: Duration = Duration::from_secs(60);
 
-/// A shop that is measured.
+/// The shop that is measured.
 struct Shop {
-    what: &'static str,
     shop: Separate,
     clients: Clients,
     ledger: Ledger,
@@ -54,21 +55,38 @@ struct Took {
     computing: f64,
 }
 
+/// A round, and how many spans of it came to an end which way.
+struct Round {
+    orders: Took,
+    reads: Took,
+    spans: [f64; 3],
+}
+
+/// What becomes of spans.
+const OUTCOMES: [&str; 3] = ["exported", "dropped", "failed"];
+
 impl Shop {
-    async fn start(server: &Server, mails: &str, what: &'static str, traced: &[(&str, &str)]) -> Self {
-        let usual =
-            [("RUST_LOG", "warn,selvage_boot=info"), ("SELVAGE_CARRIER_STEP", "6h"), ("SELVAGE_MAIL_FOLDER", mails)];
-        let shop = Separate::start_on(server, &[&usual, traced].concat()).await;
+    async fn start(server: &Server, environment: &[(&str, &str)]) -> Self {
+        let shop = Separate::start_on(server, environment).await;
         let clients = Clients::new(|name| shop.channel(name));
         let rounds = Rounds::stock(clients.clone(), shop.tokens(), AT_ONCE).await;
         let [catalogue, _, checkout, delivery] = &shop.databases;
         let ledger = Ledger::open(catalogue.url(), checkout.url(), delivery.url()).await;
-        Self { what, shop, clients, ledger, rounds }
+        Self { shop, clients, ledger, rounds }
+    }
+
+    /// A round of each, in processes that were started for it.
+    async fn round(&mut self, environment: &[(&str, &str)]) -> Round {
+        self.shop.start_again(environment);
+        self.orders(WARMING_EACH).await;
+        self.reads(WARMING_EACH).await;
+        let (orders, reads) = (self.orders(ORDERS_EACH).await, self.reads(READS_EACH).await);
+        Round { orders, reads, spans: OUTCOMES.map(|outcome| self.spans(outcome)) }
     }
 
     /// Waits until the round's spans are sent, which belongs to what they cost. Whoever sends none is asked as often.
     async fn sent(&self) {
-        let all = || ["exported", "dropped", "failed"].map(|outcome| self.spans(outcome)).iter().sum::<f64>();
+        let all = || OUTCOMES.map(|outcome| self.spans(outcome)).iter().sum::<f64>();
         let mut before = -1.0;
         loop {
             let now = all();
@@ -85,8 +103,8 @@ impl Shop {
     }
 
     /// Places a round's orders, and waits for all that follows from them.
-    async fn orders(&mut self) -> Took {
-        let ready = self.rounds.ready(ORDERS_EACH).await;
+    async fn orders(&mut self, each: u32) -> Took {
+        let ready = self.rounds.ready(each).await;
         // What packing them left behind isn't an order's.
         self.sent().await;
         let (computed, began) = (self.computed(), Instant::now());
@@ -98,13 +116,13 @@ impl Shop {
     }
 
     /// Reads a round's products.
-    async fn reads(&self) -> Took {
+    async fn reads(&self, each: u32) -> Took {
         let token = self.shop.tokens().of(Role::Guest, "g-reader");
         let (computed, began) = (self.computed(), Instant::now());
         let workers = (0..READERS).map(|reader| {
             let (mut catalogue, token) = (self.clients.catalogue.clone(), token.clone());
             tokio::spawn(async move {
-                for _ in 0..READS_EACH {
+                for _ in 0..each {
                     let request = GetProductRequest { slug: sku(reader % AT_ONCE).to_lowercase() };
                     catalogue.get_product(with_token(&token, request)).await.expect("a product");
                 }
@@ -127,8 +145,8 @@ impl Shop {
     }
 }
 
-/// Prints what a traced shop's rounds took beside those of the shop that isn't; `calls` are a round's.
-fn report(call: &str, calls: u32, plain: &[Took], what: &str, traced: &[Took], bound: f64) {
+/// Prints what traced rounds took beside those that weren't; `calls` are a round's.
+fn report(call: &str, calls: u32, [plain, traced]: [&[Took]; 2], what: &str, bound: f64) {
     let more = |of: fn(&Took) -> f64| {
         let mut more: Vec<_> =
             plain.iter().zip(traced).map(|(plain, traced)| 100.0 * (of(traced) / of(plain) - 1.0)).collect();
@@ -154,46 +172,43 @@ async fn main() {
     // Commits aren't waited for: what is compared is computing, and disks have moods.
     let server = Server::start(&["max_wal_size=4GB", "checkpoint_timeout=1h"]).await;
     let collector = Collector::start(Manner::Swallows(Duration::ZERO)).await;
-    let delay = SCHEDULE_DELAY.as_millis().to_string();
-    let all = [
+    let (mails, delay) = (mails(), SCHEDULE_DELAY.as_millis().to_string());
+    let usual = [
+        ("RUST_LOG", "warn,selvage_boot=info"),
+        ("SELVAGE_CARRIER_STEP", "6h"),
+        ("SELVAGE_MAIL_FOLDER", mails.path().to_str().unwrap()),
+    ];
+    let sent = [
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", collector.url()),
         ("OTEL_BSP_MAX_QUEUE_SIZE", QUEUE),
         ("OTEL_BSP_SCHEDULE_DELAY", &delay),
     ];
-    let some = [&all[..], &[("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0.01")]]
-        .concat();
-    let mails = mails();
-    let at = mails.path().to_str().unwrap();
-    let mut shops = [
-        Shop::start(&server, at, "not traced", &[]).await,
-        Shop::start(&server, at, "all of it traced", &all).await,
-        Shop::start(&server, at, "1 % traced", &some).await,
+    let some = [("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0.01")];
+    let ways = [
+        ("not traced", usual.to_vec()),
+        ("all of it traced", [&usual[..], &sent].concat()),
+        ("1 % traced", [&usual[..], &sent, &some].concat()),
     ];
-    let (mut orders, mut reads) = ([const { Vec::new() }; 3], [const { Vec::new() }; 3]);
-    for round in 0..=ROUNDS {
-        // Those that are compared follow each other at once, and whoever is first in one round isn't in the next.
-        let turns = || (0..3).map(move |turn| (round + turn) % 3);
-        for index in turns() {
-            let took = shops[index].orders().await;
-            if round > 0 {
-                orders[index].push(took);
-            }
-        }
-        for index in turns() {
-            let took = shops[index].reads().await;
-            if round > 0 {
-                reads[index].push(took);
-            }
+    let mut shop = Shop::start(&server, &usual).await;
+    let mut rounds = [const { Vec::new() }; 3];
+    for round in 0..ROUNDS {
+        // Whoever is first in one round isn't in the next.
+        for way in (0..3).map(|turn| (round + turn) % 3) {
+            rounds[way].push(shop.round(&ways[way].1).await);
         }
     }
-    for shop in &shops {
-        shop.ledger.check().await;
-        let [exported, dropped, failed] = ["exported", "dropped", "failed"].map(|outcome| shop.spans(outcome));
-        println!("{}: {exported:.0} spans sent, {dropped:.0} dropped, {failed:.0} failed", shop.what);
+    shop.ledger.check().await;
+    for (rounds, (what, _)) in rounds.iter().zip(&ways) {
+        let [sent, dropped, failed] =
+            [0, 1, 2].map(|outcome| rounds.iter().map(|round| round.spans[outcome]).sum::<f64>());
+        println!("{what}: {sent:.0} spans sent, {dropped:.0} dropped, {failed:.0} failed");
     }
     println!("the collector swallowed {:.1} MB in {} calls\n", collector.bytes() as f64 / 1e6, collector.calls());
-    for (index, bound) in [(1, 20.0), (2, 5.0)] {
-        report("PlaceOrder", AT_ONCE * ORDERS_EACH, &orders[0], shops[index].what, &orders[index], bound);
-        report("GetProduct", READERS * READS_EACH, &reads[0], shops[index].what, &reads[index], bound);
+    let orders = rounds.each_ref().map(|rounds| rounds.iter().map(|round| round.orders).collect::<Vec<_>>());
+    let reads = rounds.each_ref().map(|rounds| rounds.iter().map(|round| round.reads).collect::<Vec<_>>());
+    for (way, bound) in [(1, 20.0), (2, 5.0)] {
+        let what = ways[way].0;
+        report("PlaceOrder", AT_ONCE * ORDERS_EACH, [&orders[0], &orders[way]], what, bound);
+        report("GetProduct", READERS * READS_EACH, [&reads[0], &reads[way]], what, bound);
     }
 }

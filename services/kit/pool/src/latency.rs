@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::{Context, KeyValue};
+
 /// The delay of a pool's connections, which share it. None costs one look at an atomic a statement.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Latency(Arc<AtomicU64>);
@@ -23,7 +26,12 @@ impl Latency {
     pub(crate) async fn pass(&self) {
         let micros = self.0.load(Ordering::Relaxed);
         if micros > 0 {
-            tracing::warn!(fault = "database_latency", delay_us = micros, "a statement is delayed");
+            // In the traces that it touches; whoever set it has said so in the log, once.
+            Context::map_current(|context| {
+                let delay = i64::try_from(micros).unwrap_or(i64::MAX);
+                let said = vec![KeyValue::new("fault", "database_latency"), KeyValue::new("delay_us", delay)];
+                context.span().add_event("a statement is delayed", said);
+            });
             tokio::time::sleep(Duration::from_micros(micros)).await;
         }
     }
