@@ -192,3 +192,75 @@ impl Decoder for Written {
         Ok(Some(answer))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+    use crate::settings::Variables;
+
+    /// A collector on HTTP that gives these answers, one after the other; it returns what it was sent.
+    async fn answering(answers: &'static [&'static str]) -> (String, JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let served = tokio::spawn(async move {
+            let mut requests = Vec::new();
+            for answer in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = Vec::new();
+                while !request.ends_with(b"spans") {
+                    assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0, "a whole request");
+                }
+                let answer = format!("HTTP/1.1 {answer}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                requests.push(String::from_utf8_lossy(&request).to_lowercase());
+            }
+            requests
+        });
+        (endpoint, served)
+    }
+
+    fn collector(endpoint: &str, protocol: &str) -> Collector {
+        let read = |name: &str| match name {
+            "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(endpoint.to_owned()),
+            "OTEL_EXPORTER_OTLP_PROTOCOL" => Some(protocol.to_owned()),
+            "OTEL_EXPORTER_OTLP_HEADERS" => Some("tenant=eu".to_owned()),
+            _ => None,
+        };
+        Collector::new(Variables(read).otlp("TRACES").unwrap()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn over_http_a_collector_that_is_busy_is_asked_again() {
+        let (endpoint, served) = answering(&["503 Service Unavailable", "200 OK"]).await;
+        collector(&endpoint, "http/protobuf").send(Bytes::from_static(b"spans")).await.unwrap();
+        let requests = served.await.unwrap();
+        assert_eq!(requests.len(), 2);
+        for line in ["post /v1/traces http/1.1", "content-type: application/x-protobuf", "tenant: eu"] {
+            assert!(requests.iter().all(|request| request.contains(line)), "{line} in {requests:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_collector_that_refuses_for_good_is_asked_once() {
+        let (endpoint, served) = answering(&["400 Bad Request"]).await;
+        let refused = collector(&endpoint, "http/protobuf").send(Bytes::from_static(b"spans")).await;
+        assert!(refused.unwrap_err().contains("400"));
+        assert_eq!(served.await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_certificate_is_named() {
+        let read = |name: &str| match name {
+            "OTEL_EXPORTER_OTLP_ENDPOINT" => Some("https://collector:4317".to_owned()),
+            "OTEL_EXPORTER_OTLP_CERTIFICATE" => Some("/dev/null".to_owned()),
+            _ => None,
+        };
+        let refused = Collector::new(Variables(read).otlp("TRACES").unwrap());
+        let refused = refused.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(refused.contains("OTEL_EXPORTER_OTLP_CERTIFICATE") && refused.contains("/dev/null"), "{refused}");
+    }
+}
