@@ -64,7 +64,7 @@ fn to_text(context: &SpanContext) -> Option<String> {
 }
 
 /// The context that [`traceparent`] wrote down; `None` if it isn't one.
-pub fn from_traceparent(text: &str) -> Option<SpanContext> {
+pub(crate) fn from_traceparent(text: &str) -> Option<SpanContext> {
     let mut parts = text.split('-');
     let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let lengths = (version.len(), trace.len(), span.len(), flags.len());
@@ -78,7 +78,7 @@ pub fn from_traceparent(text: &str) -> Option<SpanContext> {
 }
 
 /// The context in which the trace goes on that `traceparent` is of; an empty one if there is none.
-pub fn continued(traceparent: Option<&str>) -> Context {
+pub(crate) fn continued(traceparent: Option<&str>) -> Context {
     let parent = traceparent.and_then(from_traceparent);
     parent.map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent))
 }
