@@ -37,8 +37,10 @@ struct Queue {
 /// Spans that wait, in the batches in which they are sent.
 #[derive(Default)]
 struct Waiting {
+    /// To be sent at once.
     full: VecDeque<Spans>,
     filling: Spans,
+    /// Spans in all of them.
     count: usize,
 }
 
@@ -49,16 +51,26 @@ impl Waiting {
         self.filling.put(span, batch.text);
         let full = self.filling.count() >= batch.size;
         if full {
-            self.full.push_back(std::mem::take(&mut self.filling));
+            self.close();
         }
         full
     }
 
-    /// The oldest batch, full or not.
-    fn take(&mut self) -> Spans {
-        let batch = self.full.pop_front().unwrap_or_else(|| std::mem::take(&mut self.filling));
+    /// The batch that is filling is sent as it is.
+    fn close(&mut self) {
+        if self.filling.count() > 0 {
+            self.full.push_back(std::mem::take(&mut self.filling));
+        }
+    }
+
+    /// The oldest full batch; with `rest` the one that isn't, if there is no other.
+    fn take(&mut self, rest: bool) -> Option<Spans> {
+        if rest && self.full.is_empty() {
+            self.close();
+        }
+        let batch = self.full.pop_front()?;
         self.count -= batch.count();
-        batch
+        Some(batch)
     }
 }
 
@@ -97,6 +109,7 @@ impl SpanProcessor for Processor {
     }
 
     fn force_flush(&self) -> OTelSdkResult {
+        self.0.waiting().close();
         self.0.full.notify_one();
         Ok(())
     }
@@ -125,14 +138,11 @@ pub(crate) fn pair<E: Sender>(batch: Batch, resource: &Resource, sender: E) -> (
 }
 
 impl<E: Sender> Export<E> {
-    /// Sends what is in the queue until `by`: full batches, and then one that isn't. What comes while that one is sent waits
-    /// until its time, else a busy process would send spans by twos and threes.
-    async fn flush(&mut self, by: Option<Instant>) {
+    /// Sends full batches until `by`, and with `rest` one that isn't full. What comes while that one is sent waits until its
+    /// time, else a busy process would send spans by twos and threes.
+    async fn flush(&mut self, by: Option<Instant>, rest: bool) {
         loop {
-            let spans = self.queue.waiting().take();
-            if spans.count() == 0 {
-                return;
-            }
+            let Some(spans) = self.queue.waiting().take(rest) else { return };
             let count = spans.count() as u64;
             let request = spans.request(&self.resource).into();
             drop(spans);
@@ -206,18 +216,17 @@ pub(crate) async fn run<E: Sender>(export: Option<Export<E>>, mut stopped: onesh
     };
     let queue = export.queue.clone();
     let bound = loop {
-        tokio::select! {
+        let full = tokio::select! {
             bound = &mut stopped => break bound.unwrap_or_default(),
-            // Either is reason enough to send.
-            _ = timeout(queue.batch.delay, queue.full.notified()) => {}
-        }
+            full = timeout(queue.batch.delay, queue.full.notified()) => full.is_ok(),
+        };
         // The end doesn't wait for a collector that doesn't answer.
         tokio::select! {
             bound = &mut stopped => break bound.unwrap_or_default(),
-            () = export.flush(None) => {}
+            () = export.flush(None, !full) => {}
         }
     };
-    export.flush(Some(Instant::now() + bound)).await;
+    export.flush(Some(Instant::now() + bound), true).await;
 }
 
 #[cfg(test)]
@@ -297,13 +306,15 @@ mod tests {
         spans(&provider, 4);
         tokio::time::sleep(BATCH.delay / 5).await;
         assert_eq!(counts(&queue), [7, 0, 0], "a full batch waits for nothing");
-        spans(&provider, 1);
+        spans(&provider, 5);
+        tokio::time::sleep(BATCH.delay / 5).await;
+        assert_eq!(counts(&queue), [11, 0, 0], "and takes no other along");
         stop.within(Duration::from_secs(1));
         running.await.unwrap();
-        assert_eq!(counts(&queue), [8, 0, 0], "the last ones too");
+        assert_eq!(counts(&queue), [12, 0, 0], "the last ones too");
         let requests = requests.lock().unwrap();
-        assert_eq!(requests.len(), 3);
-        assert_eq!(texts(&requests), vec![Value::StringValue("longer t".to_owned()); 8]);
+        assert_eq!(requests.len(), 4);
+        assert_eq!(texts(&requests), vec![Value::StringValue("longer t".to_owned()); 12]);
     }
 
     #[tokio::test(start_paused = true)]
