@@ -29,7 +29,12 @@ pub use tuning::{Tuned, TuningFile};
 
 use std::process::ExitCode;
 
+use mimalloc::MiMalloc;
 use selvage_telemetry::Telemetry;
+
+/// An eighth less computing for an order than with glibc's allocator, for 1 MiB.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Starts the telemetry of the process `service` (with `default_log` as its log's filter), runs `work` on a new runtime,
 /// and turns a failure of either into one sentence on standard error and exit code 1.
@@ -40,8 +45,12 @@ where
     F: Future<Output = anyhow::Result<()>>,
 {
     let outcome = Telemetry::start(service, default_log).and_then(|telemetry| {
-        let mut builder = tokio::runtime::Builder::new_multi_thread();
-        if let Some(threads) = worker_threads {
+        let mut builder = match worker_threads {
+            // One worker of the other kind keeps queues and locks for colleagues that it hasn't got.
+            Some(1) => tokio::runtime::Builder::new_current_thread(),
+            _ => tokio::runtime::Builder::new_multi_thread(),
+        };
+        if let Some(threads) = worker_threads.filter(|threads| *threads > 1) {
             builder.worker_threads(threads);
         }
         let runtime = builder.enable_all().build()?;
