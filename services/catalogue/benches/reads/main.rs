@@ -4,6 +4,9 @@
 //! - P: the same select by pgbench, prepared, over as many connections.
 //! - L = 1 ÷ (1/H + 1/P): one call and one select, and nothing of our own.
 //!
+//! All callers ask for one product. Nothing is saved by that where products are read together: the statement has a row for
+//! each time that one is asked for, and PostgreSQL makes each anew (its plan has no Memoize in it).
+//!
 //! `cargo bench --workspace --bench reads`. It needs PostgreSQL with pgbench, and h2load, which calls from a process of its
 //! own.
 

@@ -3,6 +3,7 @@
 mod changes;
 mod entity;
 mod follow;
+mod gathered;
 mod listing;
 mod products;
 mod rows;
@@ -12,6 +13,7 @@ use sea_orm::DbBackend;
 use selvage_pool::Pool;
 
 use follow::Heard;
+use gathered::Gathered;
 
 pub use changes::{Changes, Mark, Subject};
 pub use listing::{Facets, Listed, Listing, Summary};
@@ -22,6 +24,7 @@ pub use stock::{Adjusted, Held, Refused, Reservation};
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: Heard,
+    products: Gathered<StoredProduct>,
     /// ISO 4217: the shop's one currency.
     currency: String,
 }
@@ -29,7 +32,7 @@ pub struct Store {
 impl Store {
     /// The catalogue behind `pool`, priced in `currency`.
     pub fn new(pool: Pool, currency: impl Into<String>) -> Self {
-        Self { pool: Heard::new(pool), currency: currency.into() }
+        Self { pool: Heard::new(pool), products: Gathered::default(), currency: currency.into() }
     }
 
     /// Whether whoever writes keeps all others from writing: SQLite.

@@ -11,7 +11,7 @@ use sea_orm::{
 use selvage_pool::{Class, Tx, is_unique_violation};
 
 use super::entity::{category, product, variant};
-use super::rows::{Offered, Whole};
+use super::rows::{Offered, Whole, WholeOf};
 use super::{Store, rows};
 use crate::domain::product::{Picture, Product, Variant};
 
@@ -118,9 +118,35 @@ impl Store {
     /// # Errors
     /// If the database refuses.
     pub async fn product_get(&self, slug: &str) -> Result<Option<StoredProduct>, DbErr> {
+        if self.has_one_writer() {
+            // A file of this machine answers without a round trip: there is nothing to save.
+            return self.product_read(slug).await;
+        }
+        self.products
+            .get(slug, async |slugs| match slugs.as_slice() {
+                [slug] => Ok(vec![self.product_read(slug).await?]),
+                slugs => self.products_read(slugs).await,
+            })
+            .await
+    }
+
+    async fn product_read(&self, slug: &str) -> Result<Option<StoredProduct>, DbErr> {
         let db = self.pool.named("product_get", Class::Sheddable);
         let row = Whole::find_by_statement(self.product_get_statement(slug)).one(&db).await?;
         Ok(row.map(StoredProduct::from))
+    }
+
+    /// The products behind `slugs`, each in its place: one statement.
+    async fn products_read(&self, slugs: &[String]) -> Result<Vec<Option<StoredProduct>>, DbErr> {
+        let db = self.pool.named("product_get", Class::Sheddable);
+        let rows = WholeOf::find_by_statement(WholeOf::each(slugs)).all(&db).await?;
+        let mut found: Vec<_> = slugs.iter().map(|_| None).collect();
+        for row in rows {
+            let place = usize::try_from(row.place).ok().and_then(|place| found.get_mut(place.checked_sub(1)?));
+            *place.ok_or_else(|| DbErr::Custom(format!("place {} was not asked for", row.place)))? =
+                Some(row.whole.into());
+        }
+        Ok(found)
     }
 
     /// What [`Store::product_get`] asks the database, for those who measure what the database takes for it.

@@ -109,6 +109,33 @@ impl Whole {
     }
 }
 
+/// One of several products that are asked for at once.
+#[derive(FromQueryResult)]
+pub(super) struct WholeOf {
+    /// Where it stands among those that were asked for, from 1 on.
+    pub(super) place: i64,
+    #[sea_orm(nested)]
+    pub(super) whole: Whole,
+}
+
+impl WholeOf {
+    /// PostgreSQL's statement, by which there is one or none for each of `slugs`, and for one that is there twice two.
+    pub(super) fn each(slugs: &[String]) -> Statement {
+        static WRITTEN: LazyLock<String> = LazyLock::new(|| {
+            let one = WHOLE.replace("{variants}", POSTGRES_VARIANTS);
+            let columns =
+                one.strip_prefix("SELECT ").and_then(|rest| rest.strip_suffix(" FROM products WHERE slug = $1"));
+            let columns = columns.expect("a select by slug");
+            // A slug has no blank in it. An array as a parameter would need a feature of SeaORM's that nothing else does.
+            format!(
+                "SELECT place, {columns} FROM unnest(string_to_array($1, ' ')) WITH ORDINALITY AS asked (wanted, place) \
+                 JOIN products ON slug = wanted"
+            )
+        });
+        Statement::from_sql_and_values(DbBackend::Postgres, &*WRITTEN, [slugs.join(" ").into()])
+    }
+}
+
 impl From<Whole> for StoredProduct {
     fn from(row: Whole) -> Self {
         let sold = row.variants.map(|sold| sold.0).unwrap_or_default();

@@ -1,8 +1,9 @@
 //! Products, as they are stored and changed.
 
+use futures::future::join_all;
 use selvage_catalogue::plant_seed;
 use selvage_catalogue::store::{Put, SkuTaken, Store};
-use selvage_testkit::engines;
+use selvage_testkit::{Engine, engines};
 
 use crate::goods::{catalogue, product, variant};
 
@@ -41,6 +42,35 @@ async fn a_product_is_read_as_it_was_stored_and_its_guards_hold() {
         assert_eq!(
             store.product_update(&product("none", "None", "bags", vec![]), None, 1).await.unwrap(),
             Put::Missing
+        );
+    }
+}
+
+#[tokio::test]
+async fn those_who_ask_at_once_get_what_each_asked_for() {
+    for engine in engines() {
+        let (store, pool, _database) = catalogue(engine).await;
+        for number in 0..40 {
+            let sizes = (0..number % 4).map(|size| variant(&format!("S-{number}-{size}"), "M", "Ink", 995, size));
+            let new = product(&format!("shirt-{number}"), &format!("Shirt {number}"), "shirts", sizes.collect());
+            assert_eq!(store.product_create(&new, 1_000).await.unwrap(), Put::Done);
+        }
+        // One is asked for twice, and every fifth isn't there.
+        let slugs: Vec<_> = (0..50).map(|number| format!("shirt-{number}")).chain(["shirt-7".into()]).collect();
+        let mut alone = Vec::new();
+        for slug in &slugs {
+            alone.push(store.product_get(slug).await.unwrap());
+        }
+        assert_eq!(alone.iter().flatten().count(), 41);
+        let before = pool.snapshot().statements;
+        let together = join_all(slugs.iter().map(|slug| store.product_get(slug))).await;
+        assert_eq!(together.into_iter().collect::<Result<Vec<_>, _>>().unwrap(), alone);
+        let statements = pool.snapshot().statements - before;
+        // On PostgreSQL 4 (the first two alone, the next 32 together, and the rest) if it answers within the time that they
+        // wait for each other. A file of SQLite has no round trips to save.
+        assert!(
+            if engine == Engine::Postgres { statements < 51 } else { statements == 51 },
+            "{engine:?}: {statements}"
         );
     }
 }

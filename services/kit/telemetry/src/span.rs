@@ -99,6 +99,18 @@ impl Drop for Span {
 pub struct Around(Option<Context>);
 
 impl Around {
+    /// Links the span around the caller to this place: work done there was done for the caller too.
+    pub fn link(&self) {
+        let Some(there) = &self.0 else { return };
+        let there = there.span().span_context().clone();
+        Context::map_current(|current| {
+            let here = current.span();
+            if here.span_context().is_sampled() {
+                here.add_link(there, Vec::new());
+            }
+        });
+    }
+
     /// Runs `work` there.
     pub fn run<F: Future>(&self, work: F) -> Run<F> {
         Run { context: self.0.clone(), work }
@@ -179,13 +191,18 @@ mod tests {
             drop(Span::here(SpanKind::Client, "inner"));
             drop(middle);
             let goes_on = Span::around();
+            let other = Span::within(&Context::new(), SpanKind::Server, "other");
+            {
+                let _in_other = other.enter();
+                goes_on.link();
+            }
             drop(outer);
             drop(goes_on);
         });
 
         let spans = exporter.get_finished_spans().unwrap();
         let named = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
-        assert_eq!(spans.len(), 3, "{spans:?}");
+        assert_eq!(spans.len(), 4, "{spans:?}");
         let (outer, middle, inner) = (named("outer"), named("middle"), named("inner"));
         assert_eq!(outer.parent_span_id, SpanId::from(8));
         assert_eq!(middle.parent_span_id, outer.span_context.span_id());
@@ -195,5 +212,9 @@ mod tests {
         };
         assert_eq!((said(outer), said(middle)), (vec!["too long".to_owned()], vec!["too wide".to_owned()]));
         assert_eq!(outer.events[0].attributes[0].value.as_str(), "42");
+        let other = named("other");
+        assert_ne!(other.span_context.trace_id(), outer.span_context.trace_id());
+        let linked: Vec<_> = other.links.iter().map(|link| &link.span_context).collect();
+        assert_eq!(linked, [&outer.span_context]);
     }
 }
