@@ -17,9 +17,9 @@ use tokio::sync::oneshot;
 const AT_ONCE: usize = 2;
 /// Keys in one read: 32 answers of some 6 KiB are 200 KiB of rows.
 const TOGETHER: usize = 32;
-/// How long a caller waits for another's read. One that takes longer waits for something else than the database's work,
-/// and who waits for it reads for itself.
-const WAIT: Duration = Duration::from_millis(250);
+/// How long a caller waits for another's read: as long as one of its class waits for a connection, by the catalogue's tuning.
+/// After that it asks the pool itself, which says at once whether there is any use in it.
+const WAIT: Duration = Duration::from_millis(500);
 
 /// Keys of which each is to be answered, and who waits for the answers.
 #[derive(Debug)]
