@@ -138,7 +138,9 @@ fn percent_decoded(text: &str) -> Option<String> {
     let mut parts = text.split('%');
     bytes.extend_from_slice(parts.next()?.as_bytes());
     for part in parts {
-        bytes.push(u8::from_str_radix(part.get(..2)?, 16).ok()?);
+        // Numbers may have a sign, escapes may not.
+        let digits = part.get(..2).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
         bytes.extend_from_slice(&part.as_bytes()[2..]);
     }
     String::from_utf8(bytes).ok()
@@ -196,6 +198,7 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
             ("OTEL_EXPORTER_OTLP_HEADERS", "authorization"),
             ("OTEL_EXPORTER_OTLP_HEADERS", "key=%zz"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "key=%+f"),
             ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/etc/own.key"),
         ] {
             let error = read(&[(name, value)]).unwrap_err().to_string();
