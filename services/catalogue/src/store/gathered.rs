@@ -17,13 +17,18 @@ use tokio::sync::oneshot;
 const AT_ONCE: usize = 2;
 /// Keys in one read: 32 answers of some 6 KiB are 200 KiB of rows.
 const TOGETHER: usize = 32;
-/// How long a caller waits for another's read: as long as one of its class waits for a connection, by the catalogue's tuning.
-/// After that it asks the pool itself, which says at once whether there is any use in it.
-const WAIT: Duration = Duration::from_millis(500);
+/// Callers who wait for a turn: 16 reads, some 15 ms of work. Those beyond ask the pool themselves, whose queue has a bound of
+/// its own.
+const WAITING: usize = 16 * TOGETHER;
 
 /// Keys of which each is to be answered, and who waits for the answers.
-#[derive(Debug)]
-pub(super) struct Gathered<T>(Arc<Mutex<State<T>>>);
+#[derive(Clone, Debug)]
+pub(super) struct Gathered<T> {
+    state: Arc<Mutex<State<T>>>,
+    /// How long a caller waits for another's read. After that it asks the pool itself, which says at once whether there is
+    /// any use in it.
+    wait: Duration,
+}
 
 #[derive(Debug)]
 struct State<T> {
@@ -50,19 +55,20 @@ enum Turn<T> {
 #[derive(Debug)]
 struct Place<T>(Arc<Mutex<State<T>>>);
 
-impl<T> Clone for Gathered<T> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<T> Default for Gathered<T> {
-    fn default() -> Self {
-        Self(Arc::new(Mutex::new(State { under_way: 0, waiting: VecDeque::new() })))
-    }
+/// What a caller can do.
+enum Begun<T> {
+    Reads(Place<T>),
+    Waits(oneshot::Receiver<Turn<T>>),
+    /// There is no room to wait in.
+    Alone,
 }
 
 impl<T> Gathered<T> {
+    /// A caller waits for `wait` at the most: as long as it would for a connection.
+    pub(super) fn new(wait: Duration) -> Self {
+        Self { state: Arc::new(Mutex::new(State { under_way: 0, waiting: VecDeque::new() })), wait }
+    }
+
     /// What is behind `key`. `read` takes keys and gives what is behind each, in their order.
     ///
     /// It runs in the caller that reads, within its deadline and its span. An error is that caller's alone, and so is its
@@ -75,8 +81,9 @@ impl<T> Gathered<T> {
         R: Future<Output = Result<Vec<Option<T>>, E>>,
     {
         let (place, others) = match self.begin(key) {
-            Ok(place) => (Some(place), Vec::new()),
-            Err(turn) => match tokio::time::timeout(WAIT, turn).await {
+            Begun::Reads(place) => (Some(place), Vec::new()),
+            Begun::Alone => (None, Vec::new()),
+            Begun::Waits(turn) => match tokio::time::timeout(self.wait, turn).await {
                 Ok(Ok(Turn::Answered(answer, there))) => {
                     there.link();
                     return Ok(answer);
@@ -102,16 +109,18 @@ impl<T> Gathered<T> {
         Ok(own)
     }
 
-    /// A place to read at once, or the turn to wait for.
-    fn begin(&self, key: &str) -> Result<Place<T>, oneshot::Receiver<Turn<T>>> {
-        let mut state = lock(&self.0);
+    fn begin(&self, key: &str) -> Begun<T> {
+        let mut state = lock(&self.state);
         if state.under_way < AT_ONCE {
             state.under_way += 1;
-            return Ok(Place(self.0.clone()));
+            return Begun::Reads(Place(self.state.clone()));
+        }
+        if state.waiting.len() >= WAITING {
+            return Begun::Alone;
         }
         let (turn, wait) = oneshot::channel();
         state.waiting.push_back(Waiting { key: key.to_owned(), turn });
-        Err(wait)
+        Begun::Waits(wait)
     }
 }
 
@@ -150,6 +159,8 @@ mod tests {
 
     use super::*;
 
+    const WAIT: Duration = Duration::from_millis(500);
+
     /// Keys whose answers are themselves in capitals, and none for those that are empty.
     struct Database {
         gathered: Gathered<String>,
@@ -160,7 +171,7 @@ mod tests {
 
     impl Database {
         fn new() -> Self {
-            Self { gathered: Gathered::default(), ends: Semaphore::new(0), reads: RefCell::default() }
+            Self { gathered: Gathered::new(WAIT), ends: Semaphore::new(0), reads: RefCell::default() }
         }
 
         async fn get(&self, key: &str) -> Result<Option<String>, &'static str> {
@@ -177,7 +188,7 @@ mod tests {
         }
 
         fn is_idle(&self) -> bool {
-            let state = lock(&self.gathered.0);
+            let state = lock(&self.gathered.state);
             state.under_way == 0 && state.waiting.is_empty()
         }
     }
@@ -204,6 +215,21 @@ mod tests {
         let answers = join_all(keys.iter().map(|key| database.get(key))).await;
         assert!(keys.iter().zip(answers).all(|(key, answer)| answer.unwrap().unwrap() == key.to_uppercase()));
         assert!(database.reads.borrow().iter().all(|read| *read <= TOGETHER), "{:?}", database.reads);
+    }
+
+    #[tokio::test]
+    async fn who_finds_no_room_to_wait_in_reads_at_once() {
+        let database = Database::new();
+        let keys: Vec<_> = (0..AT_ONCE + WAITING + 3).map(|n| format!("k{n}")).collect();
+        let mut callers: Vec<_> = keys.iter().map(|key| Box::pin(database.get(key))).collect();
+        for caller in &mut callers {
+            assert!(poll_immediate(caller).await.is_none());
+        }
+        assert_eq!(*database.reads.borrow(), [1; AT_ONCE + 3]);
+        database.ends.add_permits(keys.len());
+        let answers = join_all(callers).await;
+        assert!(keys.iter().zip(answers).all(|(key, answer)| answer.unwrap().unwrap() == key.to_uppercase()));
+        assert!(database.is_idle());
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ mod rows;
 mod stock;
 
 use sea_orm::DbBackend;
-use selvage_pool::Pool;
+use selvage_pool::{Class, Pool};
 
 use follow::Heard;
 use gathered::Gathered;
@@ -32,7 +32,8 @@ pub struct Store {
 impl Store {
     /// The catalogue behind `pool`, priced in `currency`.
     pub fn new(pool: Pool, currency: impl Into<String>) -> Self {
-        Self { pool: Heard::new(pool), products: Gathered::default(), currency: currency.into() }
+        let products = Gathered::new(pool.config().patience(Class::Sheddable));
+        Self { pool: Heard::new(pool), products, currency: currency.into() }
     }
 
     /// Whether whoever writes keeps all others from writing: SQLite.

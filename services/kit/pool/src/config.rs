@@ -6,7 +6,7 @@ use std::time::Duration;
 use sea_orm::DbBackend;
 
 use crate::OpenError;
-use crate::gate::Limits;
+use crate::gate::{Class, Limits};
 
 /// PostgreSQL keeps 63 bytes of a client's name.
 const MAX_APPLICATION_NAME_BYTES: usize = 63;
@@ -106,6 +106,11 @@ impl Config {
             password_file: None,
             application_name,
         }
+    }
+
+    /// How long a caller of `class` waits for a connection, unless its deadline is nearer.
+    pub fn patience(&self, class: Class) -> Duration {
+        if class == Class::Sheddable { self.max_wait / 2 } else { self.max_wait }
     }
 
     /// Checks the tuning.

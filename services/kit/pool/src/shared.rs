@@ -141,8 +141,7 @@ impl Shared {
 
     /// When a caller that asks now has waited for long enough.
     pub(crate) fn patience(&self, class: Class) -> Instant {
-        let wait = if class == Class::Sheddable { self.config.max_wait / 2 } else { self.config.max_wait };
-        let latest = Instant::now() + wait;
+        let latest = Instant::now() + self.config.patience(class);
         deadline::current().map_or(latest, |deadline| deadline.min(latest))
     }
 
