@@ -139,7 +139,7 @@ impl Store {
     /// The products behind `slugs`, each in its place: one statement.
     async fn products_read(&self, slugs: &[String]) -> Result<Vec<Option<StoredProduct>>, DbErr> {
         let db = self.pool.named("product_get", Class::Sheddable);
-        let rows = WholeOf::find_by_statement(WholeOf::each(slugs)).all(&db).await?;
+        let rows = WholeOf::find_by_statement(WholeOf::each(slugs)?).all(&db).await?;
         let mut found: Vec<_> = slugs.iter().map(|_| None).collect();
         for row in rows {
             let place = usize::try_from(row.place).ok().and_then(|place| found.get_mut(place.checked_sub(1)?));
