@@ -50,7 +50,7 @@ where
             Some(1) => tokio::runtime::Builder::new_current_thread(),
             _ => tokio::runtime::Builder::new_multi_thread(),
         };
-        if let Some(threads) = worker_threads.filter(|threads| *threads > 1) {
+        if let Some(threads) = worker_threads {
             builder.worker_threads(threads);
         }
         let runtime = builder.enable_all().build()?;
