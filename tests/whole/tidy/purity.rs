@@ -129,7 +129,7 @@ fn the_time_of_day_is_passed_in() {
 fn randomness_is_passed_in() {
     let allowed = [
         ("services/kit/pool/src/config.rs", "names this start of the process to the database"),
-        ("services/kit/pool/src/keeper.rs", "spreads attempts to connect, and the ends of connections, over time"),
+        ("services/kit/pool/src/connect.rs", "spreads attempts to connect, and the ends of connections, over time"),
         ("services/kit/pool/src/listen.rs", "spreads the attempts to listen again over time"),
         ("services/kit/rpc/src/peers.rs", "spreads calls over peers"),
         ("services/kit/rpc/src/retry.rs", "spreads retries over time"),

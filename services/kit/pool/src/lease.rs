@@ -1,4 +1,4 @@
-//! A slot that is handed out.
+//! A connection that is handed out, and the statements that go over it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,29 +9,31 @@ use sea_orm::{DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
 use selvage_context::lease::Held;
 use tokio::time::Instant;
 
+use crate::connect::{self, Close};
 use crate::connection::Connection;
 use crate::failure::{self, conn_error};
 use crate::gate::Lent;
-use crate::keeper::{self, Way};
-use crate::shared::Shared;
-use crate::slot::Slot;
+use crate::pooled::Pooled;
 use crate::spans::Timed;
+use crate::state::State;
 use crate::watch::Operation;
 
 /// How long a statement whose caller is gone may take to its end before its connection is closed. Most take less, and
 /// another connection costs the server more.
 const CLEAN_BOUND: Duration = Duration::from_millis(250);
 
-/// A slot, until it is dropped. What is in the middle of something then is cleaned or closed, and not handed out before.
+/// A connection, until it is dropped. What is in the middle of something then is cleaned or closed, and not handed out
+/// before.
 pub(crate) struct Lease {
-    shared: Arc<Shared>,
-    /// The writer's place, where the database has one.
+    pool: Arc<State>,
+    /// The writer's turn, where the database is a SQLite file.
     pub(crate) writer: Option<Lent<()>>,
-    slot: Option<Lent<Slot>>,
+    /// The connection, there until this is dropped.
+    pooled: Option<Lent<Pooled>>,
     /// A statement is under way: if the lease is dropped now, nobody knows what is on the wire.
     busy: bool,
-    /// The connection is of no use any more.
-    broken: Option<Way>,
+    /// The connection is of no use any more, and how it is to be closed.
+    broken: Option<Close>,
     /// A transaction is open: closing the connection rolls it back.
     pub(crate) in_transaction: bool,
     /// The database asked for the transaction to be done again.
@@ -44,12 +46,12 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    pub(crate) fn new(shared: Arc<Shared>, slot: Lent<Slot>, operation: Operation) -> Self {
-        shared.holders.start(slot.place(), operation, slot.since());
+    pub(crate) fn new(pool: Arc<State>, pooled: Lent<Pooled>, operation: Operation) -> Self {
+        pool.holders.start(pooled.slot(), operation, pooled.since());
         Self {
-            shared,
+            pool,
             writer: None,
-            slot: Some(slot),
+            pooled: Some(pooled),
             busy: false,
             broken: None,
             in_transaction: false,
@@ -61,56 +63,45 @@ impl Lease {
 
     /// Whether the connection can be used without asking whether it lives.
     pub(crate) fn is_fresh(&self) -> bool {
-        self.slot.as_ref().is_some_and(|slot| slot.rested() < self.shared.config.idle_ping_after)
-    }
-
-    /// Asks the server how many connections it has, how many of them are not for ordinary roles, and how many ours may have.
-    pub(crate) fn room_sql(&self) -> Option<&'static str> {
-        let backend = self.slot.as_ref()?.backend;
-        backend.is_some().then_some(
-            "SELECT current_setting('max_connections')::int, \
-             current_setting('superuser_reserved_connections')::int \
-             + coalesce(current_setting('reserved_connections', true), '0')::int, \
-             rolconnlimit FROM pg_roles WHERE rolname = current_user",
-        )
+        self.pooled.as_ref().is_some_and(|pooled| pooled.idle_for() < self.pool.config.idle_ping_after)
     }
 
     /// Whether the connection lives. It has an eighth of the time that is left until then, so that a pool full of silent
     /// ones leaves time for another.
     pub(crate) async fn ping(&mut self, until: Instant) -> bool {
-        let bound = self.shared.config.connect_timeout.min(until.saturating_duration_since(Instant::now()) / 8);
-        let Some(slot) = &mut self.slot else { return false };
+        let bound = self.pool.config.connect_timeout.min(until.saturating_duration_since(Instant::now()) / 8);
+        let Some(pooled) = &mut self.pooled else { return false };
         self.busy = true;
-        let answer = tokio::time::timeout(bound, slot.connection.ping()).await;
+        let answer = tokio::time::timeout(bound, pooled.connection.ping()).await;
         self.busy = false;
         self.broken = match answer {
             Ok(Ok(())) => None,
-            Ok(Err(error)) if failure::is_ended_by_server(&error) => Some(Way::ByServer),
-            _ => Some(Way::Hard),
+            Ok(Err(error)) if failure::is_ended_by_server(&error) => Some(Close::ByServer),
+            _ => Some(Close::Abort),
         };
         self.broken.is_none()
     }
 
     pub(crate) async fn execute(&mut self, statement: &Statement) -> Result<ExecResult, DbErr> {
-        let (bound, span) = (self.begin_statement(), self.shared.spans.statement(&statement.sql));
+        let (bound, span) = (self.begin_statement(), self.pool.spans.statement(&statement.sql));
         let result = within(bound, self.connection().map_err(conn_error)?.execute(statement)).await;
         self.end_statement(result, span).map_err(|error| DbErr::Exec(RuntimeErr::SqlxError(error.into())))
     }
 
     pub(crate) async fn execute_unprepared(&mut self, sql: &str) -> Result<ExecResult, DbErr> {
-        let (bound, span) = (self.begin_statement(), self.shared.spans.statement(sql));
+        let (bound, span) = (self.begin_statement(), self.pool.spans.statement(sql));
         let result = within(bound, self.connection().map_err(conn_error)?.execute_unprepared(sql)).await;
         self.end_statement(result, span).map_err(|error| DbErr::Exec(RuntimeErr::SqlxError(error.into())))
     }
 
     pub(crate) async fn query_one(&mut self, statement: &Statement) -> Result<Option<QueryResult>, DbErr> {
-        let (bound, span) = (self.begin_statement(), self.shared.spans.statement(&statement.sql));
+        let (bound, span) = (self.begin_statement(), self.pool.spans.statement(&statement.sql));
         let result = within(bound, self.connection().map_err(conn_error)?.query_one(statement)).await;
         self.end_statement(result, span).map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())))
     }
 
     pub(crate) async fn query_all(&mut self, statement: &Statement) -> Result<Vec<QueryResult>, DbErr> {
-        let (bound, span) = (self.begin_statement(), self.shared.spans.statement(&statement.sql));
+        let (bound, span) = (self.begin_statement(), self.pool.spans.statement(&statement.sql));
         let result = within(bound, self.connection().map_err(conn_error)?.query_all(statement)).await;
         self.end_statement(result, span).map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())))
     }
@@ -121,7 +112,7 @@ impl Lease {
         statement: Statement,
     ) -> impl futures::Stream<Item = Result<QueryResult, DbErr>> + Send {
         async_stream::stream! {
-            let (bound, span) = (self.begin_statement(), self.shared.spans.statement(&statement.sql));
+            let (bound, span) = (self.begin_statement(), self.pool.spans.statement(&statement.sql));
             let connection = match self.connection() {
                 Ok(connection) => connection,
                 Err(error) => { yield Err(conn_error(error)); return; }
@@ -146,9 +137,9 @@ impl Lease {
     /// Runs one of the transaction's own words: BEGIN, COMMIT, ROLLBACK, SAVEPOINT.
     pub(crate) async fn control(&mut self, sql: &str) -> Result<(), sqlx::Error> {
         self.busy = true;
-        let bound = self.shared.config.answer_bound();
+        let bound = self.pool.config.answer_bound();
         // What a COMMIT waits for is the disk; the other words take a round trip.
-        let span = if sql == "COMMIT" { self.shared.spans.statement(sql) } else { Timed::none() };
+        let span = if sql == "COMMIT" { self.pool.spans.statement(sql) } else { Timed::none() };
         let result = within(bound, self.connection()?.execute_unprepared(sql)).await.map(drop);
         self.end_statement(result, span)
     }
@@ -156,14 +147,14 @@ impl Lease {
     /// Says how long the statement's answer is waited for.
     fn begin_statement(&mut self) -> Option<Duration> {
         self.busy = true;
-        self.shared.totals.statements.fetch_add(1, Ordering::Relaxed);
-        self.shared.config.answer_bound()
+        self.pool.totals.statements.fetch_add(1, Ordering::Relaxed);
+        self.pool.config.answer_bound()
     }
 
     fn connection(&mut self) -> Result<&mut Connection, sqlx::Error> {
         // One that is broken would be waited for again, or give the answer to what was asked before.
-        let slot = self.slot.as_mut().filter(|_| self.broken.is_none());
-        slot.map(|slot| &mut slot.connection).ok_or_else(failure::closed)
+        let pooled = self.pooled.as_mut().filter(|_| self.broken.is_none());
+        pooled.map(|pooled| &mut pooled.connection).ok_or_else(failure::closed)
     }
 
     fn end_statement<T>(&mut self, result: Result<T, sqlx::Error>, span: Timed) -> Result<T, sqlx::Error> {
@@ -176,8 +167,8 @@ impl Lease {
             self.retry_asked |= failure::is_retryable(error);
             if failure::is_broken(error) {
                 let by_server = failure::is_ended_by_server(error);
-                self.broken = Some(if by_server { Way::ByServer } else { Way::Hard });
-                self.shared.gate.suspect_idle();
+                self.broken = Some(if by_server { Close::ByServer } else { Close::Abort });
+                self.pool.gate.suspect_idle();
             }
             if self.in_transaction && self.given_up.is_none() && failure::gives_up(error) {
                 self.given_up = Some(error.to_string());
@@ -191,8 +182,8 @@ impl Lease {
         self.given_up.as_deref()
     }
 
-    /// A savepoint from before the failure was gone back to.
-    pub(crate) fn taken_back(&mut self) {
+    /// The failure doesn't count any more: the transaction was rolled back to a savepoint from before it.
+    pub(crate) fn failure_undone(&mut self) {
         self.given_up = None;
     }
 
@@ -212,47 +203,46 @@ async fn within<T>(
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some(slot) = self.slot.take() else { return };
-        self.shared.holders.end(slot.place());
-        self.shared.meters.used(slot.since().elapsed());
+        let Some(pooled) = self.pooled.take() else { return };
+        self.pool.holders.end(pooled.slot());
+        self.pool.meters.used(pooled.since().elapsed());
         let clean = !(self.busy || self.broken.is_some() || self.in_transaction);
-        if clean && !keeper::is_expired(&slot) {
-            // Back before the writer's place is, so that the next writer finds it.
-            return drop(slot);
+        if clean && !pooled.is_expired() {
+            // Back before the writer's turn is, so that the next writer finds it.
+            return drop(pooled);
         }
-        let way = if clean { Some(Way::Orderly) } else { self.broken };
+        let close = if clean { Some(Close::Graceful) } else { self.broken };
         // To close a file costs next to nothing, and what a server has ended isn't there to be cleaned.
-        let to_end = way.or_else(|| slot.backend.is_none().then_some(Way::Hard));
+        let close = close.or_else(|| pooled.session.is_none().then_some(Close::Abort));
         // Without a runtime nobody can wait; the connection is closed by being dropped.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return drop(slot.end()) };
-        let (shared, writer, in_transaction) = (self.shared.clone(), self.writer.take(), self.in_transaction);
-        match to_end {
-            Some(way) => {
-                let (slot, charge) = slot.end();
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return drop(pooled.end()) };
+        let (pool, writer, in_transaction) = (self.pool.clone(), self.writer.take(), self.in_transaction);
+        match close {
+            Some(close) => {
+                let (pooled, slot) = pooled.end();
                 runtime.spawn(async move {
-                    keeper::end(shared, slot, charge, way).await;
+                    connect::end(pool, pooled, slot, close).await;
                     drop(writer);
                 });
             }
-            None => drop(runtime.spawn(clean_or_end(shared, slot, in_transaction))),
+            None => drop(runtime.spawn(clean_or_end(pool, pooled, in_transaction))),
         }
     }
 }
 
 /// Waits for the end of what its caller has left, and rolls it back.
-async fn clean_or_end(shared: Arc<Shared>, mut slot: Lent<Slot>, in_transaction: bool) {
+async fn clean_or_end(pool: Arc<State>, mut pooled: Lent<Pooled>, in_transaction: bool) {
     // sqlx reads the answers that nobody has taken before it asks anything else.
     let cleaning = async {
         if in_transaction {
-            slot.connection.execute_unprepared("ROLLBACK").await.map(drop)
+            pooled.connection.execute_unprepared("ROLLBACK").await.map(drop)
         } else {
-            slot.connection.ping().await
+            pooled.connection.ping().await
         }
     };
     if matches!(tokio::time::timeout(CLEAN_BOUND, cleaning).await, Ok(Ok(()))) {
-        shared.totals.cleaned.fetch_add(1, Ordering::Relaxed);
-        return drop(slot);
+        return drop(pooled);
     }
-    let (slot, charge) = slot.end();
-    keeper::end(shared, slot, charge, Way::Hard).await;
+    let (pooled, slot) = pooled.end();
+    connect::end(pool, pooled, slot, Close::Abort).await;
 }

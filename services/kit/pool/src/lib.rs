@@ -12,7 +12,7 @@
 //! - [`Pool::set_limit`] changes the limit while the pool is used; [`Pool::settled`] says when what was too much is closed.
 //! - A future that is dropped in mid-statement leaves its connection in an unknown state: that connection is cleaned in the
 //!   background or closed, and its slot isn't handed out before.
-//! - Who holds a connection for long is named in the log, with its span and its place in the code. A connection whose socket
+//! - Who holds a connection for long is named in the log, with its span and its line of code. A connection whose socket
 //!   died in silence is replaced alone, and stays charged until the server no longer shows its session. A database that went
 //!   away is tried with pauses that grow and differ, and found within two seconds of its return.
 //! - A password may be in a file that changes ([`Config::password_file`]). [`Pool::listen`] hears PostgreSQL's notifications.
@@ -68,27 +68,36 @@
 //! # }
 //! ```
 
+mod acquire;
 pub mod budget;
 mod config;
+mod connect;
 mod connection;
 mod described;
 mod failure;
 pub mod gate;
 mod hold;
+mod holding;
 mod keeper;
 mod latency;
 mod lease;
 mod listen;
+mod meters;
 pub mod metrics;
 pub mod migrate;
+mod options;
 mod password;
 mod pool;
-mod shared;
-mod slot;
+mod pooled;
+mod reachability;
+mod server;
+mod snapshot;
 mod spans;
 mod sql;
-mod strand;
+mod state;
+mod stranded;
 mod stream;
+mod terminate;
 mod transaction;
 mod waits;
 mod watch;
@@ -101,7 +110,7 @@ pub use hold::Hold;
 pub use listen::{Event, Listener};
 pub use pool::Pool;
 pub use sea_orm;
-pub use shared::Snapshot;
+pub use snapshot::Snapshot;
 pub use transaction::Tx;
 pub use waits::Waits;
 pub use watch::{LongHeld, Operation};

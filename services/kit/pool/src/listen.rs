@@ -9,8 +9,8 @@ use std::time::Duration;
 use sqlx::Executor as _;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 
-use crate::connection::Options;
-use crate::shared::Shared;
+use crate::options::Options;
+use crate::state::State;
 use crate::{Pool, failure};
 
 /// After so much silence the server is asked whether it is there: one that went away without a word would be believed in
@@ -36,7 +36,7 @@ pub enum Event {
 /// Listens on one channel, on one connection beside its pool's. Makes it anew when it is lost.
 pub struct Listener {
     channel: &'static str,
-    shared: Arc<Shared>,
+    state: Arc<State>,
     wire: Option<Wire>,
     /// Attempts since it was last connected.
     failures: u32,
@@ -70,7 +70,7 @@ impl Pool {
     ///
     /// The connection isn't one of the pool's `limit`, but one of its `listeners`; the pool's snapshot counts it.
     pub fn listen(&self, channel: &'static str) -> Listener {
-        Listener { channel, shared: self.shared().clone(), wire: None, failures: 0 }
+        Listener { channel, state: self.state().clone(), wire: None, failures: 0 }
     }
 }
 
@@ -79,7 +79,7 @@ impl Listener {
     ///
     /// Whoever drops the future loses what it heard, and must begin with a new listener.
     pub async fn next(&mut self) -> Event {
-        if matches!(self.shared.options, Options::Sqlite(_)) {
+        if matches!(self.state.options, Options::Sqlite(_)) {
             return std::future::pending().await;
         }
         if let Some(wire) = &mut self.wire {
@@ -91,9 +91,9 @@ impl Listener {
         }
         loop {
             tokio::time::sleep(pause(self.failures, 0.5 + rand::random::<f64>() / 2.0)).await;
-            let counted = Counted::start(&self.shared.listening);
-            let connecting = Wire::connect(&self.shared.options, self.channel, counted);
-            match tokio::time::timeout(self.shared.config.connect_timeout, connecting).await {
+            let counted = Counted::start(&self.state.listening);
+            let connecting = Wire::connect(&self.state.options, self.channel, counted);
+            match tokio::time::timeout(self.state.config.connect_timeout, connecting).await {
                 Ok(Ok(wire)) => {
                     (self.wire, self.failures) = (Some(wire), 0);
                     return Event::Listening;

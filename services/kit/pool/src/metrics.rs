@@ -3,71 +3,26 @@
 
 use std::sync::Arc;
 use std::sync::Weak;
-use std::time::Duration;
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{AsyncInstrument, Histogram, Meter};
-use selvage_conventions::{SECONDS, db};
+use opentelemetry::metrics::{AsyncInstrument, Meter};
+use selvage_conventions::db;
 
 use crate::gate::{Class, Reason};
-use crate::shared::{Shared, Snapshot};
-
-fn meter() -> Meter {
-    opentelemetry::global::meter("selvage.pool")
-}
-
-/// What is recorded as it happens.
-pub(crate) struct Meters {
-    pool: [KeyValue; 1],
-    create_time: Histogram<f64>,
-    wait_time: Histogram<f64>,
-    use_time: Histogram<f64>,
-}
-
-impl Meters {
-    pub(crate) fn new(pool: &str) -> Self {
-        let meter = meter();
-        let histogram = |name: &'static str, description: &'static str| {
-            let histogram = meter.f64_histogram(name).with_unit("s").with_description(description);
-            histogram.with_boundaries(SECONDS.to_vec()).build()
-        };
-        Self {
-            pool: [KeyValue::new(db::POOL_NAME, pool.to_owned())],
-            create_time: histogram("db.client.connection.create_time", "The time it took to create a new connection."),
-            wait_time: histogram(
-                "db.client.connection.wait_time",
-                "The time it took to obtain an open connection from the pool.",
-            ),
-            use_time: histogram(
-                "db.client.connection.use_time",
-                "The time between borrowing a connection and returning it to the pool.",
-            ),
-        }
-    }
-
-    pub(crate) fn created(&self, took: Duration) {
-        self.create_time.record(took.as_secs_f64(), &self.pool);
-    }
-
-    pub(crate) fn waited(&self, took: Duration) {
-        self.wait_time.record(took.as_secs_f64(), &self.pool);
-    }
-
-    pub(crate) fn used(&self, took: Duration) {
-        self.use_time.record(took.as_secs_f64(), &self.pool);
-    }
-}
+use crate::meters::meter;
+use crate::snapshot::Snapshot;
+use crate::state::State;
 
 /// A pool that may be gone.
 #[derive(Clone)]
 struct Observed {
     pool: [KeyValue; 1],
-    shared: Weak<Shared>,
+    state: Weak<State>,
 }
 
 impl Observed {
     fn snapshot(&self) -> Option<Snapshot> {
-        self.shared.upgrade().filter(|shared| !shared.is_closed()).map(|shared| shared.snapshot(None))
+        self.state.upgrade().filter(|state| !state.is_closed()).map(|state| Snapshot::of(&state))
     }
 
     fn with(&self, more: impl IntoIterator<Item = KeyValue>) -> Vec<KeyValue> {
@@ -176,9 +131,9 @@ fn observe_held_across_calls(meter: &Meter) {
 }
 
 /// Lets the pool be observed for as long as it is open.
-pub(crate) fn observe(shared: &Arc<Shared>) {
-    let pool = [KeyValue::new(db::POOL_NAME, shared.config.name.clone())];
-    let observed = Observed { pool, shared: Arc::downgrade(shared) };
+pub(crate) fn observe(state: &Arc<State>) {
+    let pool = [KeyValue::new(db::POOL_NAME, state.config.name.clone())];
+    let observed = Observed { pool, state: Arc::downgrade(state) };
     let meter = meter();
     observe_held_across_calls(&meter);
     let all = observed.clone();

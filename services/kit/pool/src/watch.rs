@@ -11,18 +11,18 @@ use tracing::Span;
 
 use crate::gate::Class;
 
-/// What connections are asked for: a name for metrics, how much it matters, and where in the code it is.
+/// What a connection is asked for: its name in metrics, traces and the log, how much it matters, and where in the code it is.
 #[derive(Clone, Copy, Debug)]
 pub struct Operation {
-    /// Few and constant, as it is in metrics.
+    /// Its name: constant, and one of few.
     pub name: &'static str,
     /// How much it matters.
     pub class: Class,
-    /// Who asks, by place in the code.
+    /// The line of the code that asks.
     pub site: &'static Location<'static>,
 }
 
-/// One who holds a connection.
+/// Whoever holds a connection.
 #[derive(Debug)]
 struct Holder {
     operation: Operation,
@@ -30,7 +30,8 @@ struct Holder {
     /// The span in which it was asked for, as `tracing` and as OpenTelemetry know it.
     span: Span,
     traced: Option<Context>,
-    told: bool,
+    /// It was named in the log.
+    warned: bool,
 }
 
 /// A connection that is held for long.
@@ -42,53 +43,53 @@ pub struct LongHeld {
     pub held: Duration,
 }
 
-/// The holders of a pool's connections, by place.
+/// The holders of a pool's connections, by slot.
 pub(crate) struct Holders(Box<[Mutex<Option<Holder>>]>);
 
 impl Holders {
-    /// For `places` connections at the most.
-    pub(crate) fn new(places: u32) -> Self {
-        Self((0..places).map(|_| Mutex::new(None)).collect())
+    /// For `slots` connections at the most.
+    pub(crate) fn new(slots: u32) -> Self {
+        Self((0..slots).map(|_| Mutex::new(None)).collect())
     }
 
-    fn place(&self, place: usize) -> Option<MutexGuard<'_, Option<Holder>>> {
-        self.0.get(place).map(|holder| holder.lock().unwrap_or_else(PoisonError::into_inner))
+    fn slot(&self, slot: usize) -> Option<MutexGuard<'_, Option<Holder>>> {
+        self.0.get(slot).map(|holder| holder.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) fn start(&self, place: usize, operation: Operation, since: Instant) {
+    pub(crate) fn start(&self, slot: usize, operation: Operation, since: Instant) {
         let traced = Context::map_current(|context| context.has_active_span().then(|| context.clone()));
-        let holder = Holder { operation, since, span: Span::current(), traced, told: false };
-        if let Some(mut place) = self.place(place) {
-            *place = Some(holder);
+        let holder = Holder { operation, since, span: Span::current(), traced, warned: false };
+        if let Some(mut slot) = self.slot(slot) {
+            *slot = Some(holder);
         }
     }
 
     /// The span is dropped after the lock is.
-    pub(crate) fn end(&self, place: usize) {
-        let ended = self.place(place).and_then(|mut place| place.take());
+    pub(crate) fn end(&self, slot: usize) {
+        let ended = self.slot(slot).and_then(|mut slot| slot.take());
         drop(ended);
     }
 
     /// Those that hold for longer than `bound`.
-    pub(crate) fn long(&self, bound: Duration) -> Vec<LongHeld> {
-        let long = |place: usize| {
-            let place = self.place(place)?;
-            let holder = place.as_ref()?;
+    pub(crate) fn long(&self, bound: Duration) -> impl Iterator<Item = LongHeld> {
+        (0..self.0.len()).filter_map(move |slot| {
+            let slot = self.slot(slot)?;
+            let holder = slot.as_ref()?;
             let held = holder.since.elapsed();
             (held > bound).then_some(LongHeld { operation: holder.operation, held })
-        };
-        (0..self.0.len()).filter_map(long).collect()
+        })
     }
 
-    /// Names those that hold for longer than `bound`, each once, in the span that holds it; returns how many are new.
-    pub(crate) fn tell(&self, pool: &str, bound: Duration) -> u64 {
+    /// Names those that hold for longer than `bound` in the log, each once, in the span that holds it; returns how many are
+    /// new.
+    pub(crate) fn warn_of_long(&self, pool: &str, bound: Duration) -> u64 {
         let mut new = 0;
-        for place in 0..self.0.len() {
-            let Some(mut place) = self.place(place) else { continue };
-            let Some(holder) = place.as_mut().filter(|holder| !holder.told && holder.since.elapsed() > bound) else {
+        for slot in 0..self.0.len() {
+            let Some(mut slot) = self.slot(slot) else { continue };
+            let Some(holder) = slot.as_mut().filter(|holder| !holder.warned && holder.since.elapsed() > bound) else {
                 continue;
             };
-            holder.told = true;
+            holder.warned = true;
             new += 1;
             let Holder { operation, since, span, traced, .. } = holder;
             let _in = traced.clone().map(Context::attach);
@@ -118,10 +119,10 @@ mod tests {
         holders.start(1, operation, long_ago);
         holders.start(0, operation, Instant::now());
         let bound = Duration::from_secs(5);
-        assert_eq!(holders.tell("sky", bound), 1);
-        assert_eq!(holders.tell("sky", bound), 0, "it was said");
-        assert_eq!(holders.long(bound).len(), 1, "and is still so");
+        assert_eq!(holders.warn_of_long("sky", bound), 1);
+        assert_eq!(holders.warn_of_long("sky", bound), 0, "it was said");
+        assert_eq!(holders.long(bound).count(), 1, "and is still so");
         holders.end(1);
-        assert!(holders.long(bound).is_empty());
+        assert_eq!(holders.long(bound).count(), 0);
     }
 }

@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use super::lane::{Asks, Lanes};
 use super::{Class, Limits, Reason, Refusal};
 
-/// Waiters of one class, for each place: with uses of 4 ms the last of them waits for 256 × 4 ms ≈ 1 s. The forecast
+/// Waiters of one class, for each slot: with uses of 4 ms the last of them waits for 256 × 4 ms ≈ 1 s. The forecast
 /// refuses earlier where uses are longer; this bounds the memory where they are shorter, or not known yet.
-pub(super) const MAX_WAITING_PER_PLACE: u32 = 256;
+pub(super) const MAX_WAITING_PER_SLOT: u32 = 256;
 /// How much the last use counts against those before: the mean of about the last 31.
 const USE_WEIGHT: f64 = 1.0 / 16.0;
 /// How many connections are being made at a time: more would be a herd at the door of a server that comes back.
@@ -19,25 +19,25 @@ const MAX_OPENING: u32 = 4;
 /// What becomes of one who asks.
 #[derive(Debug)]
 pub(super) enum Asked<T> {
-    Lent(Grant<T>),
+    Served(Handout<T>),
     Waits(i64),
     Refused(Refusal),
 }
 
-/// A thing that was handed out.
+/// An item that was handed out.
 #[derive(Debug)]
-pub(super) struct Grant<T> {
-    pub(super) place: usize,
+pub(super) struct Handout<T> {
+    pub(super) slot: usize,
     pub(super) item: T,
     /// Since when.
     pub(super) since: Instant,
     /// How long nobody had used it; for ever, if it is under suspicion.
-    pub(super) rested: Duration,
+    pub(super) idle_for: Duration,
 }
 
-/// One of the things that the limit counts.
+/// One of the items that the limit counts.
 #[derive(Debug)]
-enum Place<T> {
+enum Slot<T> {
     Free,
     /// Being made.
     Opening,
@@ -55,7 +55,7 @@ enum Place<T> {
     Stranded,
 }
 
-/// How many places are in which state.
+/// How many slots are in which state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Being made.
@@ -81,14 +81,14 @@ impl Counts {
         self.opening + self.idle + self.lent + self.stranded
     }
 
-    fn of<T>(&mut self, place: &Place<T>) -> Option<&mut u32> {
-        match place {
-            Place::Free => None,
-            Place::Opening => Some(&mut self.opening),
-            Place::Idle { .. } => Some(&mut self.idle),
-            Place::Lent { .. } => Some(&mut self.lent),
-            Place::Closing => Some(&mut self.closing),
-            Place::Stranded => Some(&mut self.stranded),
+    fn of<T>(&mut self, slot: &Slot<T>) -> Option<&mut u32> {
+        match slot {
+            Slot::Free => None,
+            Slot::Opening => Some(&mut self.opening),
+            Slot::Idle { .. } => Some(&mut self.idle),
+            Slot::Lent { .. } => Some(&mut self.lent),
+            Slot::Closing => Some(&mut self.closing),
+            Slot::Stranded => Some(&mut self.stranded),
         }
     }
 }
@@ -96,26 +96,26 @@ impl Counts {
 #[derive(Debug)]
 pub(super) struct Core<T> {
     limits: Limits,
-    places: Vec<Place<T>>,
+    slots: Vec<Slot<T>>,
     counts: Counts,
     /// The last one that came back is the first to go out: the others may grow old and be closed.
     idle: Vec<usize>,
     lanes: Lanes,
     /// Handed out to waiters who haven't come for it yet, or refused.
     /// A few: each stays only until its owner has been woken.
-    answers: Vec<(i64, Result<Grant<T>, Refusal>)>,
+    answers: Vec<(i64, Result<Handout<T>, Refusal>)>,
     /// What has to be ended.
     surplus: Vec<(usize, T)>,
     /// The mean use, in seconds.
     use_time: Option<f64>,
     /// Nothing is made before; set while making fails.
-    hold: Option<Instant>,
+    retry_connect_at: Option<Instant>,
     closing: bool,
     closed: bool,
     /// Somebody looks after those who have waited for long enough.
     pub(super) sweeping: bool,
     refused: [[u64; Reason::ALL.len()]; Class::ALL.len()],
-    /// The last refusal for want of a place.
+    /// The last refusal for want of a slot.
     refused_at: Option<Instant>,
 }
 
@@ -123,14 +123,14 @@ impl<T> Core<T> {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
-            places: Vec::new(),
+            slots: Vec::new(),
             counts: Counts::default(),
             idle: Vec::new(),
             lanes: Lanes::new(),
             answers: Vec::new(),
             surplus: Vec::new(),
             use_time: None,
-            hold: None,
+            retry_connect_at: None,
             closing: false,
             closed: false,
             sweeping: false,
@@ -141,14 +141,14 @@ impl<T> Core<T> {
 
     // --- those who ask -----------------------------------------------------------------------------------------------
 
-    /// Asks for a thing.
+    /// Asks for an item.
     pub(super) fn ask(&mut self, asks: &Asks<'_>, now: Instant) -> Asked<T> {
         let class = asks.class;
         if self.closing {
             return self.refuse(class, Reason::Closed, 0.0, now);
         }
-        if let Some(grant) = self.take_idle(now) {
-            return Asked::Lent(grant);
+        if let Some(handout) = self.take_idle(now) {
+            return Asked::Served(handout);
         }
         let interval = self.interval();
         let forecast = self.lanes.forecast(class, interval, now);
@@ -164,10 +164,10 @@ impl<T> Core<T> {
 
     /// Those of a class who may wait at a time.
     fn max_waiting(&self) -> usize {
-        self.limits.limit.max(1).saturating_mul(MAX_WAITING_PER_PLACE) as usize
+        self.limits.limit.max(1).saturating_mul(MAX_WAITING_PER_SLOT) as usize
     }
 
-    /// The time from one grant to the next, in seconds, if all places are in use.
+    /// The time from one handout to the next, in seconds, if all slots are in use.
     fn interval(&self) -> f64 {
         let working = self.limits.limit.saturating_sub(self.counts.stranded).max(1);
         self.use_time.unwrap_or_default() / f64::from(working)
@@ -187,7 +187,7 @@ impl<T> Core<T> {
     }
 
     /// What became of one who waits; while nothing has, `waker` is woken when it has.
-    pub(super) fn answer(&mut self, class: Class, ticket: i64, waker: &Waker) -> Option<Result<Grant<T>, Refusal>> {
+    pub(super) fn answer(&mut self, class: Class, ticket: i64, waker: &Waker) -> Option<Result<Handout<T>, Refusal>> {
         // Woken, it has an answer as a rule.
         if let Some(answer) = self.take_answer(ticket) {
             return Some(answer);
@@ -201,13 +201,13 @@ impl<T> Core<T> {
         if self.lanes.remove(class, ticket) {
             return None;
         }
-        let grant = self.take_answer(ticket)?.ok()?;
-        self.give_back(grant.place, grant.item, now, false)
+        let handout = self.take_answer(ticket)?.ok()?;
+        self.give_back(handout.slot, handout.item, now, false)
     }
 
-    fn take_answer(&mut self, ticket: i64) -> Option<Result<Grant<T>, Refusal>> {
-        let place = self.answers.iter().position(|(other, _)| *other == ticket)?;
-        Some(self.answers.swap_remove(place).1)
+    fn take_answer(&mut self, ticket: i64) -> Option<Result<Handout<T>, Refusal>> {
+        let slot = self.answers.iter().position(|(other, _)| *other == ticket)?;
+        Some(self.answers.swap_remove(slot).1)
     }
 
     /// Refuses those who have waited for long enough; to be woken.
@@ -229,7 +229,7 @@ impl<T> Core<T> {
 
     /// Refuses all who wait; to be woken.
     pub(super) fn refuse_waiting(&mut self, reason: Reason, now: Instant) -> Vec<Waker> {
-        let forecast = self.hold.map_or(Duration::ZERO, |hold| hold.saturating_duration_since(now));
+        let forecast = self.retry_connect_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
         let mut wakers = Vec::new();
         for class in Class::ALL {
             self.refused[class as usize][reason as usize] += self.lanes.of(class) as u64;
@@ -241,28 +241,28 @@ impl<T> Core<T> {
         wakers
     }
 
-    // --- things that come and go -------------------------------------------------------------------------------------
+    // --- items that come and go -------------------------------------------------------------------------------------
 
-    /// A place for a new thing that is to be made now, if one is wanted.
+    /// A slot for a new item that is to be made now, if one is wanted.
     pub(super) fn begin_opening(&mut self, now: Instant) -> Option<usize> {
         if self.wanted(now) == 0 { None } else { self.reserve() }
     }
 
-    /// A place, if the limit has one.
+    /// A slot, if the limit has one.
     pub(super) fn reserve(&mut self) -> Option<usize> {
         if self.counts.open() >= self.limits.limit || self.closing {
             return None;
         }
-        let free = self.places.iter().position(|place| matches!(place, Place::Free));
-        let place = free.unwrap_or_else(|| {
-            self.places.push(Place::Free);
-            self.places.len() - 1
+        let free = self.slots.iter().position(|slot| matches!(slot, Slot::Free));
+        let slot = free.unwrap_or_else(|| {
+            self.slots.push(Slot::Free);
+            self.slots.len() - 1
         });
-        self.turn(place, Place::Opening);
-        Some(place)
+        self.turn(slot, Slot::Opening);
+        Some(slot)
     }
 
-    /// How many new things should be made now: for those who wait, for the floor, and one ahead of the next.
+    /// How many new items should be made now: for those who wait, for the floor, and one ahead of the next.
     pub(super) fn wanted(&self, now: Instant) -> u32 {
         let room = self.limits.limit.saturating_sub(self.counts.open());
         if self.closing || room == 0 {
@@ -273,31 +273,31 @@ impl<T> Core<T> {
         let ahead = if lent > 0 { self.limits.spare } else { 0 };
         let aim = self.limits.floor.max(lent.saturating_add(waiting).saturating_add(ahead)).min(self.limits.limit);
         // The first is made alone: of two that ask a server for its last connection each may keep the other from it.
-        let at_once = match self.hold {
+        let at_once = match self.retry_connect_at {
             None if idle + lent > 0 => MAX_OPENING,
             None => 1,
-            Some(hold) if now >= hold => 1,
+            Some(at) if now >= at => 1,
             Some(_) => 0,
         };
         aim.saturating_sub(opening + idle + lent).min(room).min(at_once.saturating_sub(opening))
     }
 
     /// When making may be tried again, if it failed.
-    pub(super) fn hold(&self) -> Option<Instant> {
-        self.hold
+    pub(super) fn retry_connect_at(&self) -> Option<Instant> {
+        self.retry_connect_at
     }
 
-    /// A thing was made.
-    pub(super) fn opened(&mut self, place: usize, item: T, now: Instant) -> Option<Waker> {
-        self.hold = None;
-        self.pass_on(place, item, now)
+    /// An item was made.
+    pub(super) fn opened(&mut self, slot: usize, item: T, now: Instant) -> Option<Waker> {
+        self.retry_connect_at = None;
+        self.pass_on(slot, item, now)
     }
 
-    /// It couldn't be made; it isn't tried again before `hold`. If there is no thing at all, none will come back, and
-    /// those who wait are refused.
-    pub(super) fn opening_failed(&mut self, place: usize, hold: Instant, now: Instant) -> Vec<Waker> {
-        self.turn(place, Place::Free);
-        self.hold = Some(hold);
+    /// Making an item failed; it isn't tried again before `retry_connect_at`. If there is no item at all, none will
+    /// come back, and those who wait are refused.
+    pub(super) fn opening_failed(&mut self, slot: usize, retry_connect_at: Instant, now: Instant) -> Vec<Waker> {
+        self.turn(slot, Slot::Free);
+        self.retry_connect_at = Some(retry_connect_at);
         let Counts { opening, idle, lent, .. } = self.counts;
         if opening + idle + lent > 0 {
             return Vec::new();
@@ -305,71 +305,71 @@ impl<T> Core<T> {
         self.refuse_waiting(Reason::Unreachable, now)
     }
 
-    fn take_idle(&mut self, now: Instant) -> Option<Grant<T>> {
-        let place = self.idle.pop()?;
-        let Place::Idle { item, since, suspect } = self.turn(place, Place::Lent { since: now }) else {
+    fn take_idle(&mut self, now: Instant) -> Option<Handout<T>> {
+        let slot = self.idle.pop()?;
+        let Slot::Idle { item, since, suspect } = self.turn(slot, Slot::Lent { since: now }) else {
             unreachable!("what is listed as idle is idle")
         };
-        let rested = if suspect { Duration::MAX } else { now.saturating_duration_since(since) };
-        Some(Grant { place, item, since: now, rested })
+        let idle_for = if suspect { Duration::MAX } else { now.saturating_duration_since(since) };
+        Some(Handout { slot, item, since: now, idle_for })
     }
 
-    /// A thing comes back.
+    /// An item comes back.
     ///
     /// `used`: whether it served somebody, and so tells how long a use is.
-    pub(super) fn give_back(&mut self, place: usize, item: T, now: Instant, used: bool) -> Option<Waker> {
-        if used && let Some(Place::Lent { since }) = self.places.get(place) {
+    pub(super) fn give_back(&mut self, slot: usize, item: T, now: Instant, used: bool) -> Option<Waker> {
+        if used && let Some(Slot::Lent { since }) = self.slots.get(slot) {
             let took = now.saturating_duration_since(*since).as_secs_f64();
             let mean = self.use_time.get_or_insert(took);
             *mean += USE_WEIGHT * (took - *mean);
         }
-        self.pass_on(place, item, now)
+        self.pass_on(slot, item, now)
     }
 
     /// To the next who waits, or aside; away, if there are too many.
-    fn pass_on(&mut self, place: usize, item: T, now: Instant) -> Option<Waker> {
+    fn pass_on(&mut self, slot: usize, item: T, now: Instant) -> Option<Waker> {
         if self.closed || self.counts.staying() > self.limits.limit {
-            self.turn(place, Place::Closing);
-            self.surplus.push((place, item));
+            self.turn(slot, Slot::Closing);
+            self.surplus.push((slot, item));
             return None;
         }
         match self.lanes.next(now) {
             Some((ticket, waker)) => {
-                self.turn(place, Place::Lent { since: now });
-                self.answers.push((ticket, Ok(Grant { place, item, since: now, rested: Duration::ZERO })));
+                self.turn(slot, Slot::Lent { since: now });
+                self.answers.push((ticket, Ok(Handout { slot, item, since: now, idle_for: Duration::ZERO })));
                 Some(waker)
             }
             None => {
-                self.turn(place, Place::Idle { item, since: now, suspect: false });
-                self.idle.push(place);
+                self.turn(slot, Slot::Idle { item, since: now, suspect: false });
+                self.idle.push(slot);
                 None
             }
         }
     }
 
-    /// A thing that was handed out is being ended.
-    pub(super) fn end(&mut self, place: usize) {
-        self.turn(place, Place::Closing);
+    /// An item that was handed out is being ended.
+    pub(super) fn end(&mut self, slot: usize) {
+        self.turn(slot, Slot::Closing);
     }
 
     /// It was ended by us, and the other side may not know.
-    pub(super) fn strand(&mut self, place: usize) {
-        self.turn(place, Place::Stranded);
+    pub(super) fn strand(&mut self, slot: usize) {
+        self.turn(slot, Slot::Stranded);
     }
 
     /// It is gone.
-    pub(super) fn gone(&mut self, place: usize) {
-        self.turn(place, Place::Free);
+    pub(super) fn gone(&mut self, slot: usize) {
+        self.turn(slot, Slot::Free);
     }
 
-    /// A stranded one's place for a new thing, if there is no other way to any. The other side may then show one more
+    /// A stranded one's slot for a new item, if there is no other way to any. The other side may then show one more
     /// than the limit, until the new one has seen to it.
-    pub(super) fn take_over(&mut self, place: usize, now: Instant) -> bool {
+    pub(super) fn take_over(&mut self, slot: usize, now: Instant) -> bool {
         let Counts { opening, idle, lent, closing, .. } = self.counts;
         let without = opening + idle + lent + closing == 0 && self.counts.open() >= self.limits.limit;
-        let may = without && !self.closing && self.hold.is_none_or(|hold| now >= hold);
+        let may = without && !self.closing && self.retry_connect_at.is_none_or(|at| now >= at);
         if may {
-            self.turn(place, Place::Opening);
+            self.turn(slot, Slot::Opening);
         }
         may
     }
@@ -389,9 +389,9 @@ impl<T> Core<T> {
         // Those that rest longest lie at the bottom.
         let mut listed = 0;
         while listed < self.idle.len() && spare > 0 {
-            let place = self.idle[listed];
-            let is_old = matches!(&self.places[place],
-                Place::Idle { item, since, .. } if old(item, now.saturating_duration_since(*since)));
+            let slot = self.idle[listed];
+            let is_old = matches!(&self.slots[slot],
+                Slot::Idle { item, since, .. } if old(item, now.saturating_duration_since(*since)));
             if is_old {
                 self.evict(listed);
                 spare -= 1;
@@ -402,26 +402,26 @@ impl<T> Core<T> {
     }
 
     fn evict(&mut self, listed: usize) {
-        let place = self.idle.remove(listed);
-        if let Place::Idle { item, .. } = self.turn(place, Place::Closing) {
-            self.surplus.push((place, item));
+        let slot = self.idle.remove(listed);
+        if let Slot::Idle { item, .. } = self.turn(slot, Slot::Closing) {
+            self.surplus.push((slot, item));
         }
     }
 
     /// Idle ones are to be looked at before they are used.
     pub(super) fn suspect_idle(&mut self) {
-        for place in &mut self.places {
-            if let Place::Idle { suspect, .. } = place {
+        for slot in &mut self.slots {
+            if let Slot::Idle { suspect, .. } = slot {
                 *suspect = true;
             }
         }
     }
 
-    fn turn(&mut self, place: usize, into: Place<T>) -> Place<T> {
+    fn turn(&mut self, slot: usize, into: Slot<T>) -> Slot<T> {
         if let Some(count) = self.counts.of(&into) {
             *count += 1;
         }
-        let was = std::mem::replace(&mut self.places[place], into);
+        let was = std::mem::replace(&mut self.slots[slot], into);
         if let Some(count) = self.counts.of(&was) {
             *count -= 1;
         }
@@ -483,19 +483,19 @@ impl<T> Core<T> {
         self.use_time.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
     }
 
-    /// Whether somebody was refused for want of a place during the last second, or has always been waiting during it.
+    /// Whether somebody was refused for want of a slot during the last second, or has always been waiting during it.
     pub(super) fn is_saturated(&self, now: Instant) -> bool {
         const SECOND: Duration = Duration::from_secs(1);
         let refused = self.refused_at.is_some_and(|at| now.saturating_duration_since(at) < SECOND);
         refused || self.lanes.since().is_some_and(|since| now.saturating_duration_since(since) >= SECOND)
     }
 
-    /// The counts are those of the places.
+    /// The counts are those of the slots.
     #[cfg(test)]
     pub(super) fn check_counts(&self) {
         let mut counted = Counts::default();
-        for place in &self.places {
-            if let Some(count) = counted.of(place) {
+        for slot in &self.slots {
+            if let Some(count) = counted.of(slot) {
                 *count += 1;
             }
         }

@@ -7,11 +7,11 @@ use tokio::time::Instant;
 
 use super::Class;
 
-/// Every so many grants one goes to a lower class, if one waits: no class starves, and what is critical keeps 7 in 8.
+/// Every so many hand-outs one goes to a lower class, if one waits: no class starves, and what is critical keeps 7 in 8.
 const LOWER_EVERY: u32 = 8;
-/// How much a new interval between two grants counts against those before: the mean of about the last seven.
+/// How much a new interval between two hand-outs counts against those before: the mean of about the last seven.
 const INTERVAL_WEIGHT: f64 = 0.25;
-/// A grant that is this many intervals late means a standstill, not chance: with random use times one in twenty takes
+/// A hand-out that is this many intervals late means a standstill, not chance: with random use times one in twenty takes
 /// three times the mean.
 const LATE: f64 = 3.0;
 
@@ -28,9 +28,9 @@ struct Waiter {
 #[derive(Debug)]
 struct Lane {
     waiters: VecDeque<Waiter>,
-    /// The mean time between two grants to this class, since somebody waits in it, in seconds.
+    /// The mean time between two hand-outs to this class, since somebody waits in it, in seconds.
     interval: f64,
-    /// The last grant, or when the first began to wait.
+    /// The last hand-out, or when the first began to wait.
     moved: Option<Instant>,
 }
 
@@ -49,9 +49,9 @@ pub(super) struct Lanes {
     lanes: [Lane; Class::ALL.len()],
     last: i64,
     first: i64,
-    /// Grants since one was given by who had been passed over, while lower classes wait.
+    /// Hand-outs since one was given by who had been passed over, while lower classes wait.
     since_lower: u32,
-    /// Grants to others since each class was served, while it waits.
+    /// Hand-outs to others since each class was served, while it waits.
     passed: [u32; Class::ALL.len()],
     /// Since when somebody waits.
     since: Option<Instant>,
@@ -80,7 +80,7 @@ impl Lanes {
         self.since
     }
 
-    /// Adds one; `front` puts it before all others of its class. `interval` is what a grant takes if nothing is known
+    /// Adds one; `front` puts it before all others of its class. `interval` is what a hand-out takes if nothing is known
     /// better.
     pub(super) fn add(&mut self, asks: &Asks<'_>, interval: f64, now: Instant) -> i64 {
         self.since.get_or_insert(now);
@@ -100,8 +100,8 @@ impl Lanes {
         }
     }
 
-    /// How long one who comes now would wait: those before it × the time between grants. `interval` is the time between
-    /// grants to anybody, by the mean use and the number of places; what the class has got since it waits counts where
+    /// How long one who comes now would wait: those before it × the time between hand-outs. `interval` is the time between
+    /// hand-outs to anybody, by the mean use and the number of slots; what the class has got since it waits counts where
     /// that is less. A standstill is expected to last for as long again as it has lasted.
     ///
     /// In seconds, as it is reckoned for each who waits.
@@ -118,8 +118,8 @@ impl Lanes {
 
     /// Keeps the waker of one who waits; `false` if it doesn't.
     pub(super) fn remember(&mut self, class: Class, ticket: i64, waker: &Waker) -> bool {
-        let Ok(place) = self.find(class, ticket) else { return false };
-        self.lanes[class as usize].waiters[place].waker.clone_from(waker);
+        let Ok(position) = self.find(class, ticket) else { return false };
+        self.lanes[class as usize].waiters[position].waker.clone_from(waker);
         true
     }
 
@@ -166,8 +166,8 @@ impl Lanes {
 
     /// Takes one out that waits no longer; `false` if it didn't wait.
     pub(super) fn remove(&mut self, class: Class, ticket: i64) -> bool {
-        let Ok(place) = self.find(class, ticket) else { return false };
-        self.lanes[class as usize].waiters.remove(place);
+        let Ok(position) = self.find(class, ticket) else { return false };
+        self.lanes[class as usize].waiters.remove(position);
         self.moved_on();
         true
     }
@@ -268,19 +268,19 @@ mod tests {
         for _ in 0..20 {
             add(&mut lanes, Class::Sheddable, now);
         }
-        let at = |grant: u64| now + Duration::from_millis(grant);
-        for grant in 1..=160 {
-            lanes.next(at(grant));
-            add(&mut lanes, Class::Critical, at(grant));
+        let at = |turn: u64| now + Duration::from_millis(turn);
+        for turn in 1..=160 {
+            lanes.next(at(turn));
+            add(&mut lanes, Class::Critical, at(turn));
         }
         // None left but criticals: no sheddable one has been served but every eighth, 20 of 160.
         assert_eq!(lanes.of(Class::Sheddable), 0);
         for _ in 0..20 {
             add(&mut lanes, Class::Sheddable, at(160));
         }
-        for grant in 161..=240 {
-            lanes.next(at(grant));
-            add(&mut lanes, Class::Critical, at(grant));
+        for turn in 161..=240 {
+            lanes.next(at(turn));
+            add(&mut lanes, Class::Critical, at(turn));
         }
         let forecast = lanes.forecast(Class::Sheddable, 0.0001, at(240));
         assert!(forecast > 0.06, "eight times slower than the gate as a whole: {forecast:?}");

@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::time::Instant;
 
-use super::core::{Asked, Core, Grant, MAX_WAITING_PER_PLACE};
+use super::core::{Asked, Core, Handout, MAX_WAITING_PER_SLOT};
 use super::lane::Asks;
 use super::{Class, Limits, Reason};
 
@@ -59,7 +59,7 @@ struct World {
     waiting: BTreeMap<i64, Waiting>,
     made: u64,
     open_before: u32,
-    /// Grants since each class was served, while it waited.
+    /// Hand-outs since each class was served, while it waited.
     passed_over: [u32; 3],
     served: u64,
     refused: u64,
@@ -143,32 +143,32 @@ impl World {
                 self.core.refuse_late(now).into_iter().for_each(Waker::wake);
                 None
             }
-            Event::Returns(place) => {
+            Event::Returns(slot) => {
                 let item = self.made;
-                self.core.give_back(place, item, now, true)
+                self.core.give_back(slot, item, now, true)
             }
-            Event::Dies(place) => {
-                self.core.end(place);
+            Event::Dies(slot) => {
+                self.core.end(slot);
                 if self.chance(0.5) {
-                    self.core.strand(place);
+                    self.core.strand(slot);
                 }
                 let until_gone = self.about(Duration::from_millis(30));
-                self.after(until_gone, Event::Gone(place));
+                self.after(until_gone, Event::Gone(slot));
                 None
             }
-            Event::Made(place) => {
+            Event::Made(slot) => {
                 self.made += 1;
-                self.core.opened(place, self.made, now)
+                self.core.opened(slot, self.made, now)
             }
-            Event::Failed(place) => {
+            Event::Failed(slot) => {
                 let pause = self.about(Duration::from_millis(50));
-                self.core.opening_failed(place, now + pause, now).into_iter().for_each(Waker::wake);
+                self.core.opening_failed(slot, now + pause, now).into_iter().for_each(Waker::wake);
                 // Whoever keeps a real gate looks again then.
                 self.after(pause, Event::LimitSet(self.core.limits().limit));
                 None
             }
-            Event::Gone(place) => {
-                self.core.gone(place);
+            Event::Gone(slot) => {
+                self.core.gone(slot);
                 None
             }
             Event::LimitSet(limit) => {
@@ -187,14 +187,14 @@ impl World {
         let waker = Waker::from(bell.clone());
         let until = self.now + patience;
         match self.core.ask(&Asks { class, front, until, waker: &waker }, self.now) {
-            Asked::Lent(grant) => self.granted(grant),
+            Asked::Served(handout) => self.served(handout),
             Asked::Refused(refusal) => {
                 assert!(matches!(refusal.reason, Reason::WouldWait | Reason::QueueFull), "{refusal:?}");
                 self.refused += 1;
             }
             Asked::Waits(ticket) => {
                 let limit = self.core.limits().limit.max(1);
-                assert!(self.core.waiting()[class as usize] <= limit * MAX_WAITING_PER_PLACE, "the queue's bound");
+                assert!(self.core.waiting()[class as usize] <= limit * MAX_WAITING_PER_SLOT, "the queue's bound");
                 self.waiting.insert(ticket, Waiting { class, bell });
                 self.after(patience, Event::Expires);
                 if self.chance(0.1) {
@@ -205,22 +205,22 @@ impl World {
         }
     }
 
-    fn granted(&mut self, grant: Grant<u64>) {
+    fn served(&mut self, handout: Handout<u64>) {
         self.served += 1;
         let held = self.about(USE);
-        let ends = if self.chance(0.02) { Event::Dies(grant.place) } else { Event::Returns(grant.place) };
+        let ends = if self.chance(0.02) { Event::Dies(handout.slot) } else { Event::Returns(handout.slot) };
         self.after(held, ends);
     }
 
     /// What the keeper of a pool does.
     fn keep(&mut self) {
-        for (place, _) in self.core.take_surplus() {
+        for (slot, _) in self.core.take_surplus() {
             let took = self.about(Duration::from_millis(2));
-            self.after(took, Event::Gone(place));
+            self.after(took, Event::Gone(slot));
         }
-        while let Some(place) = self.core.begin_opening(self.now) {
+        while let Some(slot) = self.core.begin_opening(self.now) {
             let took = self.about(Duration::from_millis(8));
-            let event = if self.chance(0.1) { Event::Failed(place) } else { Event::Made(place) };
+            let event = if self.chance(0.1) { Event::Failed(slot) } else { Event::Made(slot) };
             self.after(took, event);
         }
     }
@@ -237,9 +237,9 @@ impl World {
             assert!(rung, "a wake-up was lost");
             self.waiting.remove(&ticket);
             match answer {
-                Ok(grant) => {
+                Ok(handout) => {
                     self.in_turn(class, ticket, before);
-                    self.granted(grant);
+                    self.served(handout);
                 }
                 Err(refusal) => {
                     assert!(matches!(refusal.reason, Reason::Unreachable | Reason::Waited), "{refusal:?}");
@@ -276,7 +276,7 @@ impl World {
         assert!(waiting == 0 || counts.idle == 0, "{at:?} {event:?}: some wait beside idle ones");
         let under_way = counts.lent + counts.opening + counts.closing + counts.stranded;
         assert!(
-            waiting == 0 || under_way > 0 || self.core.hold().is_some_and(|hold| hold > self.now),
+            waiting == 0 || under_way > 0 || self.core.retry_connect_at().is_some_and(|at| at > self.now),
             "{at:?} {event:?}: {waiting} wait for nothing, {counts:?}"
         );
         self.core.check_counts();
@@ -315,8 +315,8 @@ fn overload_is_refused_at_once_and_places_never_stand_idle() {
     let (mut core, mut now) = (Core::new(limits), Instant::now());
     let (use_time, patience) = (Duration::from_millis(50), Duration::from_secs(1));
     for item in 0..2 {
-        let place = core.reserve().expect("there is room");
-        core.opened(place, item, now);
+        let slot = core.reserve().expect("there is room");
+        core.opened(slot, item, now);
     }
     let (mut busy, mut waiting): (Vec<(Instant, usize)>, BTreeMap<i64, Instant>) = (Vec::new(), BTreeMap::new());
     let (mut served, mut at_once, mut late, mut longest) = (0_u32, 0_u32, 0_u32, Duration::ZERO);
@@ -325,15 +325,15 @@ fn overload_is_refused_at_once_and_places_never_stand_idle() {
         now += Duration::from_millis(5);
         let (ended, rest): (Vec<_>, Vec<_>) = busy.into_iter().partition(|(ends, _)| *ends <= now);
         busy = rest;
-        for (_, place) in ended {
-            core.give_back(place, 0, now, true);
+        for (_, slot) in ended {
+            core.give_back(slot, 0, now, true);
             served += 1;
         }
         late += u32::try_from(core.refuse_late(now).len()).expect("few");
         waiting.retain(|ticket, asked| match core.answer(Class::Normal, *ticket, Waker::noop()) {
-            Some(Ok(grant)) => {
+            Some(Ok(handout)) => {
                 longest = longest.max(now - *asked);
-                busy.push((now + use_time, grant.place));
+                busy.push((now + use_time, handout.slot));
                 false
             }
             Some(Err(refusal)) => {
@@ -344,7 +344,7 @@ fn overload_is_refused_at_once_and_places_never_stand_idle() {
         });
         let asks = Asks { class: Class::Normal, front: false, until: now + patience, waker: Waker::noop() };
         match core.ask(&asks, now) {
-            Asked::Lent(grant) => busy.push((now + use_time, grant.place)),
+            Asked::Served(handout) => busy.push((now + use_time, handout.slot)),
             Asked::Waits(ticket) => drop(waiting.insert(ticket, now)),
             Asked::Refused(refusal) => {
                 assert_eq!(refusal.reason, Reason::WouldWait);

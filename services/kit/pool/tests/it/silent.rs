@@ -217,7 +217,7 @@ async fn serves_in_time(pool: &Pool) {
     assert!(began.elapsed() < Duration::from_millis(1_500), "{:?}", began.elapsed());
 }
 
-/// A socket that dies in silence strands the place of its connection (compare sqlx #4349), and its server doesn't know.
+/// A socket that dies in silence strands the slot of its connection (compare sqlx #4349), and its server doesn't know.
 #[tokio::test]
 async fn a_stranded_connection_is_replaced_alone_and_its_session_ended() {
     let name = "cafe0004/stranded";

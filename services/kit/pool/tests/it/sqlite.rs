@@ -137,7 +137,7 @@ async fn what_the_owner_of_the_file_can_mend_is_said_in_words() {
 
 /// A statement whose caller is gone works on in its thread, with the file's lock.
 #[tokio::test]
-async fn a_dropped_statement_counts_and_keeps_the_writers_place_until_it_has_ended() {
+async fn a_dropped_statement_counts_and_keeps_the_writers_turn_until_it_has_ended() {
     let (pool, _database) = pool(Engine::Sqlite, |config| config.max_wait = Duration::from_secs(30)).await;
     let long = "INSERT INTO counter WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000) SELECT max(i), 1 FROM n";
     let dropped = tokio::time::timeout(Duration::from_millis(50), pool.execute_unprepared(long)).await;

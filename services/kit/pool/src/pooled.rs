@@ -1,23 +1,28 @@
-//! A raw connection with what has to be known of it.
+//! A raw connection with what the pool has to know of it.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::connection::{Backend, Connection};
+use crate::connection::{Connection, SessionId};
 
 /// A connection, as the gate hands it out.
-pub(crate) struct Slot {
+pub(crate) struct Pooled {
     pub(crate) connection: Connection,
-    /// What the server calls it; SQLite has no server.
-    pub(crate) backend: Option<Backend>,
+    /// Its session at the server; SQLite has no server.
+    pub(crate) session: Option<SessionId>,
     /// Which password it was made with.
     pub(crate) credentials: u64,
     /// When it is to be replaced.
     pub(crate) expires: Option<Instant>,
 }
 
-impl Slot {
+impl Pooled {
+    /// Whether it has reached its age.
+    pub(crate) fn is_expired(&self) -> bool {
+        self.expires.is_some_and(|expires| Instant::now() >= expires)
+    }
+
     /// Says good-bye and waits for it, at most for `bound`. Whether the other side took it.
     pub(crate) async fn close(self, bound: Duration) -> bool {
         match tokio::time::timeout(bound, self.connection.close()).await {

@@ -1,0 +1,178 @@
+//! A pool's handle.
+
+mod orm;
+
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::{DbBackend, DbErr};
+use tokio::time::Instant;
+
+use crate::gate::Class;
+use crate::options::Options;
+use crate::snapshot::Snapshot;
+use crate::state::State;
+use crate::transaction::{self, Tx};
+use crate::waits::Waits;
+use crate::watch::{LongHeld, Operation};
+use crate::writer::Writer;
+use crate::{Config, OpenError, acquire, keeper, metrics, server};
+
+/// How long a pool that closes waits for those inside: 4 × the 5 s that a statement may take by default. Who holds a
+/// connection for longer is not waited for; it is closed when it comes back.
+const CLOSE_WAIT: Duration = Duration::from_secs(20);
+
+/// A pool, under the name and class that its statements go by. Clones are the same pool.
+#[derive(Clone)]
+pub struct Pool {
+    state: Arc<State>,
+    operation: Operation,
+}
+
+impl Pool {
+    /// Opens a pool, with one connection to see that the database answers; those of the floor follow, the rest come when
+    /// they are needed. Its metrics go to OpenTelemetry's global meter provider, which must be set before.
+    ///
+    /// # Errors
+    /// If the tuning makes no sense, also beside what the server allows, or if the database doesn't answer or refuses us:
+    /// what, and what to do about it.
+    #[track_caller]
+    pub fn open(config: Config) -> impl Future<Output = Result<Self, OpenError>> + Send {
+        let operation = Operation { name: "unnamed", class: Class::Normal, site: Location::caller() };
+        Self::open_for(config, operation)
+    }
+
+    async fn open_for(config: Config, operation: Operation) -> Result<Self, OpenError> {
+        config.validate()?;
+        let options = Options::new(&config).map_err(|_| OpenError::Address(config.name.clone()))?;
+        let state = Arc::new(State::new(config, options));
+        tokio::spawn(keeper::keep(Arc::downgrade(&state), state.gate.clone()));
+        if let Err(error) = first_connection(&state).await {
+            state.close();
+            return Err(error);
+        }
+        if let Some(file) = state.options.file() {
+            state.writer.get_or_init(|| Writer::of(&file));
+        }
+        metrics::observe(&state);
+        Ok(Self { state, operation })
+    }
+
+    /// The same pool, for statements that go by `name` and `class`. Names are few and constant: they are in metrics.
+    #[must_use]
+    #[track_caller]
+    pub fn named(&self, name: &'static str, class: Class) -> Self {
+        Self { operation: Operation { name, class, site: Location::caller() }, ..self.clone() }
+    }
+
+    /// Runs `work` in a transaction: BEGIN, `work`, COMMIT; ROLLBACK if it fails. On PostgreSQL at READ COMMITTED; on
+    /// SQLite as the one writer.
+    ///
+    /// If the database asks for it (a serialization failure, a deadlock, a busy file) all of it is done again, up to
+    /// five times and not beyond the caller's deadline, so `work` must be such that it can be. It must not call other
+    /// services: a connection is held.
+    ///
+    /// # Errors
+    /// `work`'s own error, after the roll-back; a [refusal](crate::refusal) if there was no connection in time; and what
+    /// the database says. [`is_outcome_unknown`](crate::is_outcome_unknown) tells a COMMIT that may have happened.
+    #[track_caller]
+    pub fn run_tx<T, E, F, Fut>(
+        &self,
+        name: &'static str,
+        class: Class,
+        work: F,
+    ) -> impl Future<Output = Result<T, E>> + Send
+    where
+        F: Fn(Tx) -> Fut + Send + Sync,
+        Fut: Future<Output = Result<T, E>> + Send,
+        T: Send,
+        E: From<DbErr> + Send,
+    {
+        let (state, operation) = (self.state.clone(), Operation { name, class, site: Location::caller() });
+        async move { transaction::run(&state, operation, work).await }
+    }
+
+    /// The kind of database.
+    pub fn backend(&self) -> DbBackend {
+        self.state.options.backend()
+    }
+
+    /// Sets how many connections there may be, within floor and ceiling; returns what it is now. More are made when they
+    /// are needed. Of those that are too many the idle ones are closed now, the others when they come back:
+    /// [`Pool::settled`] waits for that.
+    pub fn set_limit(&self, limit: u32) -> u32 {
+        let (before, now) = (self.state.gate.look().limits.limit, self.state.gate.set_limit(limit));
+        if before != now {
+            tracing::info!(pool = self.state.config.name, before, now, "the pool's limit was changed");
+        }
+        now
+    }
+
+    /// Resolves once no more connections are open than the limit allows; the server's sessions follow within a second.
+    pub async fn settled(&self) {
+        self.state.gate.settled().await;
+    }
+
+    /// The pool at this moment.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::of(&self.state)
+    }
+
+    /// From now on each statement takes longer by `delay`, with its connection held, as if the network had become slow: for
+    /// drills. Returns what it was before.
+    pub fn delay_statements(&self, delay: Duration) -> Duration {
+        self.state.latency.set(delay)
+    }
+
+    /// How long callers have waited for a connection, since the pool was opened.
+    pub fn waits(&self) -> Waits {
+        self.state.waits.so_far()
+    }
+
+    /// The operations that hold a connection for longer than `long_lease` now.
+    pub fn long_held(&self) -> Vec<LongHeld> {
+        self.state.holders.long(self.state.config.long_lease).collect()
+    }
+
+    /// The tuning that it was opened with.
+    pub fn config(&self) -> &Config {
+        &self.state.config
+    }
+
+    /// Refuses new callers, waits for those inside, at most 20 s, and closes every connection. For tests, and programs
+    /// that go on without the pool: a service that stops has no caller left, and its connections end with it.
+    pub async fn close(&self) {
+        let state = &self.state;
+        let _ = tokio::time::timeout(CLOSE_WAIT, state.gate.drained()).await;
+        state.close();
+        // What is still in use isn't waited for again.
+        let _ = tokio::time::timeout(state.config.connect_timeout, state.gate.emptied()).await;
+    }
+
+    /// The name and class that statements and transactions go by, and where that was said.
+    pub fn operation(&self) -> Operation {
+        self.operation
+    }
+
+    pub(crate) fn state(&self) -> &Arc<State> {
+        &self.state
+    }
+}
+
+/// Makes the first connection, and looks at what the server gives.
+async fn first_connection(state: &Arc<State>) -> Result<(), OpenError> {
+    // Nobody waits for it yet: it may take what a connection may, and a little for the keeper.
+    let until = Instant::now() + state.config.connect_timeout + keeper::TICK;
+    match acquire::within(state, State::own("pool_open", Class::Normal), until).await {
+        Ok(mut first) => server::check_room(state, &mut first).await,
+        Err(error) => Err(OpenError::connect(&state.config.name, &error)),
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("name", &self.state.config.name).field("snapshot", &self.snapshot()).finish()
+    }
+}

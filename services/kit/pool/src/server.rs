@@ -1,0 +1,40 @@
+//! What the database server gives a pool, asked when the pool is opened.
+
+use sea_orm::{DbBackend, DbErr, Statement};
+
+use crate::OpenError;
+use crate::lease::Lease;
+use crate::state::State;
+
+/// Asks the server how many connections it has, how many of them are not for ordinary roles, and how many ours may have.
+const ROOM: &str = "SELECT current_setting('max_connections')::int, \
+     current_setting('superuser_reserved_connections')::int \
+     + coalesce(current_setting('reserved_connections', true), '0')::int, \
+     rolconnlimit FROM pg_roles WHERE rolname = current_user";
+
+/// Whether the server has room for this pool by itself.
+///
+/// # Errors
+/// [`OpenError::Config`] if the pool may open more connections than the server gives: its limit, its ceiling or the server's
+/// `max_connections` is to be changed. [`OpenError::Connect`] if the server doesn't answer.
+pub(crate) async fn check_room(pool: &State, lease: &mut Lease) -> Result<(), OpenError> {
+    if pool.options.backend() != DbBackend::Postgres {
+        return Ok(());
+    }
+    let statement = Statement::from_string(DbBackend::Postgres, ROOM);
+    let failed = |error: &DbErr| OpenError::connect(&pool.config.name, error);
+    let Some(row) = lease.query_one(&statement).await.map_err(|error| failed(&error))? else { return Ok(()) };
+    let number = |index| row.try_get_by_index::<i32>(index).map_err(|error| failed(&error));
+    let (max, reserved, role) = (number(0)?, number(1)?, number(2)?);
+    let ceiling = pool.config.limits().ceiling + pool.config.listeners;
+    let room = if role >= 0 { role.min(max - reserved) } else { max - reserved };
+    if i64::from(ceiling) <= i64::from(room) {
+        return Ok(());
+    }
+    let by_role = if role >= 0 { format!(", and its role at most {role}") } else { String::new() };
+    Err(pool.config.wrong(format!(
+        "it may open {ceiling} connections, but the server gives {max} − {reserved} reserved = {} to ordinary \
+         roles{by_role}: lower its limit or ceiling, or raise the server's max_connections",
+        max - reserved
+    )))
+}
