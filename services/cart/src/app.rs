@@ -89,6 +89,7 @@ impl Service for App {
     const NAME: &'static str = "cart";
     const GRPC_NAME: &'static str = "selvage.cart.v1.Cart";
     const PROCESS: &'static str = "selvage-cart";
+    const ABOUT: &'static str = "The bags of the Selvage shop.";
     const DEFAULT_PORT: u16 = 50052;
     const METRICS_PORT: u16 = 9465;
     type Args = CartArgs;

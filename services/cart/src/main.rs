@@ -1,5 +1,5 @@
 //! The cart service as a process of its own.
 
 fn main() -> std::process::ExitCode {
-    selvage_boot::main::<selvage_cart::App>()
+    selvage_boot::main::<selvage_boot::Stored<selvage_cart::App>>()
 }

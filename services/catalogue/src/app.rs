@@ -122,6 +122,7 @@ impl Service for App {
     const NAME: &'static str = "catalogue";
     const GRPC_NAME: &'static str = "selvage.catalogue.v1.Catalogue";
     const PROCESS: &'static str = "selvage-catalogue";
+    const ABOUT: &'static str = "Products, prices and stock of the Selvage shop.";
     const DEFAULT_PORT: u16 = 50051;
     const METRICS_PORT: u16 = 9464;
     type Args = CatalogueArgs;

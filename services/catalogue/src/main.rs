@@ -1,5 +1,5 @@
 //! The catalogue service as a process of its own.
 
 fn main() -> std::process::ExitCode {
-    selvage_boot::main::<selvage_catalogue::App>()
+    selvage_boot::main::<selvage_boot::Stored<selvage_catalogue::App>>()
 }

@@ -151,6 +151,7 @@ impl Service for App {
     const NAME: &'static str = "checkout";
     const GRPC_NAME: &'static str = "selvage.checkout.v1.Checkout";
     const PROCESS: &'static str = "selvage-checkout";
+    const ABOUT: &'static str = "Orders and payments of the Selvage shop.";
     const DEFAULT_PORT: u16 = 50053;
     const METRICS_PORT: u16 = 9466;
     type Args = CheckoutArgs;
@@ -166,8 +167,9 @@ impl Service for App {
             catalogue: channel(args.catalogue.clone()),
             delivery: channel(args.delivery.clone()),
         };
+        let (mailer, settings) = (args.mailer()?, args.settings());
         let pools = Pools::open(database, args.relay_pool_limit).await?;
-        Ok(Self::new(pools, args.mailer()?, args.settings(), peers, host))
+        Ok(Self::new(pools, mailer, settings, peers, host))
     }
 
     fn add_to(&self, routes: &mut RoutesBuilder) {

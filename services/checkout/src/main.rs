@@ -1,5 +1,5 @@
 //! The checkout service as a process of its own.
 
 fn main() -> std::process::ExitCode {
-    selvage_boot::main::<selvage_checkout::App>()
+    selvage_boot::main::<selvage_boot::Stored<selvage_checkout::App>>()
 }

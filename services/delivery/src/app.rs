@@ -84,6 +84,7 @@ impl Service for App {
     const NAME: &'static str = "delivery";
     const GRPC_NAME: &'static str = "selvage.delivery.v1.Delivery";
     const PROCESS: &'static str = "selvage-delivery";
+    const ABOUT: &'static str = "Shipments of the Selvage shop, and their way.";
     const DEFAULT_PORT: u16 = 50054;
     const METRICS_PORT: u16 = 9467;
     type Args = DeliveryArgs;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use selvage_proto::money::Currency;
 
+const FREE_DELIVERY_FROM: i64 = 7500;
+
 /// Delivery's own arguments.
 #[derive(clap::Args, Clone, Debug)]
 pub struct DeliveryArgs {
@@ -12,12 +14,19 @@ pub struct DeliveryArgs {
     #[arg(long, env = "SELVAGE_CARRIER_STEP", value_name = "TIME", default_value = "6h")]
     pub carrier_step: Step,
     /// From which price of the goods on standard delivery is free, in minor units of the shop's currency
-    #[arg(long, env = "SELVAGE_FREE_DELIVERY_FROM", value_name = "AMOUNT", default_value_t = 7500,
+    #[arg(long, env = "SELVAGE_FREE_DELIVERY_FROM", value_name = "AMOUNT", default_value_t = FREE_DELIVERY_FROM,
           value_parser = clap::value_parser!(i64).range(0..))]
     pub free_delivery_from: i64,
     /// The shop's currency, an ISO 4217 code
     #[arg(long, env = "SELVAGE_CURRENCY", value_name = "CODE", default_value = "EUR")]
     pub currency: Currency,
+}
+
+impl DeliveryArgs {
+    /// What it is told where nothing else is said.
+    pub fn new(currency: Currency, carrier_step: Step) -> Self {
+        Self { carrier_step, free_delivery_from: FREE_DELIVERY_FROM, currency }
+    }
 }
 
 /// A time between two moves of the carrier, 100 ms to 30 days.

@@ -1,5 +1,5 @@
 //! The delivery service as a process of its own.
 
 fn main() -> std::process::ExitCode {
-    selvage_boot::main::<selvage_delivery::App>()
+    selvage_boot::main::<selvage_boot::Stored<selvage_delivery::App>>()
 }

@@ -1,31 +1,13 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use selvage_boot::FaultPolicy;
 use selvage_identity::Role;
 use selvage_proto::money::Currency;
 
-/// A clothing shop of small gRPC services. Without a command it serves the whole shop in this one process.
-#[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
-pub(crate) struct Cli {
-    #[command(subcommand)]
-    pub(crate) command: Option<Command>,
-    #[command(flatten)]
-    pub(crate) serve: Serve,
-}
-
-impl Cli {
-    pub(crate) fn is_serving(&self) -> bool {
-        matches!(self.command, None | Some(Command::Serve(_)))
-    }
-}
-
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Serve the whole shop in one process, seeded at the first start
-    Serve(Serve),
     /// Import products from a feed: Shopify's product CSV, or JSON Lines
     Import(Import),
     /// Print a token, for grpcurl and for admins
@@ -49,9 +31,6 @@ pub(crate) struct Data {
 pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) data: Data,
-    /// Where the shop's pages are
-    #[arg(long, env = "SELVAGE_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
-    pub(crate) listen: SocketAddr,
     /// Serve all gRPC services on this address too, with reflection, for grpcurl and tests
     #[arg(long, env = "SELVAGE_GRPC", value_name = "ADDR")]
     pub(crate) grpc: Option<SocketAddr>,

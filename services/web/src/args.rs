@@ -1,25 +1,15 @@
 //! What the binary `selvage-web` takes on its command line.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::Parser;
-use selvage_boot::measured::MetricsListener;
 use selvage_proto::money::Currency;
 use selvage_rpc::{Channel, Target};
 
 use crate::{Access, Operations, Peers, Settings};
 
-/// The pages of the Selvage shop.
-#[derive(Parser, Clone, Debug)]
-#[command(name = "selvage-web", version)]
+/// The pages' own arguments.
+#[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// Where the pages are
-    #[arg(long, env = "SELVAGE_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
-    pub listen: SocketAddr,
-    /// Where its metrics are
-    #[command(flatten)]
-    pub metrics: MetricsListener,
     /// The catalogue service
     #[arg(long, env = "SELVAGE_CATALOGUE", value_name = "HOST:PORT", default_value = "127.0.0.1:50051")]
     pub catalogue: Target,
@@ -71,13 +61,14 @@ impl Args {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn the_command_line_is_sound() {
-        use clap::CommandFactory as _;
-        Args::command().debug_assert();
-        assert!(Args::try_parse_from(["web", "--issuer-key", "k", "--currency", "eur"]).is_err());
-        assert!(Args::try_parse_from(["web", "--issuer-key", "k", "--cart", "nowhere"]).is_err());
+        let command = selvage_boot::command_line::<crate::Web>();
+        command.clone().debug_assert();
+        let parsed = |line: &[&str]| command.clone().try_get_matches_from(line).is_ok();
+        assert!(parsed(&["web", "--issuer-key", "k"]) && parsed(&["web", "serve", "--issuer-key", "k"]));
+        assert!(!parsed(&["web"]), "its key is missing");
+        assert!(!parsed(&["web", "--issuer-key", "k", "--currency", "eur"]));
+        assert!(!parsed(&["web", "--issuer-key", "k", "--cart", "nowhere"]));
     }
 }

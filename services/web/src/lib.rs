@@ -20,6 +20,7 @@ mod operations;
 mod pages;
 mod peer;
 mod problem;
+mod process;
 mod server;
 mod session;
 mod shop;
@@ -27,4 +28,5 @@ pub mod view;
 
 pub use app::{App, Peers, Settings};
 pub use operations::{Access, Operations};
+pub use process::Web;
 pub use server::serve;

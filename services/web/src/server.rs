@@ -9,7 +9,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use selvage_boot::Life;
+use selvage_boot::{Life, ending};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
@@ -22,13 +22,12 @@ use crate::peer::Peer;
 const MAX_CONNECTIONS: usize = 2_048;
 /// The time for a request's headers to come, and for an idle connection to make the next one.
 const HEADERS_BOUND: Duration = Duration::from_secs(15);
-/// What is in flight when the end begins has this long: the longest page, placing an order, takes less in all but the
-/// worst case, and the same form sent again then finds its order.
-const DRAIN_BOUND: Duration = Duration::from_secs(15);
 /// After a failure to accept (files used up, mostly) the next attempt waits for some to be free again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `app` until the end of `life`, then lets what is in flight finish, at most 15 s.
+/// Serves `app` until the end of `life`, then lets what is in flight finish, at most
+/// [`ending::CALLS`]: the longest page, placing an order, takes less in all but the worst case, and the same form sent again
+/// then finds its order.
 ///
 /// # Errors
 /// None at present: a connection that can't be accepted is logged, and the next one is waited for.
@@ -74,7 +73,7 @@ pub async fn serve(listener: TcpListener, app: App, life: &Life) -> anyhow::Resu
     }
 
     drop(listener);
-    if tokio::time::timeout(DRAIN_BOUND, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(ending::CALLS, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests didn't end in time");
     }
     Ok(())

@@ -114,12 +114,10 @@ fn the_time_of_day_is_passed_in() {
     }));
     // Who starts a process makes its clock; everybody else is given it.
     let allowed = [
-        ("services/kit/boot/src/service.rs", "starts a service"),
+        ("services/kit/boot/src/process.rs", "starts a process"),
         ("services/kit/testkit/src/lib.rs", "signs tokens for real processes"),
-        ("services/selvage/src/house.rs", "starts all of them"),
         ("services/selvage/src/import.rs", "is a command of its own"),
         ("services/selvage/src/token.rs", "is a command of its own"),
-        ("services/web/src/main.rs", "starts the web"),
     ];
     findings.extend(only_in(source::shipped(), &allowed, |source| source.uses(&["Clock::system"])));
     nothing_found(&findings, "Take a selvage_context::clock::Clock, or tokio::time::Instant for a deadline.");

@@ -19,18 +19,19 @@ use tonic::service::{Routes, RoutesBuilder};
 use tonic::transport::Server;
 use tonic::transport::server::{Connected, TcpIncoming};
 use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
 use tower::{Layer, Service};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::Life;
+use crate::{Life, Phase, ending};
 
 /// The longest that any rpc may run, and what a caller gets that names no time.
 pub const LONGEST_DEADLINE: Duration = Duration::from_secs(30);
 /// What a caller gets that names no time.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
-/// What is in flight at the end has this long: longer than a call has by default, and with the 5 s for background work
-/// below the 30 s after which Kubernetes kills.
-const DRAIN_BOUND: Duration = Duration::from_secs(15);
+/// What health says is serving for as long as the process answers at all: to ask whether it lives, apart from whether it
+/// is ready.
+pub const LIVE: &str = "live";
 /// Streams on one connection at a time: a web process watches up to 1,000 parcels beside its short calls.
 const MAX_STREAMS: u32 = 2_000;
 
@@ -53,22 +54,28 @@ impl Services {
         self.names.push(name);
     }
 
-    /// Adds health and reflection, and closes the list.
+    /// Adds health and reflection, and closes the list. Health says of each service, and of "" for all, that it serves while
+    /// `life` is ready; of [`LIVE`] always.
     ///
     /// # Errors
     /// If the descriptors are damaged, which a build can't produce.
     pub async fn finish(mut self, life: &Life) -> anyhow::Result<Routes> {
         let (reporter, health) = tonic_health::server::health_reporter();
-        for name in &self.names {
-            reporter.set_service_status(*name, ServingStatus::Serving).await;
-        }
-        let (stopping, names) = (life.stopping(), self.names.clone());
+        reporter.set_service_status(LIVE, ServingStatus::Serving).await;
+        let names = [&[""], &*self.names].concat();
+        let mut phase = life.phase();
+        let now = phase.borrow_and_update().clone();
+        say(&reporter, &names, &now).await;
+        let stopping = life.stopping();
         life.spawn("health", async move {
-            stopping.await;
-            reporter.set_service_status("", ServingStatus::NotServing).await;
-            for name in names {
-                reporter.set_service_status(name, ServingStatus::NotServing).await;
-            }
+            let following = async {
+                while phase.changed().await.is_ok() {
+                    let now = phase.borrow_and_update().clone();
+                    say(&reporter, &names, &now).await;
+                }
+            };
+            tokio::select! { () = following => {} () = stopping => {} }
+            say(&reporter, &names, &Phase::Leaving).await;
         });
         let mut reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(selvage_proto::DESCRIPTORS)
@@ -85,14 +92,22 @@ impl Services {
     }
 }
 
+/// Says of the services `names` whether they should be called.
+async fn say(reporter: &HealthReporter, names: &[&'static str], phase: &Phase) {
+    let status = if *phase == Phase::Ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+    for name in names {
+        reporter.set_service_status(*name, status).await;
+    }
+}
+
 /// The connections of a listener. tonic's `tcp_nodelay` is about listeners of its own making: without this the end of an
 /// answer waits in the kernel until the client has acknowledged what came before.
 pub fn incoming(listener: TcpListener) -> TcpIncoming {
     TcpIncoming::from(listener).with_nodelay(Some(true))
 }
 
-/// Serves `routes` to the connections of `incoming` until the end of `life`, then lets those in flight finish, at most 15 s:
-/// a stream that somebody watches has no end of its own.
+/// Serves `routes` to the connections of `incoming` until the end of `life`, then lets those in flight finish, at most
+/// [`ending::CALLS`].
 ///
 /// # Errors
 /// If the listener fails.
@@ -114,7 +129,7 @@ where
         .serve_with_incoming_shutdown(incoming, life.stopping());
     let cut_off = async {
         life.stopping().await;
-        tokio::time::sleep(DRAIN_BOUND).await;
+        tokio::time::sleep(ending::CALLS).await;
     };
     tokio::select! {
         served = serving => served?,

@@ -1,29 +1,40 @@
-//! One main for all: arguments → telemetry → pool → server → drain → flush.
+//! One main for all: arguments → telemetry → listeners → work → drain → close → flush.
 //!
-//! [`Life`] is the life of a process: background work is spawned on it, and at a signal it ends everything in order.
-//! With the feature `service`, [`Service`] is what a gRPC service is to its main.
+//! A [`Process`] is a program that works until a signal says stop; [`main`] runs it. [`Life`] is its life: background work
+//! is spawned on it, it says whether the process is ready, and at a signal it ends everything in order. How long that may
+//! take is added up in [`ending`].
+//!
+//! With the feature `service`, a [`Service`] is what a gRPC service with a database is to its main, and [`Stored`] makes a
+//! process of it.
 
+#[cfg(feature = "service")]
+mod database;
+pub mod ending;
 #[cfg(feature = "service")]
 pub mod grpc;
 mod keys;
 mod life;
 pub mod listen;
-pub mod measured;
+mod measured;
 #[cfg(feature = "service")]
 mod operations;
+mod process;
 #[cfg(feature = "service")]
 mod service;
 #[cfg(feature = "service")]
 mod tuning;
 
+#[cfg(feature = "service")]
+pub use database::Database;
 pub use keys::{KeyFiles, KeyFolder, read_issuer_key, read_trusted_keys};
-pub use life::Life;
+pub use life::{Life, Phase};
 #[cfg(feature = "service")]
 pub use operations::Operations;
+pub use process::{Context, NoCommand, Process, command_line, main};
 #[cfg(feature = "service")]
 pub use selvage_faults::{Broken, Dependency, Faults, Policy as FaultPolicy};
 #[cfg(feature = "service")]
-pub use service::{Database, Host, Service, main};
+pub use service::{Host, Service, Stored, Together};
 #[cfg(feature = "service")]
 pub use tuning::{Tuned, TuningFile};
 
@@ -36,27 +47,29 @@ use selvage_telemetry::Telemetry;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// Starts the telemetry of the process `service` (with `default_log` as its log's filter), runs `work` on a new runtime,
+/// Starts the telemetry of the process `name` (with `default_log` as its log's filter), runs `work` on a new runtime,
 /// and turns a failure of either into one sentence on standard error and exit code 1.
 ///
 /// `worker_threads`: `None` takes one a core.
-pub fn run<F>(service: &'static str, default_log: &str, worker_threads: Option<usize>, work: F) -> ExitCode
+fn run<F>(name: &'static str, default_log: &str, worker_threads: Option<u8>, work: F) -> ExitCode
 where
     F: Future<Output = anyhow::Result<()>>,
 {
-    let outcome = Telemetry::start(service, default_log).and_then(|telemetry| {
+    let outcome = Telemetry::start(name, default_log).and_then(|telemetry| {
         let mut builder = match worker_threads {
             // One worker of the other kind keeps queues and locks for colleagues that it hasn't got.
             Some(1) => tokio::runtime::Builder::new_current_thread(),
             _ => tokio::runtime::Builder::new_multi_thread(),
         };
         if let Some(threads) = worker_threads {
-            builder.worker_threads(threads);
+            builder.worker_threads(threads.into());
         }
         let runtime = builder.enable_all().build()?;
         selvage_telemetry::metrics::observe_runtime(runtime.handle());
         let outcome = runtime.block_on(work);
-        telemetry.shutdown();
+        flush(telemetry);
+        // What was cut off isn't waited for again: a look-up of a name can take a minute.
+        runtime.shutdown_background();
         outcome
     });
     match outcome {
@@ -68,5 +81,18 @@ where
             }
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Sends what is left of traces and metrics, and waits no longer than [`ending::FLUSH`] for it.
+fn flush(telemetry: Telemetry) {
+    let (done, flushed) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        telemetry.shutdown(ending::FLUSH);
+        // Err: it took too long, and nobody waits any more.
+        let _ = done.send(());
+    });
+    if flushed.recv_timeout(ending::FLUSH).is_err() {
+        tracing::warn!("what was left of traces and metrics couldn't be sent in time");
     }
 }

@@ -4,26 +4,95 @@ use std::time::Duration;
 use anyhow::{bail, ensure};
 use selvage_context::lease;
 use selvage_telemetry::span::Span;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
-/// How long a drain may take before what is left is cut off: Kubernetes kills after 30 s, of which some are spent before.
-const DRAIN_BOUND: Duration = Duration::from_secs(20);
+use crate::ending;
+
+/// Whether a process should be sent work. A process that is ready stays so, however busy it is, until it leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Not yet, for this reason.
+    Starting(String),
+    /// Yes.
+    Ready,
+    /// Not any more: it is about to end, or ends.
+    Leaving,
+}
 
 /// The life of a process, or of the part of one that ends together. Clones are the same life.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Life {
+    phase: watch::Sender<Phase>,
     stop: CancellationToken,
     tasks: TaskTracker,
-    /// The background task that panicked first.
-    panicked: Arc<OnceLock<&'static str>>,
+    /// Why it ends, if it doesn't end because it was asked to.
+    failure: Arc<OnceLock<String>>,
+}
+
+impl Default for Life {
+    fn default() -> Self {
+        Self::in_phase(Phase::Ready)
+    }
 }
 
 impl Life {
-    /// A life that ends when [`Life::end`] is called.
+    /// A life that is ready, and ends when [`Life::end`] is called.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A life that isn't ready before [`Life::ready`] is called.
+    pub fn starting() -> Self {
+        Self::in_phase(Phase::Starting("it starts".to_owned()))
+    }
+
+    fn in_phase(phase: Phase) -> Self {
+        Self {
+            phase: watch::Sender::new(phase),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            failure: Arc::default(),
+        }
+    }
+
+    /// The life of what others in the process still call while they end: as ready as this one, and ended by itself.
+    #[must_use]
+    pub fn behind(&self) -> Self {
+        Self { phase: self.phase.clone(), ..Self::in_phase(Phase::Ready) }
+    }
+
+    /// Says what the process waits for before it is ready; in the log too, where it is something else than before.
+    pub fn waits_for(&self, reason: impl Into<String>) {
+        let reason = reason.into();
+        let changed = self.phase.send_if_modified(|phase| match phase {
+            Phase::Starting(before) if *before != reason => {
+                before.clone_from(&reason);
+                true
+            }
+            _ => false,
+        });
+        if changed {
+            tracing::warn!(reason, "not ready");
+        }
+    }
+
+    /// What the process waited for is there.
+    pub fn ready(&self) {
+        self.phase.send_if_modified(|phase| {
+            let starts = matches!(phase, Phase::Starting(_));
+            if starts {
+                *phase = Phase::Ready;
+            }
+            starts
+        });
+    }
+
+    /// Whether the process should be sent work, now and as it changes.
+    pub fn phase(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
     }
 
     /// Starts background work. It should end soon after [`Life::stopping`] does; [`Life::drain`] waits for it. If it
@@ -32,14 +101,28 @@ impl Life {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let (stop, panicked) = (self.stop.clone(), self.panicked.clone());
+        self.run(name, async move {
+            work.await;
+            Ok(())
+        });
+    }
+
+    /// As [`Life::spawn`], for work that can fail, as a server can: the end begins then too.
+    pub fn run<F>(&self, name: &'static str, work: F)
+    where
+        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        let life = self.clone();
         let work = tokio::spawn(lease::tracked(work));
         self.tasks.spawn(async move {
             match work.await {
                 Err(error) if error.is_panic() => {
                     tracing::error!(task = name, error = %error, "a background task panicked: stopping");
-                    let _ = panicked.set(name);
-                    stop.cancel();
+                    life.fail(format!("the background task '{name}' panicked; the log says how"));
+                }
+                Ok(Err(error)) => {
+                    tracing::error!(task = name, error = format!("{error:#}"), "a background task failed: stopping");
+                    life.fail(format!("{name}: {error:#}"));
                 }
                 _ => tracing::debug!(task = name, "background task ended"),
             }
@@ -70,39 +153,61 @@ impl Life {
         tokio::time::timeout(pause, self.stop.cancelled()).await.is_err()
     }
 
-    /// Begins the end.
+    /// Begins the end, without a pause before it.
     pub fn end(&self) {
+        self.leave();
         self.stop.cancel();
     }
 
-    /// Waits for Ctrl-C or SIGTERM, then begins the end. A second signal ends the process at once.
+    fn leave(&self) {
+        self.phase.send_if_modified(|phase| std::mem::replace(phase, Phase::Leaving) != Phase::Leaving);
+    }
+
+    fn fail(&self, why: String) {
+        // The first failure is the cause of those that follow.
+        let _ = self.failure.set(why);
+        self.end();
+    }
+
+    /// Waits for Ctrl-C or SIGTERM, then says that the process leaves, and begins the end after `lame_duck`: until then it
+    /// serves on. A second signal ends the process at once.
     ///
     /// # Errors
     /// If the process may not listen to signals.
-    pub fn end_at_signal(&self) -> std::io::Result<()> {
+    pub fn end_at_signal(&self, lame_duck: Duration) -> std::io::Result<()> {
         use tokio::signal::unix::{SignalKind, signal};
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        let stop = self.stop.clone();
+        let life = self.clone();
         tokio::spawn(async move {
             tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} }
-            tracing::info!("stopping: requests in flight are finished first");
-            stop.cancel();
-            tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} }
-            std::process::exit(130);
+            tracing::info!(lame_duck_ms = lame_duck.as_millis(), "leaving: not ready any more, and still serving");
+            life.leave();
+            let second = async {
+                tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} }
+                std::process::exit(130);
+            };
+            let end = async {
+                if life.sleep(lame_duck).await {
+                    tracing::info!("stopping: requests in flight are finished first");
+                    life.end();
+                }
+                std::future::pending::<()>().await;
+            };
+            tokio::join!(second, end);
         });
         Ok(())
     }
 
-    /// Begins the end and waits until all background work has ended, at most 20 s.
+    /// Begins the end and waits until all background work has ended, at most [`ending::DRAIN`].
     ///
     /// # Errors
-    /// If some was cut off, or if the end came from a background task that panicked.
+    /// If some was cut off, or if the end came from background work that failed.
     pub async fn drain(&self) -> anyhow::Result<()> {
-        self.stop.cancel();
+        self.end();
         self.tasks.close();
-        let drained = tokio::time::timeout(DRAIN_BOUND, self.tasks.wait()).await.is_ok();
-        if let Some(name) = self.panicked.get() {
-            bail!("the background task '{name}' panicked; the log says how");
+        let drained = tokio::time::timeout(ending::DRAIN, self.tasks.wait()).await.is_ok();
+        if let Some(why) = self.failure.get() {
+            bail!("{why}");
         }
         ensure!(drained, "{} background tasks didn't end in time and were cut off", self.tasks.len());
         Ok(())
@@ -125,6 +230,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_server_that_fails_begins_the_end_and_its_reason_is_the_first_one() {
+        let life = Life::new();
+        life.run("server", async { anyhow::bail!("its listener is gone") });
+        tokio::time::timeout(Duration::from_secs(10), life.stopping()).await.expect("somebody notices");
+        life.run("other", async { anyhow::bail!("for want of the first") });
+        assert_eq!(life.drain().await.unwrap_err().to_string(), "server: its listener is gone");
+    }
+
+    #[tokio::test]
     async fn work_that_nobody_waits_for_is_drained_and_its_panic_ends_nothing() {
         let life = Life::new();
         assert!(life.carry_out(async { panic!("of itself") }).await.is_err_and(|error| error.is_panic()));
@@ -135,5 +249,20 @@ mod tests {
         assert!(drained.is_err(), "it isn't done yet");
         drop(begun);
         assert!(life.drain().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_life_becomes_ready_once_and_leaves_once() {
+        let life = Life::starting();
+        let (phase, behind) = (life.phase(), life.behind());
+        life.waits_for("the tide");
+        assert_eq!(*phase.borrow(), Phase::Starting("the tide".into()));
+        life.ready();
+        life.waits_for("the moon");
+        assert_eq!(*phase.borrow(), Phase::Ready, "it was ready before");
+        life.end();
+        life.ready();
+        assert_eq!((&*phase.borrow(), &*behind.phase().borrow()), (&Phase::Leaving, &Phase::Leaving));
+        assert!(life.is_stopping() && !behind.is_stopping(), "what is behind ends by itself");
     }
 }

@@ -1,10 +1,15 @@
 //! Listening on an address, with errors that say what to do.
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Context as _, anyhow};
 use tokio::net::TcpListener;
+
+/// Where a process listens unless told otherwise: on this machine alone.
+pub(crate) fn here(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
 
 /// Listens on `address`; `flag` is the option that sets it, for the message.
 ///

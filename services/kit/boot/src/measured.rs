@@ -2,11 +2,9 @@
 //! who may call the service.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
@@ -19,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::{Life, listen};
+use crate::Life;
 
 /// Connections at once: two Prometheus servers, and somebody who looks.
 const MAX_CONNECTIONS: usize = 8;
@@ -30,26 +28,9 @@ const CONNECTION_BOUND: Duration = Duration::from_secs(600);
 /// After a failure to accept the next attempt waits.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Where metrics are fetched.
-#[derive(Args, Clone, Debug)]
-pub struct MetricsListener {
-    /// Serve metrics for Prometheus at http://ADDR/metrics [default: 127.0.0.1 and the service's own port for it]
-    #[arg(long, env = "SELVAGE_METRICS_LISTEN", value_name = "ADDR")]
-    metrics_listen: Option<SocketAddr>,
-}
-
-impl MetricsListener {
-    /// Serves metrics until the end of `life`, on `default_port` of this machine alone unless the user said otherwise.
-    ///
-    /// # Errors
-    /// If the address can't be listened on.
-    pub async fn serve(&self, default_port: u16, life: &Life) -> anyhow::Result<()> {
-        let address = self.metrics_listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], default_port)));
-        let listener = listen::tcp(address, "--metrics-listen").await?;
-        tracing::info!(address = %listener.local_addr()?, "serving metrics");
-        life.spawn("metrics", accept(listener, life.clone()));
-        Ok(())
-    }
+/// Serves metrics to `listener` until the end of `life`.
+pub(crate) fn serve(listener: TcpListener, life: &Life) {
+    life.spawn("metrics", accept(listener, life.clone()));
 }
 
 async fn accept(listener: TcpListener, life: Life) {

@@ -1,22 +1,17 @@
-use std::net::SocketAddr;
-use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::marker::PhantomData;
 
-use anyhow::Context as _;
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{Args, Subcommand};
 use sea_orm_migration::MigratorTrait;
 use selvage_context::clock::Clock;
 use selvage_identity::{Issuer, ServiceToken, Verifier};
-use selvage_pool::{Config, Pool};
-use tonic::service::RoutesBuilder;
+use tonic::service::{Routes, RoutesBuilder};
 
-use crate::measured::MetricsListener;
-use crate::tuning::{PoolFlags, Tuned};
-use crate::{FaultPolicy, Faults, KeyFiles, Life, Operations, grpc, listen, read_issuer_key, read_trusted_keys};
-
-/// What a caller has that names no time of its own: see the channels' default deadline.
-const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
+use crate::process::LOG;
+use crate::tuning::Tuned;
+use crate::{
+    Context, Database, FaultPolicy, Faults, KeyFiles, Life, Operations, Process, grpc, read_issuer_key,
+    read_trusted_keys,
+};
 
 /// A service grows by instances. With two threads each answer of a database or of another service woke the other one: an
 /// order took 133 system calls of checkout instead of 72, and a tenth more computing.
@@ -37,7 +32,7 @@ pub struct Host {
     pub faults: Faults,
 }
 
-/// A gRPC service, to its main.
+/// A gRPC service with a database. [`Stored`] makes a process of it.
 #[tonic::async_trait]
 pub trait Service: Sized + Send + Sync + 'static {
     /// Its short name, "cart".
@@ -46,6 +41,8 @@ pub trait Service: Sized + Send + Sync + 'static {
     const GRPC_NAME: &'static str;
     /// What its process is called in traces and metrics, "selvage-cart".
     const PROCESS: &'static str;
+    /// What it is, in a sentence, for `--help`.
+    const ABOUT: &'static str;
     /// The port it listens on unless told otherwise.
     const DEFAULT_PORT: u16;
     /// The port its metrics are at unless told otherwise.
@@ -59,124 +56,70 @@ pub trait Service: Sized + Send + Sync + 'static {
     /// The table that it writes to most: what the fault "lock hold" locks.
     const LOCKED_TABLE: &'static str;
 
-    /// Wires it and starts its background work on `host.life`.
+    /// Wires it, opens its pools on `database`, and starts its background work on `host.life`, in this order: what is
+    /// wrong with the arguments is said before a database is waited for.
     async fn start(args: Self::Args, host: Host, database: &Database) -> anyhow::Result<Self>;
 
-    /// Adds its server, behind `verifier`.
+    /// Adds its server, behind the verifier of its host.
     fn add_to(&self, routes: &mut RoutesBuilder);
 }
 
-/// A service's database: an address from which pools are opened.
-#[derive(Args, Clone)]
-pub struct Database {
-    /// The database, for example postgres://cart@localhost/cart or sqlite://cart.db. With a password, set it by the
-    /// environment rather than as an argument, which other users can see
-    #[arg(long, env = "SELVAGE_DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    database_url: String,
+/// Services that are served together, with the operations of their process.
+pub struct Together {
+    services: grpc::Services,
+    operations: Operations,
+}
+
+impl Together {
+    /// None yet, in the process that `host` speaks of.
+    pub fn new(host: &Host) -> Self {
+        Self { services: grpc::Services::default(), operations: Operations::new(host) }
+    }
+
+    /// Starts a service on its database, and adds it.
+    ///
+    /// # Errors
+    /// As [`Service::start`].
+    pub async fn start<S: Service>(&mut self, args: S::Args, host: Host, database: &Database) -> anyhow::Result<()> {
+        let service = S::start(args, host, database).await?;
+        self.operations.add(S::NAME, S::LOCKED_TABLE, database);
+        self.services.add(S::GRPC_NAME, |routes| service.add_to(routes));
+        Ok(())
+    }
+
+    /// Adds operations, health and reflection, and closes the list.
+    ///
+    /// # Errors
+    /// As [`grpc::Services::finish`].
+    pub async fn finish(mut self, life: &Life) -> anyhow::Result<Routes> {
+        self.operations.serve(&mut self.services);
+        self.services.finish(life).await
+    }
+}
+
+/// A service in a process of its own.
+pub struct Stored<S: Service> {
+    database: Database,
+    service: PhantomData<S>,
+}
+
+/// The arguments of a service's process, beside those that every process has.
+#[derive(Args)]
+pub struct StoredArgs<A: Args> {
+    /// Whether admins may start faults (slow queries, held connections and the like) in this process: off or allow
+    #[arg(long, env = "SELVAGE_FAULTS", value_name = "POLICY", default_value_t)]
+    faults: FaultPolicy,
     #[command(flatten)]
-    flags: PoolFlags,
-    /// The pools that were opened; clones share them.
-    #[arg(skip)]
-    opened: Arc<Mutex<Vec<Pool>>>,
+    keys: KeyFiles,
+    #[command(flatten)]
+    database: Database,
+    #[command(flatten)]
+    own: A,
 }
 
-impl Database {
-    /// The database at `url`, with the services' own tunings.
-    pub fn at(url: impl Into<String>) -> Self {
-        Self { database_url: url.into(), flags: PoolFlags::default(), opened: Arc::default() }
-    }
-
-    /// Opens a service's main pool, for requests that somebody waits for. What the user said on the command line wins over
-    /// what the file of tunings says, and that over the service's own tuning.
-    ///
-    /// # Errors
-    /// If the tuning makes no sense, said with its arithmetic, or the database doesn't answer.
-    pub async fn open(&self, pool: &Tuned) -> anyhow::Result<Pool> {
-        let mut config = self.tuned(pool)?;
-        self.flags.apply_to_main(&mut config);
-        config.request_deadline = Some(REQUEST_DEADLINE);
-        self.open_tuned(config).await
-    }
-
-    /// Opens a pool beside the service's main one; `--pool-limit` and its like are not about it, but `limit` is.
-    ///
-    /// # Errors
-    /// As [`Database::open`].
-    pub async fn open_apart(&self, pool: &Tuned, limit: Option<u32>) -> anyhow::Result<Pool> {
-        let mut config = self.tuned(pool)?;
-        config.limit = limit.unwrap_or(config.limit);
-        self.open_tuned(config).await
-    }
-
-    fn tuned(&self, pool: &Tuned) -> anyhow::Result<Config> {
-        let mut config = pool.config(&self.database_url, None);
-        self.flags.apply(&mut config)?;
-        Ok(config)
-    }
-
-    async fn open_tuned(&self, config: Config) -> anyhow::Result<Pool> {
-        let name = config.name.clone();
-        let pool = Pool::open(config).await.with_context(|| format!("the pool '{name}' can't be opened"))?;
-        self.opened.lock().unwrap_or_else(PoisonError::into_inner).push(pool.clone());
-        Ok(pool)
-    }
-
-    /// The pools that were opened, the main one first.
-    pub(crate) fn pools(&self) -> Vec<Pool> {
-        self.opened.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Closes the pools that were opened: PostgreSQL hears a good-bye, SQLite puts its log back into the file. To be called
-    /// when nothing uses them any more.
-    pub async fn close(&self) {
-        let opened = std::mem::take(&mut *self.opened.lock().unwrap_or_else(PoisonError::into_inner));
-        futures::future::join_all(opened.iter().map(Pool::close)).await;
-    }
-
-    /// The same with the main pool at `limit` connections, unless the user said otherwise.
-    #[must_use]
-    pub fn with_pool_limit(mut self, limit: u32) -> Self {
-        self.flags.limit_unless_said(limit);
-        self
-    }
-
-    /// Applies the migrations that are missing; returns how many.
-    ///
-    /// # Errors
-    /// The first one that fails.
-    pub async fn migrate<M: MigratorTrait>(&self) -> anyhow::Result<usize> {
-        selvage_pool::migrate::up::<M>(&self.database_url).await.context("the database can't be migrated")
-    }
-}
-
-#[derive(Parser)]
-struct Cli<A: Args> {
-    #[command(subcommand)]
-    command: Command<A>,
-}
-
+/// What a service's program can do beside serving.
 #[derive(Subcommand)]
-enum Command<A: Args> {
-    /// Serve until a signal says stop
-    Serve {
-        /// The address to listen on [default: 127.0.0.1 and the service's port]
-        #[arg(long, env = "SELVAGE_LISTEN", value_name = "ADDR")]
-        listen: Option<SocketAddr>,
-        /// Threads that do the work: one for each core that it may have for itself
-        #[arg(long, env = "SELVAGE_THREADS", default_value_t = THREADS, value_parser = clap::value_parser!(u8).range(1..))]
-        threads: u8,
-        /// Whether admins may start faults (slow queries, held connections and the like) in this process: off or allow
-        #[arg(long, env = "SELVAGE_FAULTS", value_name = "POLICY", default_value_t)]
-        faults: FaultPolicy,
-        #[command(flatten)]
-        metrics: MetricsListener,
-        #[command(flatten)]
-        keys: KeyFiles,
-        #[command(flatten)]
-        database: Database,
-        #[command(flatten)]
-        own: A,
-    },
+pub enum StoredCommand {
     /// Bring the database's schema up to date, and end
     Migrate {
         #[command(flatten)]
@@ -188,74 +131,45 @@ enum Command<A: Args> {
     },
 }
 
-/// The main of a service's own binary.
-pub fn main<S: Service>() -> ExitCode {
-    let command = Cli::<S::Args>::command().name(S::PROCESS).version(env!("CARGO_PKG_VERSION"));
-    let cli = Cli::<S::Args>::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
-    let threads = match &cli.command {
-        Command::Serve { threads, .. } => *threads,
-        Command::Migrate { .. } => THREADS,
-    };
-    crate::run(S::PROCESS, "info,sea_orm_migration=warn,sqlx=warn", Some(threads.into()), async move {
-        match cli.command {
-            Command::Migrate { database, grant_to } => {
-                let applied = database.migrate::<S::Migrator>().await?;
-                if let Some(role) = grant_to {
-                    let granted = selvage_pool::migrate::grant(&database.database_url, &role).await;
-                    granted.with_context(|| format!("the rights of '{role}' can't be granted"))?;
-                }
-                tracing::info!(applied, "the schema is up to date");
-                Ok(())
-            }
-            Command::Serve { listen, faults, metrics, keys, database, own, .. } => {
-                serve::<S>(listen, faults, &metrics, &keys, &database, own).await
-            }
+impl<S: Service> Process for Stored<S> {
+    const NAME: &'static str = S::PROCESS;
+    const ABOUT: &'static str = S::ABOUT;
+    const PORT: Option<u16> = Some(S::DEFAULT_PORT);
+    const METRICS_PORT: Option<u16> = Some(S::METRICS_PORT);
+    const THREADS: Option<u8> = Some(THREADS);
+    const COMMAND_LOG: &'static str = LOG;
+    type Args = StoredArgs<S::Args>;
+    type Command = StoredCommand;
+
+    async fn start(args: StoredArgs<S::Args>, mut context: Context) -> anyhow::Result<Self> {
+        let StoredArgs { faults, keys, database, own } = args;
+        let listener = context.listener()?;
+        let Context { clock, life, .. } = context;
+        let token = match &keys.issuer_key {
+            Some(path) => Some(ServiceToken::new(Issuer::new(read_issuer_key(path)?, clock.clone()), S::NAME)),
+            None => None,
+        };
+        let verifier = Verifier::new(read_trusted_keys(&keys.trusted_keys)?, clock.clone());
+        let faults = Faults::new(faults, clock.clone());
+        let host = Host { clock, verifier, life: life.clone(), token, faults };
+        let mut together = Together::new(&host);
+        together.start::<S>(own, host, &database).await?;
+        let routes = together.finish(&life).await?;
+        let serving = life.clone();
+        life.run("grpc", async move { grpc::serve(routes, grpc::incoming(listener), &serving).await });
+        Ok(Self { database, service: PhantomData })
+    }
+
+    async fn close(self) {
+        self.database.close().await;
+    }
+
+    async fn command(StoredCommand::Migrate { database, grant_to }: StoredCommand) -> anyhow::Result<()> {
+        let applied = database.migrate::<S::Migrator>().await?;
+        if let Some(role) = grant_to {
+            database.grant(&role).await?;
         }
-    })
-}
-
-async fn serve<S: Service>(
-    listen: Option<SocketAddr>,
-    faults: FaultPolicy,
-    metrics: &MetricsListener,
-    keys: &KeyFiles,
-    database: &Database,
-    own: S::Args,
-) -> anyhow::Result<()> {
-    let clock = Clock::system();
-    let token = match &keys.issuer_key {
-        Some(path) => Some(ServiceToken::new(Issuer::new(read_issuer_key(path)?, clock.clone()), S::NAME)),
-        None => None,
-    };
-    let verifier = Verifier::new(read_trusted_keys(&keys.trusted_keys)?, clock.clone());
-    let life = Life::new();
-    life.end_at_signal()?;
-
-    let address = listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], S::DEFAULT_PORT)));
-    let listener = listen::tcp(address, "--listen").await?;
-    metrics.serve(S::METRICS_PORT, &life).await?;
-    let faults = Faults::new(faults, clock.clone());
-    let host = Host { clock, verifier, life: life.clone(), token, faults };
-    let mut operations = Operations::new(&host);
-    let service = S::start(own, host, database).await?;
-    operations.add(S::NAME, S::LOCKED_TABLE, database);
-    let mut services = grpc::Services::default();
-    services.add(S::GRPC_NAME, |routes| service.add_to(routes));
-    operations.serve(&mut services);
-    let routes = services.finish(&life).await?;
-
-    tracing::info!(service = S::NAME, address = %listener.local_addr()?, "serving");
-    let serving = async {
-        let served = grpc::serve(routes, grpc::incoming(listener), &life).await;
-        life.end();
-        served
-    };
-    // Background work ends while the last calls do: both together take no longer than the longer of them.
-    let draining = async {
-        life.stopping().await;
-        life.drain().await
-    };
-    let (served, drained) = tokio::join!(serving, draining);
-    database.close().await;
-    served.and(drained)
+        tracing::info!(applied, "the schema is up to date");
+        Ok(())
+    }
 }

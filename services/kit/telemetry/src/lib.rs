@@ -32,8 +32,6 @@ use crate::settings::Settings;
 
 /// The target of `tracing`'s spans that are meant for traces. Others are the business of those who debug, and go nowhere.
 pub const TRACED: &str = "selvage_traced";
-/// How long the last spans and metrics may take on their way out.
-const FLUSH_BOUND: Duration = Duration::from_secs(3);
 
 /// What is said, until it is shut down.
 #[derive(Debug)]
@@ -93,14 +91,14 @@ impl Telemetry {
         Ok(Self { meters, exporting: exporting.transpose()? })
     }
 
-    /// Sends what is left, for at most 6 s, and ends.
-    pub fn shutdown(self) {
+    /// Sends what is left, metrics and then traces, each for at most half of `bound`, and ends.
+    pub fn shutdown(self, bound: Duration) {
         if let Some(meters) = self.meters {
             // Whoever can't be told now isn't told.
-            let _ = meters.shutdown_with_timeout(FLUSH_BOUND);
+            let _ = meters.shutdown_with_timeout(bound / 2);
         }
         if let Some((stop, thread)) = self.exporting {
-            stop.within(FLUSH_BOUND);
+            stop.within(bound / 2);
             let _ = thread.join();
         }
     }

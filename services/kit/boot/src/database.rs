@@ -1,0 +1,106 @@
+//! A service's database on its command line, and the pools that are opened on it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use sea_orm_migration::MigratorTrait;
+use selvage_pool::{Config, Pool};
+
+use crate::tuning::{PoolFlags, Tuned};
+
+/// What a caller has that names no time of its own: see the channels' default deadline.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A service's database: an address from which pools are opened.
+#[derive(Args, Clone)]
+pub struct Database {
+    /// The database, for example postgres://cart@localhost/cart or sqlite://cart.db. With a password, set it by the
+    /// environment rather than as an argument, which other users can see
+    #[arg(long, env = "SELVAGE_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    database_url: String,
+    #[command(flatten)]
+    flags: PoolFlags,
+    /// The pools that were opened; clones share them.
+    #[arg(skip)]
+    opened: Arc<Mutex<Vec<Pool>>>,
+}
+
+impl Database {
+    /// The database at `url`, with the services' own tunings.
+    pub fn at(url: impl Into<String>) -> Self {
+        Self { database_url: url.into(), flags: PoolFlags::default(), opened: Arc::default() }
+    }
+
+    /// Opens a service's main pool, for requests that somebody waits for. What the user said on the command line wins over
+    /// what the file of tunings says, and that over the service's own tuning.
+    ///
+    /// # Errors
+    /// If the tuning makes no sense, said with its arithmetic, or the database doesn't answer.
+    pub async fn open(&self, pool: &Tuned) -> anyhow::Result<Pool> {
+        let mut config = self.tuned(pool)?;
+        self.flags.apply_to_main(&mut config);
+        config.request_deadline = Some(REQUEST_DEADLINE);
+        self.open_tuned(config).await
+    }
+
+    /// Opens a pool beside the service's main one; `--pool-limit` and its like are not about it, but `limit` is.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub async fn open_apart(&self, pool: &Tuned, limit: Option<u32>) -> anyhow::Result<Pool> {
+        let mut config = self.tuned(pool)?;
+        config.limit = limit.unwrap_or(config.limit);
+        self.open_tuned(config).await
+    }
+
+    fn tuned(&self, pool: &Tuned) -> anyhow::Result<Config> {
+        let mut config = pool.config(&self.database_url, None);
+        self.flags.apply(&mut config)?;
+        Ok(config)
+    }
+
+    async fn open_tuned(&self, config: Config) -> anyhow::Result<Pool> {
+        let name = config.name.clone();
+        let pool = Pool::open(config).await.with_context(|| format!("the pool '{name}' can't be opened"))?;
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).push(pool.clone());
+        Ok(pool)
+    }
+
+    /// The pools that were opened, the main one first.
+    pub(crate) fn pools(&self) -> Vec<Pool> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Closes the pools that were opened: PostgreSQL hears a good-bye, SQLite puts its log back into the file. To be called
+    /// when nothing uses them any more.
+    pub async fn close(&self) {
+        let opened = std::mem::take(&mut *self.opened.lock().unwrap_or_else(PoisonError::into_inner));
+        futures::future::join_all(opened.iter().map(Pool::close)).await;
+    }
+
+    /// The same with the main pool at `limit` connections, unless the user said otherwise.
+    #[must_use]
+    pub fn with_pool_limit(mut self, limit: u32) -> Self {
+        self.flags.limit_unless_said(limit);
+        self
+    }
+
+    /// Lets `role` read and write rows, and nothing more (PostgreSQL).
+    ///
+    /// # Errors
+    /// As [`selvage_pool::migrate::grant`].
+    pub(crate) async fn grant(&self, role: &str) -> anyhow::Result<()> {
+        let granted = selvage_pool::migrate::grant(&self.database_url, role).await;
+        granted.with_context(|| format!("the rights of '{role}' can't be granted"))
+    }
+
+    /// Applies the migrations that are missing; returns how many.
+    ///
+    /// # Errors
+    /// The first one that fails.
+    pub async fn migrate<M: MigratorTrait>(&self) -> anyhow::Result<usize> {
+        selvage_pool::migrate::up::<M>(&self.database_url).await.context("the database can't be migrated")
+    }
+}

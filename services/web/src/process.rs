@@ -1,0 +1,33 @@
+use anyhow::Result;
+use selvage_boot::{Context, NoCommand, Process, read_issuer_key};
+
+use crate::args::Args;
+use crate::{App, serve};
+
+/// The pages in a process of their own.
+#[derive(Debug)]
+pub struct Web;
+
+impl Process for Web {
+    const NAME: &'static str = "selvage-web";
+    const ABOUT: &'static str = "The pages of the Selvage shop.";
+    const PORT: Option<u16> = Some(8080);
+    const METRICS_PORT: Option<u16> = Some(9468);
+    const THREADS: Option<u8> = None;
+    type Args = Args;
+    type Command = NoCommand;
+
+    async fn start(args: Args, mut context: Context) -> Result<Self> {
+        let listener = context.listener()?;
+        let key = read_issuer_key(&args.issuer_key)?;
+        let Context { clock, life, .. } = context;
+        let app = App::new(args.settings(), args.peers(), key, clock, life.clone());
+        let serving = life.clone();
+        life.run("pages", async move { serve(listener, app, &serving).await });
+        Ok(Self)
+    }
+
+    async fn command(command: NoCommand) -> Result<()> {
+        match command {}
+    }
+}
