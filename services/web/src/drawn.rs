@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
+use selvage_drawing::{Colour, Cut, Garment, Pattern, Picture, draw};
 
 use crate::assets::IMMUTABLE;
-use crate::drawing::{Colour, Cut, Garment, Pattern, Picture, draw};
 use crate::mac::content_hash;
 
 /// Names the way in which pictures are drawn at present, so that browsers fetch them again when it changes: a hash over

@@ -9,7 +9,6 @@ pub mod args;
 mod assets;
 mod cached;
 mod csrf;
-pub mod drawing;
 mod drawn;
 mod fields;
 mod frame;

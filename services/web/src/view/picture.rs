@@ -2,7 +2,6 @@
 
 use selvage_proto::catalogue::v1 as api;
 
-use crate::drawing;
 use crate::drawn;
 
 /// What stands in for pictures that the drawing vocabulary doesn't know.
@@ -33,7 +32,7 @@ impl Picture {
 
     /// Of a key as lines of bags and orders bear it.
     pub fn of_key(key: &str, photo: &str, alt: impl Into<String>) -> Self {
-        let known = key.parse::<drawing::Picture>().is_ok();
+        let known = key.parse::<selvage_drawing::Picture>().is_ok();
         let photo = if photo.starts_with("https://") && photo.len() <= MAX_ADDRESS { photo } else { "" };
         Self { drawn: drawn::address(if known { key } else { FALLBACK }), photo: photo.to_owned(), alt: alt.into() }
     }
@@ -64,7 +63,7 @@ mod tests {
 
     #[test]
     fn what_cant_be_drawn_or_trusted_is_replaced() {
-        assert!(FALLBACK.parse::<drawing::Picture>().is_ok());
+        assert!(FALLBACK.parse::<selvage_drawing::Picture>().is_ok());
         let picture = Picture::of_key("\"><script>", "http://example.com/a.jpg", "");
         assert!(picture.drawn.starts_with(&format!("/drawn/{FALLBACK}.svg")));
         assert_eq!(picture.photo, "");
