@@ -3,16 +3,8 @@
 
 #![allow(missing_docs, clippy::all, clippy::pedantic, unused_qualifications, unreachable_pub)] // generated code
 
-mod currency;
-
-/// Amounts of money.
-pub mod money {
-    pub use crate::currency::Currency;
-
-    pub mod v1 {
-        tonic::include_proto!("selvage.money.v1");
-    }
-}
+pub mod money;
+pub mod time;
 
 /// Products, prices and stock.
 pub mod catalogue {

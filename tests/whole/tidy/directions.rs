@@ -100,7 +100,7 @@ fn members_inherit_what_the_workspace_says() {
 }
 
 /// Dependencies that are used by code that a build script writes.
-const IN_GENERATED_CODE: &[(&str, &str)] = &[("selvage-proto", "prost-types"), ("selvage-proto", "tonic-prost")];
+const IN_GENERATED_CODE: &[(&str, &str)] = &[("selvage-proto", "tonic-prost")];
 
 #[test]
 fn every_dependency_is_used() {

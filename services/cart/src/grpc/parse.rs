@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use selvage_proto::cart::v1::{
     AddItemRequest, EmptyCartRequest, RemoveItemRequest, RemoveOrderedLinesRequest, UpdateItemRequest,
 };
-use selvage_status::{Error, ErrorCode, Result};
+use selvage_status::{FieldViolations, Result};
 use uuid::Uuid;
 
 use crate::domain::cart::{MAX_LINES, MAX_QUANTITY, Sku};
@@ -44,84 +44,55 @@ pub(super) fn remove_item(request: &RemoveItemRequest) -> Result<Change> {
 }
 
 pub(super) fn empty_cart(request: &EmptyCartRequest) -> Result<Option<String>> {
-    let mut wrong = Wrong::default();
-    let etag = wrong.etag(&request.etag);
-    wrong.none()?;
-    Ok(etag)
+    let mut violations = FieldViolations::default();
+    let etag = etag(&request.etag, &mut violations);
+    violations.finish(Some(etag))
 }
 
 pub(super) fn remove_ordered_lines(request: &RemoveOrderedLinesRequest) -> Result<Removal> {
-    let mut wrong = Wrong::default();
-    let order_id = Uuid::try_parse(&request.order_id).ok();
-    if order_id.is_none() {
-        wrong.field("order_id", "must be a UUID");
-    }
-    let owner = &request.owner;
-    if owner.is_empty() || owner.len() > MAX_OWNER || owner.chars().any(char::is_control) {
-        wrong.field("owner", format!("must have 1 to {MAX_OWNER} bytes and no control characters"));
-    }
-    if request.lines.is_empty() || request.lines.len() > MAX_LINES {
-        wrong.field("lines", format!("must be 1 to {MAX_LINES} lines, are {}", request.lines.len()));
-    }
+    let mut violations = FieldViolations::default();
+    let order_id = violations.parse("order_id", &request.order_id, "must be a UUID");
+    let owner = request.owner.clone();
+    let is_subject = (1..=MAX_OWNER).contains(&owner.len()) && !owner.chars().any(char::is_control);
+    violations.require(is_subject, "owner", format!("must have 1 to {MAX_OWNER} bytes and no control characters"));
+    let count = request.lines.len();
+    violations.require(
+        (1..=MAX_LINES).contains(&count),
+        "lines",
+        format!("must be 1 to {MAX_LINES} lines, are {count}"),
+    );
     let mut lines = Vec::new();
     for (index, line) in request.lines.iter().take(MAX_LINES).enumerate() {
-        let sku = wrong.sku(format!("lines[{index}].sku"), &line.sku);
-        wrong.quantity(format!("lines[{index}].quantity"), line.quantity, &(1..=MAX_QUANTITY));
+        let sku = sku(&format!("lines[{index}].sku"), &line.sku, &mut violations);
+        let field = format!("lines[{index}].quantity");
+        quantity(field, line.quantity, &(1..=MAX_QUANTITY), &mut violations);
         lines.extend(sku.map(|sku| (sku, line.quantity)));
     }
-    wrong.none()?;
-    let order_id = order_id.ok_or_else(|| Error::internal("a wrong order id was not noted"))?;
-    Ok(Removal { order_id, owner: owner.clone(), lines })
+    violations.finish(order_id.map(|order_id| Removal { order_id, owner, lines }))
 }
 
-fn change(sku: &str, quantity: Option<(i32, RangeInclusive<i32>)>, etag: &str) -> Result<Change> {
-    let mut wrong = Wrong::default();
-    let sku = wrong.sku("sku", sku);
-    if let Some((quantity, bounds)) = &quantity {
-        wrong.quantity("quantity", *quantity, bounds);
+fn change(text: &str, pieces: Option<(i32, RangeInclusive<i32>)>, tag: &str) -> Result<Change> {
+    let mut violations = FieldViolations::default();
+    let sku = sku("sku", text, &mut violations);
+    if let Some((pieces, bounds)) = &pieces {
+        quantity("quantity", *pieces, bounds, &mut violations);
     }
-    let etag = wrong.etag(etag);
-    match (wrong.none(), sku) {
-        (Ok(()), Some(sku)) => Ok(Change { sku, quantity: quantity.map_or(0, |(quantity, _)| quantity), etag }),
-        (Err(error), _) => Err(error),
-        (Ok(()), None) => Err(Error::internal("a wrong SKU was not noted")),
-    }
+    let etag = etag(tag, &mut violations);
+    let quantity = pieces.map_or(0, |(pieces, _)| pieces);
+    violations.finish(sku.map(|sku| Change { sku, quantity, etag }))
 }
 
-/// Collects wrong fields.
-#[derive(Default)]
-struct Wrong(Option<Error>);
+fn sku(field: &str, text: &str, violations: &mut FieldViolations) -> Option<Sku> {
+    violations.value(field, Sku::parse(text), "must be 1 to 64 of A-Z, 0-9, '-', '.', '_' and '/'")
+}
 
-impl Wrong {
-    fn field(&mut self, field: impl Into<String>, description: impl Into<String>) {
-        let error =
-            self.0.take().unwrap_or_else(|| Error::new(ErrorCode::InvalidArgument, "the request has wrong fields"));
-        self.0 = Some(error.field(field, description));
-    }
+fn quantity(field: impl Into<String>, quantity: i32, bounds: &RangeInclusive<i32>, violations: &mut FieldViolations) {
+    let description = format!("must be {} to {}, is {quantity}", bounds.start(), bounds.end());
+    violations.require(bounds.contains(&quantity), field, description);
+}
 
-    fn sku(&mut self, field: impl Into<String>, text: &str) -> Option<Sku> {
-        let sku = Sku::parse(text);
-        if sku.is_none() {
-            self.field(field, "must be 1 to 64 of A-Z, 0-9, '-', '.', '_' and '/'");
-        }
-        sku
-    }
-
-    fn quantity(&mut self, field: impl Into<String>, quantity: i32, bounds: &RangeInclusive<i32>) {
-        if !bounds.contains(&quantity) {
-            self.field(field, format!("must be {} to {}, is {quantity}", bounds.start(), bounds.end()));
-        }
-    }
-
-    /// An empty one means that none was given.
-    fn etag(&mut self, etag: &str) -> Option<String> {
-        if etag.len() > MAX_ETAG {
-            self.field("etag", format!("must have at most {MAX_ETAG} bytes"));
-        }
-        (!etag.is_empty()).then(|| etag.to_owned())
-    }
-
-    fn none(&mut self) -> Result<()> {
-        self.0.take().map_or(Ok(()), Err)
-    }
+/// An empty one means that none was given.
+fn etag(etag: &str, violations: &mut FieldViolations) -> Option<String> {
+    violations.require(etag.len() <= MAX_ETAG, "etag", format!("must have at most {MAX_ETAG} bytes"));
+    (!etag.is_empty()).then(|| etag.to_owned())
 }

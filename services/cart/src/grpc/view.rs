@@ -3,13 +3,14 @@
 use selvage_proto::cart::v1::cart_line::Availability as ProtoAvailability;
 use selvage_proto::cart::v1::{CartLine, CartView};
 use selvage_proto::money::v1::Money;
+use selvage_proto::time::timestamp;
 
 use crate::domain::cart::Line;
 use crate::domain::offer::{Availability, Offers, line_total};
 use crate::store::KeptCart;
 
 pub(super) fn view(kept: &KeptCart, offers: &Offers, currency: &str) -> CartView {
-    let money = |minor_units| Money { currency: currency.to_owned(), minor_units };
+    let money = |minor_units| Money::new(currency, minor_units);
     CartView {
         lines: kept.cart.lines().iter().map(|line| line_view(line, offers, money)).collect(),
         subtotal: Some(money(offers.subtotal(&kept.cart))),
@@ -45,9 +46,4 @@ fn line_view(line: &Line, offers: &Offers, money: impl Fn(i64) -> Money) -> Cart
         grams: offer.grams,
         ..bare
     }
-}
-
-fn timestamp(ms: i64) -> prost_types::Timestamp {
-    let nanos = i32::try_from(ms.rem_euclid(1000) * 1_000_000).expect("under 1,000,000,000");
-    prost_types::Timestamp { seconds: ms.div_euclid(1000), nanos }
 }

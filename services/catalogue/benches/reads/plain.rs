@@ -11,6 +11,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, QueryOrder as _};
 use selvage_proto::catalogue::v1 as api;
 use selvage_proto::money::v1::Money;
+use selvage_proto::time::timestamp;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
 use tonic::body::Body;
@@ -159,11 +160,6 @@ async fn product(db: &DatabaseConnection, slug: &str) -> Option<api::Product> {
 
 fn parsed<T: DeserializeOwned>(value: Json) -> T {
     serde_json::from_value(value).unwrap()
-}
-
-fn timestamp(ms: i64) -> prost_types::Timestamp {
-    let nanos = i32::try_from(ms.rem_euclid(1000) * 1_000_000).unwrap();
-    prost_types::Timestamp { seconds: ms.div_euclid(1000), nanos }
 }
 
 mod products {

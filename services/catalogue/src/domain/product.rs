@@ -118,8 +118,8 @@ pub struct Product {
     pub variants: Vec<Variant>,
 }
 
-/// A field that is wrong, and why.
-pub type Wrong = (String, String);
+/// A wrong field of a product by its name in the API, for example `variants[2].price`, and what would be right, for people.
+pub type WrongField = (String, String);
 
 impl Product {
     /// Makes its description safe to show: a few formatting tags, no attributes, nothing else.
@@ -130,7 +130,7 @@ impl Product {
     }
 
     /// All fields that are wrong.
-    pub fn check(&self) -> Vec<Wrong> {
+    pub fn check(&self) -> Vec<WrongField> {
         let mut wrong = Vec::new();
         let mut unless = |right: bool, field: &str, why: &str| {
             if !right {

@@ -1,8 +1,8 @@
 //! The domain's words in the API's.
 
-use prost_types::Timestamp;
 use selvage_proto::catalogue::v1 as api;
 use selvage_proto::money::v1::Money;
+use selvage_proto::time::timestamp;
 
 use crate::domain::product::{Audience, Picture, Variant};
 use crate::domain::stock::State;
@@ -40,8 +40,8 @@ fn variant_of(variant: Variant, available: i32, currency: &str) -> api::Variant 
         size: variant.size,
         colour: variant.colour,
         colour_hex: variant.colour_hex,
-        price: Some(money(currency, variant.price)),
-        compare_at_price: variant.compare_at.map(|price| money(currency, price)),
+        price: Some(Money::new(currency, variant.price)),
+        compare_at_price: variant.compare_at.map(|price| Money::new(currency, price)),
         available,
         grams: variant.grams,
         initial_stock: 0,
@@ -63,8 +63,8 @@ pub(super) fn summary(summary: Summary) -> api::ProductSummary {
         slug: summary.slug,
         title: summary.title,
         category: summary.category,
-        price: Some(money(&summary.currency, summary.price)),
-        compare_at_price: summary.compare_at.map(|price| money(&summary.currency, price)),
+        price: Some(Money::new(&summary.currency, summary.price)),
+        compare_at_price: summary.compare_at.map(|price| Money::new(&summary.currency, price)),
         price_varies: summary.price_varies,
         colours: summary.colours.into_iter().map(|(name, hex)| api::Colour { name, hex }).collect(),
         in_stock: summary.in_stock,
@@ -123,13 +123,4 @@ fn audience(audience: Audience) -> api::Audience {
         Audience::Women => api::Audience::Women,
         Audience::Men => api::Audience::Men,
     }
-}
-
-fn money(currency: &str, minor_units: i64) -> Money {
-    Money { currency: currency.to_owned(), minor_units }
-}
-
-fn timestamp(ms: i64) -> Timestamp {
-    let nanos = i32::try_from(ms.rem_euclid(1000) * 1_000_000).expect("below a second");
-    Timestamp { seconds: ms.div_euclid(1000), nanos }
 }

@@ -1,12 +1,12 @@
-//! Requests, checked.
+//! Requests, checked: all wrong fields of a request are named at once.
 
 use selvage_proto::catalogue::v1 as api;
 use selvage_proto::money::v1::Money;
-use selvage_status::{Error, ErrorCode, Result};
+use selvage_status::{Error, FieldViolations, Result};
 use uuid::Uuid;
 
 use crate::domain::listing::{Cursor, Filter, Order, identity};
-use crate::domain::product::{Audience, MAX_VARIANTS, Picture, Product, Variant, Wrong, is_sku, is_slug};
+use crate::domain::product::{Audience, MAX_VARIANTS, Picture, Product, Variant, is_sku, is_slug};
 use crate::domain::search;
 use crate::domain::stock::Line;
 use crate::store::Listing;
@@ -14,52 +14,71 @@ use crate::store::Listing;
 const MAX_LINES: usize = 100;
 const MAX_FILTER_VALUES: usize = 20;
 const MAX_QUERY: usize = 200;
+/// Products of a page that doesn't say its size.
+const DEFAULT_PAGE: u64 = 24;
+const MAX_PAGE: u64 = 100;
 
-pub(super) fn uuid(field: &str, text: &str) -> Result<Uuid> {
-    Uuid::try_parse(text).map_err(|_| Error::invalid(field, "must be a UUID"))
+const NOT_A_UUID: &str = "must be a UUID";
+const NOT_A_SKU: &str = "must be 1 to 64 of A-Z, 0-9, '-', '.', '_' and '/'";
+const NOT_A_SLUG: &str = "must be 1 to 120 of a-z, 0-9 and single hyphens";
+
+pub(super) fn reservation_id(text: &str) -> Result<Uuid> {
+    text.parse().map_err(|_| Error::invalid("reservation_id", NOT_A_UUID))
 }
 
 pub(super) fn slug(field: &str, text: &str) -> Result<()> {
-    if is_slug(text) { Ok(()) } else { Err(Error::invalid(field, "must be 1 to 120 of a-z, 0-9 and single hyphens")) }
-}
-
-pub(super) fn sku(field: &str, text: &str) -> Result<()> {
-    if is_sku(text) { Ok(()) } else { Err(Error::invalid(field, "must be 1 to 64 of A-Z, 0-9, '-', '.', '_' and '/'")) }
+    if is_slug(text) { Ok(()) } else { Err(Error::invalid(field, NOT_A_SLUG)) }
 }
 
 pub(super) fn skus(skus: &[String]) -> Result<()> {
-    if !(1..=MAX_LINES).contains(&skus.len()) {
-        return Err(Error::invalid("skus", format!("must be 1 to {MAX_LINES}, are {}", skus.len())));
-    }
-    all(skus.iter().enumerate().filter_map(|(index, text)| sku(&format!("skus[{index}]"), text).err()))
+    let mut violations = FieldViolations::default();
+    let count = skus.len();
+    violations.require((1..=MAX_LINES).contains(&count), "skus", format!("must be 1 to {MAX_LINES}, are {count}"));
+    let wrong = skus.iter().take(MAX_LINES).enumerate().filter(|(_, sku)| !is_sku(sku));
+    wrong.for_each(|(index, _)| violations.add(format!("skus[{index}]"), NOT_A_SKU));
+    violations.none()
 }
 
-pub(super) fn lines(lines: Vec<api::ReservationLine>) -> Result<Vec<Line>> {
-    if !(1..=MAX_LINES).contains(&lines.len()) {
-        return Err(Error::invalid("lines", format!("must be 1 to {MAX_LINES}, are {}", lines.len())));
-    }
-    let wrong = lines.iter().enumerate().filter_map(|(index, line)| {
-        let quantity = format!("lines[{index}].quantity");
-        sku(&format!("lines[{index}].sku"), &line.sku).err().or_else(|| {
-            let right = (1..=99).contains(&line.quantity);
-            (!right).then(|| Error::invalid(quantity, format!("must be 1 to 99, is {}", line.quantity)))
-        })
-    });
-    all(wrong)?;
-    Ok(lines.into_iter().map(|line| Line { sku: line.sku, quantity: line.quantity }).collect())
+/// Stock to set aside.
+pub(super) struct ToReserve {
+    pub(super) id: Uuid,
+    pub(super) lines: Vec<Line>,
+    /// For how long, in milliseconds.
+    pub(super) hold_ms: i64,
 }
 
-/// The first of the errors, if there is one.
-fn all(mut wrong: impl Iterator<Item = Error>) -> Result<()> {
-    wrong.next().map_or(Ok(()), Err)
+pub(super) fn to_reserve(request: api::ReserveStockRequest) -> Result<ToReserve> {
+    let mut violations = FieldViolations::default();
+    let id = violations.parse("reservation_id", &request.reservation_id, NOT_A_UUID);
+    let count = request.lines.len();
+    violations.require((1..=MAX_LINES).contains(&count), "lines", format!("must be 1 to {MAX_LINES}, are {count}"));
+    for (index, line) in request.lines.iter().take(MAX_LINES).enumerate() {
+        violations.require(is_sku(&line.sku), format!("lines[{index}].sku"), NOT_A_SKU);
+        let right = (1..=99).contains(&line.quantity);
+        violations.require(right, format!("lines[{index}].quantity"), format!("must be 1 to 99, is {}", line.quantity));
+    }
+    let seconds = request.hold_seconds;
+    let right = (60..=86_400).contains(&seconds);
+    violations.require(right, "hold_seconds", format!("must be 60 to 86,400, is {seconds}"));
+    let lines = request.lines.into_iter().map(|line| Line { sku: line.sku, quantity: line.quantity }).collect();
+    violations.finish(id.map(|id| ToReserve { id, lines, hold_ms: i64::from(seconds) * 1000 }))
 }
 
-pub(super) fn hold_seconds(seconds: i32) -> Result<i64> {
-    if (60..=86_400).contains(&seconds) {
-        Ok(i64::from(seconds) * 1000)
-    } else {
-        Err(Error::invalid("hold_seconds", format!("must be 60 to 86,400, is {seconds}")))
-    }
+/// A change of stock on hand.
+pub(super) struct Adjustment {
+    pub(super) request_id: Uuid,
+    pub(super) sku: String,
+    pub(super) delta: i32,
+}
+
+pub(super) fn adjustment(request: api::AdjustStockRequest) -> Result<Adjustment> {
+    let mut violations = FieldViolations::default();
+    let request_id = violations.parse("request_id", &request.request_id, NOT_A_UUID);
+    let (sku, delta) = (request.sku, request.delta);
+    violations.require(is_sku(&sku), "sku", NOT_A_SKU);
+    let right = delta != 0 && (-1_000_000..=1_000_000).contains(&delta);
+    violations.require(right, "delta", "must be -1,000,000 to 1,000,000, and not 0");
+    violations.finish(request_id.map(|request_id| Adjustment { request_id, sku, delta }))
 }
 
 /// A listing's request, with or without a query.
@@ -74,58 +93,63 @@ pub(super) struct Asked {
 
 /// The listing, and what says which one it is.
 pub(super) fn listing(asked: Asked) -> Result<(Listing, String)> {
+    let mut violations = FieldViolations::default();
     let size = match asked.page_size {
-        0 => 24,
-        size => u64::try_from(size).map_err(|_| Error::invalid("page_size", format!("must be 0 to 100, is {size}")))?,
+        0 => Some(DEFAULT_PAGE),
+        size => u64::try_from(size).ok().map(|size| size.min(MAX_PAGE)),
     };
+    let size = violations.value("page_size", size, "must be 0 to 100");
     let text = asked.query.unwrap_or_default();
-    if text.chars().count() > MAX_QUERY {
-        return Err(Error::invalid("query", format!("must be at most {MAX_QUERY} characters")));
-    }
+    let is_short = text.chars().count() <= MAX_QUERY;
+    violations.require(is_short, "query", "must be at most 200 characters");
     let query = search::Query::parse(&text);
-    let order = order(asked.order_by, query.is_some())?;
-    let filter = filter(asked.filter.unwrap_or_default())?;
+    let order = violations.value("order_by", order(asked.order_by, query.is_some()), "is none of ProductOrder");
+    let filter = filter(asked.filter.unwrap_or_default(), &mut violations);
+    // A page token is of one listing: without that there is none to compare it with.
+    let (Some(size), Some(order), Some(filter)) = (size, order, filter) else { return violations.finish(None) };
     let identity = identity(&text, &filter, order);
     let after = match asked.page_token.as_str() {
         "" => None,
-        token => Some(Cursor::parse(token, &identity, order).ok_or_else(|| {
-            Error::invalid("page_token", "isn't one of this listing: begin again without it, or ask as before")
-        })?),
-    };
-    Ok((Listing { query, filter, order, after, size: size.min(100), with_facets: asked.with_facets }, identity))
-}
-
-fn order(value: i32, searching: bool) -> Result<Order> {
-    match api::ProductOrder::try_from(value) {
-        Ok(api::ProductOrder::Unspecified) => Ok(if searching { Order::Relevance } else { Order::Newest }),
-        Ok(api::ProductOrder::Newest) => Ok(Order::Newest),
-        Ok(api::ProductOrder::PriceAscending) => Ok(Order::PriceAscending),
-        Ok(api::ProductOrder::PriceDescending) => Ok(Order::PriceDescending),
-        Ok(api::ProductOrder::Title) => Ok(Order::Title),
-        Err(_) => Err(Error::invalid("order_by", format!("is none of ProductOrder: {value}"))),
-    }
-}
-
-fn filter(filter: api::ProductFilter) -> Result<Filter> {
-    if !filter.category.is_empty() {
-        slug("filter.category", &filter.category)?;
-    }
-    for (field, values) in [("filter.sizes", &filter.sizes), ("filter.colours", &filter.colours)] {
-        if values.len() > MAX_FILTER_VALUES || values.iter().any(|value| value.len() > 240 || value.contains('\0')) {
-            return Err(Error::invalid(field, format!("must be at most {MAX_FILTER_VALUES} values of 60 characters")));
+        token => {
+            let cursor = Cursor::parse(token, &identity, order);
+            violations.value(
+                "page_token",
+                cursor,
+                "isn't one of this listing: begin again without it, or ask as before",
+            )
         }
+    };
+    let listing = Listing { query, filter, order, after, size, with_facets: asked.with_facets };
+    violations.finish(Some((listing, identity)))
+}
+
+fn order(value: i32, searching: bool) -> Option<Order> {
+    Some(match api::ProductOrder::try_from(value).ok()? {
+        api::ProductOrder::Unspecified if searching => Order::Relevance,
+        api::ProductOrder::Unspecified | api::ProductOrder::Newest => Order::Newest,
+        api::ProductOrder::PriceAscending => Order::PriceAscending,
+        api::ProductOrder::PriceDescending => Order::PriceDescending,
+        api::ProductOrder::Title => Order::Title,
+    })
+}
+
+fn filter(filter: api::ProductFilter, violations: &mut FieldViolations) -> Option<Filter> {
+    violations.require(filter.category.is_empty() || is_slug(&filter.category), "filter.category", NOT_A_SLUG);
+    for (field, values) in [("filter.sizes", &filter.sizes), ("filter.colours", &filter.colours)] {
+        let right =
+            values.len() <= MAX_FILTER_VALUES && values.iter().all(|value| value.len() <= 240 && !value.contains('\0'));
+        violations.require(right, field, "must be at most 20 values of 60 characters");
     }
     for (field, price) in [("filter.min_price", filter.min_price), ("filter.max_price", filter.max_price)] {
-        if price.is_some_and(|price| price < 0) {
-            return Err(Error::invalid(field, "must not be negative"));
-        }
+        violations.require(price.is_none_or(|price| price >= 0), field, "must not be negative");
     }
     let audience = match api::Audience::try_from(filter.audience) {
-        Ok(api::Audience::Unspecified) => None,
-        Ok(wanted) => Some(audience(wanted)),
-        Err(_) => return Err(Error::invalid("filter.audience", "is none of Audience")),
+        Ok(api::Audience::Unspecified) => Some(None),
+        Ok(wanted) => Some(Some(audience(wanted))),
+        Err(_) => None,
     };
-    Ok(Filter {
+    let audience = violations.value("filter.audience", audience, NOT_AN_AUDIENCE)?;
+    Some(Filter {
         category: filter.category,
         sizes: filter.sizes,
         colours: filter.colours,
@@ -135,6 +159,8 @@ fn filter(filter: api::ProductFilter) -> Result<Filter> {
         audience,
     })
 }
+
+const NOT_AN_AUDIENCE: &str = "is none of Audience";
 
 fn audience(audience: api::Audience) -> Audience {
     match audience {
@@ -146,26 +172,24 @@ fn audience(audience: api::Audience) -> Audience {
 
 /// A whole product, checked and safe to show.
 pub(super) fn product(product: api::Product, currency: &str) -> Result<Product> {
-    let mut wrong: Vec<Wrong> = Vec::new();
-    let audience = api::Audience::try_from(product.audience).map(audience).unwrap_or_else(|_| {
-        wrong.push(("audience".into(), "is none of Audience".into()));
-        Audience::Everyone
-    });
+    let mut violations = FieldViolations::default();
+    let audience = api::Audience::try_from(product.audience).map(audience).ok();
+    let audience = violations.value("product.audience", audience, NOT_AN_AUDIENCE).unwrap_or_default();
     let picture = product.picture.unwrap_or_default();
     let mut money = |money: Option<Money>, field: String| {
         let money = money.unwrap_or_default();
         if money.currency != currency {
-            wrong.push((field, format!("must be in the shop's currency, {currency}")));
+            violations.add(field, format!("must be in the shop's currency, {currency}"));
         }
         money.minor_units
     };
-    let mut variants = Vec::with_capacity(product.variants.len().min(200));
+    let mut variants = Vec::with_capacity(product.variants.len().min(MAX_VARIANTS));
     for (index, variant) in product.variants.into_iter().enumerate() {
         variants.push(Variant {
-            price: money(variant.price, format!("variants[{index}].price")),
+            price: money(variant.price, format!("product.variants[{index}].price")),
             compare_at: variant
                 .compare_at_price
-                .map(|before| money(Some(before), format!("variants[{index}].compare_at_price"))),
+                .map(|before| money(Some(before), format!("product.variants[{index}].compare_at_price"))),
             sku: variant.sku,
             size: variant.size,
             colour: variant.colour,
@@ -192,20 +216,16 @@ pub(super) fn product(product: api::Product, currency: &str) -> Result<Product> 
         },
         variants,
     };
-    wrong.extend(product.check());
-    if wrong.is_empty() {
-        product.sanitise();
-        return Ok(product);
-    }
-    let error = Error::new(ErrorCode::InvalidArgument, "the product has wrong fields");
-    Err(wrong.into_iter().fold(error, |error, (field, why)| error.field(format!("product.{field}"), why)))
+    violations.add_below("product", product.check());
+    violations.none()?;
+    product.sanitise();
+    Ok(product)
 }
 
 /// Takes the fields that `mask` names from `new` into `old`.
 pub(super) fn masked(mut old: Product, new: Product, mask: &[String]) -> Result<Product> {
-    if mask.is_empty() {
-        return Err(Error::invalid("update_mask", "must name at least one field"));
-    }
+    let mut violations = FieldViolations::default();
+    violations.require(!mask.is_empty(), "update_mask", "must name at least one field");
     for path in mask {
         match path.as_str() {
             "title" => old.title.clone_from(&new.title),
@@ -217,23 +237,24 @@ pub(super) fn masked(mut old: Product, new: Product, mask: &[String]) -> Result<
             "tags" => old.tags.clone_from(&new.tags),
             "image_urls" => old.image_urls.clone_from(&new.image_urls),
             "picture" => old.picture = new.picture.clone(),
-            "variants" => {
-                for variant in &new.variants {
-                    match old.variants.iter_mut().find(|known| known.sku == variant.sku) {
-                        Some(known) => known.clone_from(variant),
-                        None => old.variants.push(variant.clone()),
-                    }
-                }
-                if old.variants.len() > MAX_VARIANTS {
-                    let many =
-                        format!("would be {} with those that are there, of at most {MAX_VARIANTS}", old.variants.len());
-                    return Err(Error::invalid("product.variants", many));
-                }
-            }
-            _ => return Err(Error::invalid("update_mask", format!("'{path}' is not a field that can be changed"))),
+            "variants" => merge_variants(&mut old.variants, &new.variants),
+            _ => violations.add("update_mask", format!("'{path}' is not a field that can be changed")),
         }
     }
-    Ok(old)
+    let count = old.variants.len();
+    let description = format!("would be {count} with those that are there, of at most {MAX_VARIANTS}");
+    violations.require(count <= MAX_VARIANTS, "product.variants", description);
+    violations.finish(Some(old))
+}
+
+/// Variants with a known SKU are replaced, the others added.
+fn merge_variants(old: &mut Vec<Variant>, new: &[Variant]) {
+    for variant in new {
+        match old.iter_mut().find(|known| known.sku == variant.sku) {
+            Some(known) => known.clone_from(variant),
+            None => old.push(variant.clone()),
+        }
+    }
 }
 
 /// An update's request with what its mask doesn't name filled in from what is stored, so that it is checked as a whole.
@@ -260,10 +281,8 @@ pub(super) fn masked_request(
                 size: variant.size.clone(),
                 colour: variant.colour.clone(),
                 colour_hex: variant.colour_hex.clone(),
-                price: Some(Money { currency: currency.to_owned(), minor_units: variant.price }),
-                compare_at_price: variant
-                    .compare_at
-                    .map(|minor_units| Money { currency: currency.to_owned(), minor_units }),
+                price: Some(Money::new(currency, variant.price)),
+                compare_at_price: variant.compare_at.map(|price| Money::new(currency, price)),
                 grams: variant.grams,
                 ..api::Variant::default()
             })

@@ -103,10 +103,8 @@ impl Catalogue for Server {
 
     async fn reserve_stock(&self, request: Request<ReserveStockRequest>) -> Answer<Reservation> {
         caller(&request)?.require(&[Role::Service])?;
-        let request = request.into_inner();
-        let id = parse::uuid("reservation_id", &request.reservation_id)?;
-        let lines = parse::lines(request.lines)?;
-        let expires_at = self.clock.now_ms() + parse::hold_seconds(request.hold_seconds)?;
+        let parse::ToReserve { id, lines, hold_ms } = parse::to_reserve(request.into_inner())?;
+        let expires_at = self.clock.now_ms() + hold_ms;
         match self.store.stock_reserve(id, &lines, expires_at).await.map_err(Error::from)? {
             Ok(reservation) if reservation.state == State::Released => Err(Error::precondition(
                 "RESERVATION_RELEASED",
@@ -126,7 +124,7 @@ impl Catalogue for Server {
 
     async fn commit_stock(&self, request: Request<CommitStockRequest>) -> Answer<Reservation> {
         caller(&request)?.require(&[Role::Service])?;
-        let id = parse::uuid("reservation_id", &request.into_inner().reservation_id)?;
+        let id = parse::reservation_id(&request.into_inner().reservation_id)?;
         let committed = self.store.stock_commit(id).await.map_err(Error::from)?;
         let reservation = committed.ok_or_else(|| Error::not_found(format!("reservation {id}")))?;
         if reservation.state == State::Released {
@@ -137,7 +135,7 @@ impl Catalogue for Server {
 
     async fn release_stock(&self, request: Request<ReleaseStockRequest>) -> Answer<Reservation> {
         caller(&request)?.require(&[Role::Service])?;
-        let id = parse::uuid("reservation_id", &request.into_inner().reservation_id)?;
+        let id = parse::reservation_id(&request.into_inner().reservation_id)?;
         let until = self.clock.now_ms() + TOMBSTONE_MS;
         let released = self.store.stock_release(id, until).await.map_err(Error::from)?;
         Ok(Response::new(convert::reservation(released)))
@@ -176,16 +174,11 @@ impl Catalogue for Server {
 
     async fn adjust_stock(&self, request: Request<AdjustStockRequest>) -> Answer<Variant> {
         caller(&request)?.require(&[Role::Admin])?;
-        let request = request.into_inner();
-        parse::sku("sku", &request.sku)?;
-        let id = parse::uuid("request_id", &request.request_id)?;
-        if request.delta == 0 || !(-1_000_000..=1_000_000).contains(&request.delta) {
-            return Err(Error::invalid("delta", "must be -1,000,000 to 1,000,000, and not 0").into());
-        }
+        let parse::Adjustment { request_id, sku, delta } = parse::adjustment(request.into_inner())?;
         let now = self.clock.now_ms();
-        match self.store.stock_adjust(id, &request.sku, request.delta, now).await.map_err(Error::from)? {
+        match self.store.stock_adjust(request_id, &sku, delta, now).await.map_err(Error::from)? {
             Adjusted::Done(variant) => Ok(Response::new(convert::variant(variant, self.store.currency()))),
-            Adjusted::Missing => Err(Error::not_found(format!("SKU {}", request.sku)).into()),
+            Adjusted::Missing => Err(Error::not_found(format!("SKU {sku}")).into()),
             Adjusted::OtherRequest => {
                 Err(Error::new(ErrorCode::AlreadyExists, "this request id was used for another adjustment").into())
             }

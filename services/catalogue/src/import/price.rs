@@ -1,17 +1,9 @@
 //! Prices as people and programs write them.
 
+use selvage_proto::money::minor_digits;
+
 /// Ten million of the main unit, the API's bound.
 const MAX_MINOR: i64 = 1_000_000_000;
-
-/// Digits behind the point of a currency's amounts (ISO 4217).
-fn minor_digits(currency: &str) -> u32 {
-    match currency {
-        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND" | "VUV"
-        | "XAF" | "XOF" | "XPF" => 0,
-        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
-        _ => 2,
-    }
-}
 
 /// Reads a price into minor units: `9.99`, `10`, and with separators as long as they can be read in one way only
 /// (`1,299.00`, `1.299,00`, `9,99`).
@@ -24,18 +16,18 @@ pub(super) fn minor_units(text: &str, currency: &str) -> Result<i64, String> {
     }
     let digits = minor_digits(currency);
     let (whole, fraction) = split(text, digits)?;
-    if fraction.len() > digits as usize {
+    if fraction.len() > digits {
         return Err(format!("{currency} has {digits} digits behind the point, this has {}", fraction.len()));
     }
     // Twelve digits are above the bound, and far below what a number holds.
     let fits = (1..=12).contains(&whole.len());
-    let minor = format!("{whole}{fraction:0<width$}", width = digits as usize);
+    let minor = format!("{whole}{fraction:0<width$}", width = digits);
     let minor = if fits { minor.parse().ok() } else { None };
     minor.filter(|minor| *minor <= MAX_MINOR).ok_or_else(|| "must be a number of at most 10,000,000".to_owned())
 }
 
 /// The digits before and behind the decimal point.
-fn split(text: &str, digits: u32) -> Result<(String, String), String> {
+fn split(text: &str, digits: usize) -> Result<(String, String), String> {
     let plain = |parts: &str| parts.chars().filter(char::is_ascii_digit).collect::<String>();
     let Some(last) = text.rfind(['.', ',']) else { return Ok((text.to_owned(), String::new())) };
     let (head, mark, tail) = (&text[..last], text.as_bytes()[last], &text[last + 1..]);

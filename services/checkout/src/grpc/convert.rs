@@ -1,10 +1,10 @@
 //! The domain's words in the API's.
 
-use prost_types::Timestamp;
 use selvage_outbox::DeadLetter;
 use selvage_proto::checkout::v1 as api;
 use selvage_proto::delivery::v1 as delivery;
 use selvage_proto::money::v1::Money;
+use selvage_proto::time::timestamp;
 
 use crate::domain::order::{Address, Line, Order, PaymentState, Speed, State};
 use crate::domain::pricing::Amounts;
@@ -77,15 +77,15 @@ pub(crate) fn lines(lines: &[Line], currency: &str) -> Vec<api::OrderLine> {
         size: line.size.clone(),
         colour: line.colour.clone(),
         quantity: i32::try_from(line.quantity).unwrap_or(i32::MAX),
-        unit_price: Some(money(currency, line.unit_price)),
-        line_total: Some(money(currency, line.unit_price.saturating_mul(i64::from(line.quantity)))),
+        unit_price: Some(Money::new(currency, line.unit_price)),
+        line_total: Some(Money::new(currency, line.unit_price.saturating_mul(i64::from(line.quantity)))),
         picture_key: line.picture_key.clone(),
     };
     lines.iter().map(line).collect()
 }
 
 pub(crate) fn amounts(amounts: &Amounts) -> api::Amounts {
-    let money = |minor| Some(money(&amounts.currency, minor));
+    let money = |minor_units| Some(Money::new(&amounts.currency, minor_units));
     api::Amounts {
         subtotal: money(amounts.subtotal),
         delivery: money(amounts.delivery),
@@ -93,10 +93,6 @@ pub(crate) fn amounts(amounts: &Amounts) -> api::Amounts {
         tax_basis_points: i32::try_from(amounts.tax_basis_points).unwrap_or(i32::MAX),
         total: money(amounts.total),
     }
-}
-
-pub(crate) fn money(currency: &str, minor_units: i64) -> Money {
-    Money { currency: currency.to_owned(), minor_units }
 }
 
 pub(crate) fn dead_letter(letter: &DeadLetter) -> api::DeadLetter {
@@ -108,9 +104,4 @@ pub(crate) fn dead_letter(letter: &DeadLetter) -> api::DeadLetter {
         last_error: letter.last_error.clone().unwrap_or_default(),
         create_time: Some(timestamp(letter.created_at)),
     }
-}
-
-fn timestamp(ms: i64) -> Timestamp {
-    let nanos = i32::try_from(ms.rem_euclid(1000) * 1_000_000).expect("below a second");
-    Timestamp { seconds: ms.div_euclid(1000), nanos }
 }

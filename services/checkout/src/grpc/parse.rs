@@ -2,7 +2,7 @@
 
 use selvage_proto::checkout::v1 as api;
 use selvage_proto::delivery::v1 as delivery;
-use selvage_status::{Error, ErrorCode, Result};
+use selvage_status::{Error, FieldViolations, Result};
 use uuid::Uuid;
 
 use crate::domain::intent::Intent;
@@ -36,27 +36,28 @@ pub(super) fn speed(field: &str, value: i32) -> Result<Speed> {
 }
 
 pub(super) fn intent(request: api::PlaceOrderRequest) -> Result<Intent> {
-    let mut wrong = Wrong::default();
-    wrong.unless(is_key(&request.idempotency_key), "idempotency_key", "must be 16 to 64 of A-Z, a-z, 0-9, '-' and '_'");
-    wrong.text("cart_etag", &request.cart_etag, 1, 64);
-    wrong.text("payment_token", &request.payment_token, 1, 128);
+    let mut violations = FieldViolations::default();
+    violations.require(
+        is_key(&request.idempotency_key),
+        "idempotency_key",
+        "must be 16 to 64 of A-Z, a-z, 0-9, '-' and '_'",
+    );
+    text("cart_etag", &request.cart_etag, 1, 64, &mut violations);
+    text("payment_token", &request.payment_token, 1, 128, &mut violations);
     let card = is_card_number(&request.payment_token);
-    wrong.unless(!card, "payment_token", "must be the payment provider's token, and is a card number");
-    wrong.unless(is_email(&request.email), "email", "must be an e-mail address of at most 254 characters");
+    violations.require(!card, "payment_token", "must be the payment provider's token, and is a card number");
+    violations.require(is_email(&request.email), "email", "must be an e-mail address of at most 254 characters");
     let expected = request.expected_total.unwrap_or_default();
-    wrong.unless(
+    violations.require(
         expected.currency.len() == 3 && expected.currency.bytes().all(|byte| byte.is_ascii_uppercase()),
         "expected_total.currency",
         "must be three upper-case letters (ISO 4217), for example EUR",
     );
-    wrong.unless(expected.minor_units >= 0, "expected_total.minor_units", "must not be negative");
-    let address = address(request.address.unwrap_or_default(), &mut wrong);
-    let speed = speed("speed", request.speed).unwrap_or_else(|_| {
-        wrong.unless(false, "speed", "must be SPEED_STANDARD or SPEED_EXPRESS");
-        Speed::Standard
-    });
-    wrong.none()?;
-    Ok(Intent {
+    violations.require(expected.minor_units >= 0, "expected_total.minor_units", "must not be negative");
+    let address = address(request.address.unwrap_or_default(), &mut violations);
+    let speed = speed("speed", request.speed).ok();
+    let speed = violations.value("speed", speed, "must be SPEED_STANDARD or SPEED_EXPRESS");
+    violations.finish(speed.map(|speed| Intent {
         idempotency_key: request.idempotency_key,
         cart_etag: request.cart_etag,
         currency: expected.currency,
@@ -65,25 +66,35 @@ pub(super) fn intent(request: api::PlaceOrderRequest) -> Result<Intent> {
         address,
         speed,
         payment_token: request.payment_token,
-    })
+    }))
 }
 
 /// Checks what any parcel needs; what a country's postal codes look like is delivery's to say.
-fn address(address: delivery::Address, wrong: &mut Wrong) -> Address {
-    wrong.text("address.recipient", &address.recipient, 1, 100);
-    wrong.unless((1..=3).contains(&address.lines.len()), "address.lines", "must be 1 to 3 lines");
+fn address(address: delivery::Address, violations: &mut FieldViolations) -> Address {
+    text("address.recipient", &address.recipient, 1, 100, violations);
+    violations.require((1..=3).contains(&address.lines.len()), "address.lines", "must be 1 to 3 lines");
     for (index, line) in address.lines.iter().take(3).enumerate() {
-        wrong.text(&format!("address.lines[{index}]"), line, 1, 100);
+        text(&format!("address.lines[{index}]"), line, 1, 100, violations);
     }
-    wrong.text("address.postal_code", &address.postal_code, 0, 20);
-    wrong.text("address.city", &address.city, 1, 100);
-    wrong.unless(country("", &address.country).is_ok(), "address.country", "must be two upper-case letters, like DE");
+    text("address.postal_code", &address.postal_code, 0, 20, violations);
+    text("address.city", &address.city, 1, 100, violations);
+    let is_code = country("", &address.country).is_ok();
+    violations.require(is_code, "address.country", "must be two upper-case letters, like DE");
     Address {
         recipient: address.recipient,
         lines: address.lines,
         postal_code: address.postal_code,
         city: address.city,
         country: address.country,
+    }
+}
+
+fn text(field: &str, text: &str, min: usize, max: usize, violations: &mut FieldViolations) {
+    let length = text.chars().count();
+    let right = (min..=max).contains(&length) && !text.chars().any(char::is_control);
+    violations.require(right, field, format!("must be {min} to {max} characters without control characters"));
+    if min > 0 && right {
+        violations.require(!text.trim().is_empty(), field, "must not be blank");
     }
 }
 
@@ -106,33 +117,6 @@ fn is_email(text: &str) -> bool {
         && text.parse::<lettre::message::Mailbox>().is_ok_and(|mailbox| {
             mailbox.name.is_none() && mailbox.email.domain().contains('.') && mailbox.email.to_string() == text
         })
-}
-
-/// Collects wrong fields.
-#[derive(Default)]
-struct Wrong(Option<Error>);
-
-impl Wrong {
-    fn unless(&mut self, right: bool, field: &str, description: &str) {
-        if !right {
-            let error = self.0.take();
-            let error = error.unwrap_or_else(|| Error::new(ErrorCode::InvalidArgument, "the request has wrong fields"));
-            self.0 = Some(error.field(field, description));
-        }
-    }
-
-    fn text(&mut self, field: &str, text: &str, min: usize, max: usize) {
-        let length = text.chars().count();
-        let right = (min..=max).contains(&length) && !text.chars().any(char::is_control);
-        self.unless(right, field, &format!("must be {min} to {max} characters without control characters"));
-        if min > 0 && right {
-            self.unless(!text.trim().is_empty(), field, "must not be blank");
-        }
-    }
-
-    fn none(self) -> Result<()> {
-        self.0.map_or(Ok(()), Err)
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use selvage_proto::checkout::v1::{
     GetOrderRequest, ListDeadLettersRequest, ListDeadLettersResponse, ListOrdersRequest, ListOrdersResponse, Order,
     OrderPreview, OrderState, PlaceOrderRequest, PreviewOrderRequest, RefundOrderRequest, RetryDeadLetterRequest,
 };
+use selvage_proto::money::v1::Money;
 use selvage_status::{Error, Result};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
@@ -157,7 +158,7 @@ impl Server {
         }
         let too_large = |error: pricing::TooLarge| Error::invalid("cart", error.to_string());
         let subtotal = pricing::subtotal(&bag.lines).map_err(too_large)?;
-        let money = convert::money(&bag.currency, subtotal);
+        let money = Money::new(&bag.currency, subtotal);
         let options = shop.quote(caller, country, None, bag.grams, money).await?;
         let delivery =
             price_of(&options, speed).ok_or_else(|| Error::invalid("speed", "isn't offered for this country"))?;

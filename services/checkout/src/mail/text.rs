@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 
-use selvage_proto::money::Currency;
+use selvage_proto::money::minor_digits;
 
 use crate::domain::order::Order;
 
@@ -67,7 +67,7 @@ pub(super) fn write(order: &Order, occasion: Occasion) -> (String, String) {
 
 fn money(order: &Order, minor: i64) -> String {
     let currency = &order.what.amounts.currency;
-    let digits = currency.parse().map_or(2, |currency: Currency| currency.digits());
+    let digits = minor_digits(currency);
     let sign = if minor < 0 { "-" } else { "" };
     let padded = format!("{:0>width$}", minor.unsigned_abs(), width = digits + 1);
     let (whole, fraction) = padded.split_at(padded.len() - digits);

@@ -1,6 +1,5 @@
 //! What placing an order asks of the other services, in checkout's own words.
 
-use prost_types::Timestamp;
 use selvage_identity::Caller;
 use selvage_proto::cart::v1::cart_client::CartClient;
 use selvage_proto::cart::v1::cart_line::Availability;
@@ -11,6 +10,7 @@ use selvage_proto::catalogue::v1::{CommitStockRequest, ReleaseStockRequest, Rese
 use selvage_proto::delivery::v1::delivery_client::DeliveryClient;
 use selvage_proto::delivery::v1::{CancelShipmentRequest, CreateShipmentRequest, DeliveryOption, QuoteDeliveryRequest};
 use selvage_proto::money::v1::Money;
+use selvage_proto::time::millis;
 use selvage_rpc::{Channel, on_behalf_of};
 use selvage_status::{Error, ErrorCode, Result, field_violations, precondition_subjects, reason};
 use tonic::{Code, Status};
@@ -119,7 +119,7 @@ impl Shop {
             Ok(response) => {
                 let reservation = response.into_inner();
                 Ok(match reservation.state() {
-                    ReservationState::Held => Reserved::Until(millis(reservation.expire_time)),
+                    ReservationState::Held => Reserved::Until(reservation.expire_time.as_ref().map_or(0, millis)),
                     // Taken off the shelf for this order: it can't lapse any more.
                     ReservationState::Committed => Reserved::Until(i64::MAX),
                     ReservationState::Released | ReservationState::Unspecified => Reserved::Released,
@@ -182,8 +182,4 @@ pub(crate) fn price_of(options: &[DeliveryOption], speed: Speed) -> Option<i64> 
 
 fn pieces(line: &Line) -> i32 {
     i32::try_from(line.quantity).unwrap_or(i32::MAX)
-}
-
-fn millis(time: Option<Timestamp>) -> i64 {
-    time.map_or(0, |time| time.seconds.saturating_mul(1000).saturating_add(i64::from(time.nanos) / 1_000_000))
 }

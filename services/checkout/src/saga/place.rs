@@ -114,7 +114,7 @@ impl Placing {
             return Err(Refusal::OutOfStock { shortages: bag.shortages }.error(""));
         }
         let subtotal = pricing::subtotal(&bag.lines).map_err(|error| Error::invalid("cart", error.to_string()))?;
-        let money = Money { currency: bag.currency.clone(), minor_units: subtotal };
+        let money = Money::new(&bag.currency, subtotal);
         let options = self.shop.quote(caller, &intent.address.country, Some(&intent.address), bag.grams, money).await?;
         let delivery = price_of(&options, intent.speed)
             .ok_or_else(|| Error::invalid("speed", "isn't offered for this country; take one from the preview"))?;

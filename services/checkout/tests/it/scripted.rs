@@ -8,7 +8,6 @@ use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
 use prost::Message;
-use prost_types::Timestamp;
 use selvage_identity::caller;
 use selvage_proto::cart::v1::cart_line::Availability;
 use selvage_proto::cart::v1::{
@@ -22,6 +21,7 @@ use selvage_proto::delivery::v1::{
     Shipment, Speed,
 };
 use selvage_proto::money::v1::Money;
+use selvage_proto::time::timestamp;
 use tokio::sync::Notify;
 use tonic::body::Body;
 use tonic::server::{Grpc, NamedService};
@@ -185,11 +185,7 @@ impl Scripted {
 }
 
 fn reservation(reservation_id: String, state: reservation::State, until: i64) -> Reservation {
-    let expire_time = Timestamp {
-        seconds: until.div_euclid(1000),
-        nanos: i32::try_from(until.rem_euclid(1000) * 1_000_000).unwrap(),
-    };
-    Reservation { reservation_id, state: state.into(), lines: vec![], expire_time: Some(expire_time) }
+    Reservation { reservation_id, state: state.into(), lines: vec![], expire_time: Some(timestamp(until)) }
 }
 
 /// One of the peers, as tonic wants it: cart, catalogue or delivery.

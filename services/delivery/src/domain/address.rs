@@ -23,20 +23,8 @@ pub struct Address {
     pub country: String,
 }
 
-/// A wrong field of an address, by its name in the API, and what is wrong with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wrong {
-    /// For example `lines[1]`.
-    pub field: String,
-    /// For people.
-    pub description: String,
-}
-
-impl Wrong {
-    fn new(field: impl Into<String>, description: impl Into<String>) -> Self {
-        Self { field: field.into(), description: description.into() }
-    }
-}
+/// A wrong field of an address by its name in the API, for example `lines[1]`, and what would be right, for people.
+pub type WrongField = (String, String);
 
 impl Address {
     /// Trims the white space around each part and checks them all. A country that isn't served is no wrong field: its
@@ -44,7 +32,7 @@ impl Address {
     ///
     /// # Errors
     /// All fields that are wrong.
-    pub fn check(self) -> Result<Self, Vec<Wrong>> {
+    pub fn check(self) -> Result<Self, Vec<WrongField>> {
         let address = Self {
             recipient: self.recipient.trim().to_owned(),
             lines: self.lines.iter().map(|line| line.trim().to_owned()).collect(),
@@ -55,7 +43,7 @@ impl Address {
         let mut wrong = Vec::new();
         text("recipient", &address.recipient, &mut wrong);
         if address.lines.is_empty() || address.lines.len() > MAX_LINES {
-            wrong.push(Wrong::new("lines", format!("must be 1 to {MAX_LINES} lines, are {}", address.lines.len())));
+            wrong.push(wrong_field("lines", format!("must be 1 to {MAX_LINES} lines, are {}", address.lines.len())));
         }
         for (index, line) in address.lines.iter().take(MAX_LINES).enumerate() {
             text(format!("lines[{index}]"), line, &mut wrong);
@@ -64,29 +52,33 @@ impl Address {
         if is_country_code(&address.country) {
             address.check_postal_code(&mut wrong);
         } else {
-            wrong.push(Wrong::new("country", "must be an ISO 3166-1 alpha-2 code, for example \"DE\""));
+            wrong.push(wrong_field("country", "must be an ISO 3166-1 alpha-2 code, for example \"DE\""));
         }
         if wrong.is_empty() { Ok(address) } else { Err(wrong) }
     }
 
-    fn check_postal_code(&self, wrong: &mut Vec<Wrong>) {
+    fn check_postal_code(&self, wrong: &mut Vec<WrongField>) {
         let code = &self.postal_code;
         if code.chars().count() > MAX_POSTAL_CODE {
-            wrong.push(Wrong::new("postal_code", format!("must have at most {MAX_POSTAL_CODE} characters")));
+            wrong.push(wrong_field("postal_code", format!("must have at most {MAX_POSTAL_CODE} characters")));
         } else if code.chars().any(char::is_control) {
-            wrong.push(Wrong::new("postal_code", "must not have control characters"));
+            wrong.push(wrong_field("postal_code", "must not have control characters"));
         } else if Country::served(&self.country).is_some_and(|country| !country.takes_postal_code(code)) {
-            wrong.push(Wrong::new("postal_code", format!("is not a postal code of {}", self.country)));
+            wrong.push(wrong_field("postal_code", format!("is not a postal code of {}", self.country)));
         }
     }
 }
 
-fn text(field: impl Into<String>, value: &str, wrong: &mut Vec<Wrong>) {
+fn wrong_field(field: impl Into<String>, description: impl Into<String>) -> WrongField {
+    (field.into(), description.into())
+}
+
+fn text(field: impl Into<String>, value: &str, wrong: &mut Vec<WrongField>) {
     let length = value.chars().count();
     if length == 0 || length > MAX_TEXT {
-        wrong.push(Wrong::new(field, format!("must have 1 to {MAX_TEXT} characters, has {length}")));
+        wrong.push(wrong_field(field, format!("must have 1 to {MAX_TEXT} characters, has {length}")));
     } else if value.chars().any(char::is_control) {
-        wrong.push(Wrong::new(field, "must not have control characters"));
+        wrong.push(wrong_field(field, "must not have control characters"));
     }
 }
 
@@ -120,7 +112,7 @@ mod tests {
             city: "Leip\u{0}zig".into(),
             country: "DE".into(),
         };
-        let fields: Vec<_> = address.check().unwrap_err().into_iter().map(|wrong| wrong.field).collect();
+        let fields: Vec<_> = address.check().unwrap_err().into_iter().map(|(field, _)| field).collect();
         assert_eq!(fields, ["recipient", "lines[1]", "city", "postal_code"]);
     }
 

@@ -3,7 +3,7 @@
 use selvage_proto::delivery::v1::{
     Address as ProtoAddress, CreateShipmentRequest, QuoteDeliveryRequest, Speed as ProtoSpeed,
 };
-use selvage_status::{Error, ErrorCode, Result};
+use selvage_status::{Error, FieldViolations, Result};
 use uuid::Uuid;
 
 use crate::domain::address::Address;
@@ -23,101 +23,60 @@ pub(super) struct Goods {
     pub(super) subtotal: i64,
 }
 
+const NOT_A_UUID: &str = "must be a UUID";
+
 pub(super) fn order_id(text: &str) -> Result<Uuid> {
-    Uuid::try_parse(text).map_err(|_| Error::invalid("order_id", "must be a UUID"))
+    text.parse().map_err(|_| Error::invalid("order_id", NOT_A_UUID))
 }
 
 pub(super) fn goods(request: &QuoteDeliveryRequest, currency: &str) -> Result<Goods> {
-    let mut wrong = Wrong::default();
-    if !is_country_code(&request.country) {
-        wrong.field("country", "must be an ISO 3166-1 alpha-2 code, for example \"DE\"");
-    }
-    wrong.grams(request.grams);
+    let mut violations = FieldViolations::default();
+    let is_code = is_country_code(&request.country);
+    violations.require(is_code, "country", "must be an ISO 3166-1 alpha-2 code, for example \"DE\"");
+    grams(request.grams, &mut violations);
     // Goods without a price are not free of delivery.
     let subtotal = request.subtotal.as_ref().map_or(0, |subtotal| {
-        if subtotal.currency != currency {
-            wrong.field("subtotal.currency", format!("must be {currency}"));
-        }
-        if subtotal.minor_units < 0 {
-            wrong.field("subtotal.minor_units", "must not be negative");
-        }
+        violations.require(subtotal.currency == currency, "subtotal.currency", format!("must be {currency}"));
+        violations.require(subtotal.minor_units >= 0, "subtotal.minor_units", "must not be negative");
         subtotal.minor_units
     });
-    if let Some(address) = &request.address {
-        if address.country != request.country {
-            wrong.field("address.country", "must be the country that is asked for");
-        }
-        wrong.address(address.clone());
+    if let Some(asked) = &request.address {
+        let is_there = asked.country == request.country;
+        violations.require(is_there, "address.country", "must be the country that is asked for");
+        address(asked.clone(), &mut violations);
     }
-    wrong.none()?;
-    Ok(Goods { country: request.country.clone(), grams: request.grams, subtotal })
+    violations.finish(Some(Goods { country: request.country.clone(), grams: request.grams, subtotal }))
 }
 
 pub(super) fn consignment(request: CreateShipmentRequest) -> Result<Consignment> {
-    let mut wrong = Wrong::default();
-    let order_id = Uuid::try_parse(&request.order_id).ok();
-    if order_id.is_none() {
-        wrong.field("order_id", "must be a UUID");
-    }
+    let mut violations = FieldViolations::default();
+    let order_id = violations.parse("order_id", &request.order_id, NOT_A_UUID);
     let owner = request.owner;
-    if owner.is_empty() || owner.len() > MAX_OWNER || owner.chars().any(char::is_control) {
-        wrong.field("owner", format!("must have 1 to {MAX_OWNER} bytes and no control characters"));
-    }
+    let is_subject = (1..=MAX_OWNER).contains(&owner.len()) && !owner.chars().any(char::is_control);
+    violations.require(is_subject, "owner", format!("must have 1 to {MAX_OWNER} bytes and no control characters"));
     let address = match request.address {
-        Some(address) => wrong.address(address),
-        None => {
-            wrong.field("address", "must be given");
-            None
-        }
+        Some(given) => address(given, &mut violations),
+        None => violations.value("address", None, "must be given"),
     };
     let speed = match ProtoSpeed::try_from(request.speed) {
         Ok(ProtoSpeed::Standard) => Some(Speed::Standard),
         Ok(ProtoSpeed::Express) => Some(Speed::Express),
-        Ok(ProtoSpeed::Unspecified) | Err(_) => {
-            wrong.field("speed", "must be standard or express");
-            None
-        }
+        Ok(ProtoSpeed::Unspecified) | Err(_) => None,
     };
-    wrong.grams(request.grams);
-    wrong.none()?;
-    match (order_id, address, speed) {
-        (Some(order_id), Some(address), Some(speed)) => {
-            Ok(Consignment { order_id, owner, address, speed, grams: request.grams })
-        }
-        _ => Err(Error::internal("a wrong field was not noted")),
-    }
+    let speed = violations.value("speed", speed, "must be standard or express");
+    grams(request.grams, &mut violations);
+    let consignment =
+        || Some(Consignment { order_id: order_id?, owner, address: address?, speed: speed?, grams: request.grams });
+    violations.finish(consignment())
 }
 
-/// Collects wrong fields.
-#[derive(Default)]
-struct Wrong(Option<Error>);
+fn grams(grams: i32, violations: &mut FieldViolations) {
+    let right = (0..=MAX_GRAMS).contains(&grams);
+    violations.require(right, "grams", format!("must be 0 to {MAX_GRAMS}, is {grams}"));
+}
 
-impl Wrong {
-    fn field(&mut self, field: impl Into<String>, description: impl Into<String>) {
-        let none = || Error::new(ErrorCode::InvalidArgument, "the request has wrong fields");
-        self.0 = Some(self.0.take().unwrap_or_else(none).field(field, description));
-    }
-
-    fn grams(&mut self, grams: i32) {
-        if !(0..=MAX_GRAMS).contains(&grams) {
-            self.field("grams", format!("must be 0 to {MAX_GRAMS}, is {grams}"));
-        }
-    }
-
-    fn address(&mut self, address: ProtoAddress) -> Option<Address> {
-        let ProtoAddress { recipient, lines, postal_code, city, country } = address;
-        match (Address { recipient, lines, postal_code, city, country }).check() {
-            Ok(address) => Some(address),
-            Err(fields) => {
-                for wrong in fields {
-                    self.field(format!("address.{}", wrong.field), wrong.description);
-                }
-                None
-            }
-        }
-    }
-
-    fn none(&mut self) -> Result<()> {
-        self.0.take().map_or(Ok(()), Err)
-    }
+fn address(address: ProtoAddress, violations: &mut FieldViolations) -> Option<Address> {
+    let ProtoAddress { recipient, lines, postal_code, city, country } = address;
+    let checked = (Address { recipient, lines, postal_code, city, country }).check();
+    checked.map_err(|wrong| violations.add_below("address", wrong)).ok()
 }

@@ -6,6 +6,7 @@ use selvage_proto::delivery::v1::{
     Speed as ProtoSpeed,
 };
 use selvage_proto::money::v1::Money;
+use selvage_proto::time::timestamp;
 
 use crate::domain::address::Address;
 use crate::domain::quote::DeliveryOption;
@@ -14,7 +15,7 @@ use crate::domain::shipment::{Shipment, Speed, State};
 pub(super) fn option(option: &DeliveryOption, currency: &str) -> ProtoOption {
     ProtoOption {
         speed: speed(option.speed).into(),
-        price: Some(Money { currency: currency.to_owned(), minor_units: option.price }),
+        price: Some(Money::new(currency, option.price)),
         min_days: option.min_days,
         max_days: option.max_days,
     }
@@ -60,9 +61,4 @@ fn state(state: State) -> ProtoState {
         State::Delivered => ProtoState::Delivered,
         State::Cancelled => ProtoState::Cancelled,
     }
-}
-
-fn timestamp(ms: i64) -> prost_types::Timestamp {
-    let nanos = i32::try_from(ms.rem_euclid(1000) * 1_000_000).expect("under 1,000,000,000");
-    prost_types::Timestamp { seconds: ms.div_euclid(1000), nanos }
 }

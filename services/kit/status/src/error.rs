@@ -122,11 +122,6 @@ impl Error {
         self.0.reason
     }
 
-    /// Whether fields were found wrong; validation adds them one by one and asks at the end.
-    pub fn has_fields(&self) -> bool {
-        !self.0.fields.is_empty()
-    }
-
     fn details(&self) -> ErrorDetails {
         let mut details = ErrorDetails::new();
         for (field, description) in &self.0.fields {

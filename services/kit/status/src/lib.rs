@@ -8,10 +8,12 @@ mod code;
 mod database;
 mod details;
 mod error;
+mod violations;
 
 pub use code::ErrorCode;
 pub use details::{field_violations, precondition_subjects, reason, retry_after};
 pub use error::{Error, Result};
+pub use violations::FieldViolations;
 
 /// The `domain` of every `google.rpc.ErrorInfo` that Selvage sends.
 pub const ERROR_DOMAIN: &str = "selvage.dev";

@@ -1,20 +1,11 @@
 //! Amounts as people write them.
 
+use selvage_proto::money::minor_digits;
 use selvage_proto::money::v1::Money;
-
-/// Digits behind the point, by ISO 4217; 2 for all others.
-fn digits(currency: &str) -> usize {
-    match currency {
-        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND" | "VUV"
-        | "XAF" | "XOF" | "XPF" => 0,
-        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
-        _ => 2,
-    }
-}
 
 /// For example "€1,299.00" or "CHF 39.90".
 pub fn text(minor_units: i64, currency: &str) -> String {
-    let digits = digits(currency);
+    let digits = minor_digits(currency);
     let sign = if minor_units < 0 { "\u{2212}" } else { "" };
     let padded = format!("{:0>width$}", minor_units.unsigned_abs(), width = digits + 1);
     let (whole, fraction) = padded.split_at(padded.len() - digits);
@@ -43,12 +34,12 @@ pub fn of(money: Option<&Money>) -> String {
 
 /// A whole number of major units in minor ones; `None` if that is too much.
 pub fn from_major(major: i64, currency: &str) -> Option<i64> {
-    major.checked_mul(10_i64.pow(u32::try_from(digits(currency)).ok()?))
+    major.checked_mul(10_i64.pow(u32::try_from(minor_digits(currency)).ok()?))
 }
 
 /// Major units, rounded down.
 pub fn to_major(minor_units: i64, currency: &str) -> i64 {
-    minor_units / 10_i64.pow(u32::try_from(digits(currency)).unwrap_or(0))
+    minor_units / 10_i64.pow(u32::try_from(minor_digits(currency)).unwrap_or(0))
 }
 
 /// By how many per cent `price` is below `before`, rounded down; `None` if it isn't by at least one.

@@ -7,6 +7,7 @@ use selvage_context::clock::Clock;
 use selvage_faults::{Faults, Policy};
 use selvage_pool::{Pool, Waits};
 use selvage_proto::operations::v1::{CallSample, LimitChange, PoolSample, PoolStatus, ProcessStatus};
+use selvage_proto::time::timestamp;
 
 use super::totals::Totals;
 use super::{totals, view};
@@ -73,7 +74,7 @@ impl Sampler {
             }
         }
         ProcessStatus {
-            time: Some(view::timestamp(now_ms)),
+            time: Some(timestamp(now_ms)),
             pools,
             calls,
             call_history: self.calls.iter().copied().collect(),
@@ -107,7 +108,7 @@ impl Memory {
             pool: pool.config().name.clone(),
             before: self.limit,
             after: seen.limit,
-            time: Some(view::timestamp(now_ms)),
+            time: Some(timestamp(now_ms)),
         });
         let mut status = PoolStatus {
             pool: pool.config().name.clone(),

@@ -2,20 +2,15 @@
 
 use std::time::Duration;
 
-use prost_types::Timestamp;
 use selvage_faults::{Fault, Kind};
 use selvage_pool::{Class, LongHeld, Reason, Snapshot};
 use selvage_proto::operations::v1 as proto;
 use selvage_proto::operations::v1::RefusedCount;
 use selvage_proto::operations::v1::fault::Kind as ProtoKind;
+use selvage_proto::time::timestamp;
 
 /// Operations that are told of one pool.
 const MAX_LONG_HELD: usize = 16;
-
-pub(super) fn timestamp(ms: i64) -> Timestamp {
-    let nanos = i32::try_from(ms.rem_euclid(1000) * 1_000_000).unwrap_or(0);
-    Timestamp { seconds: ms.div_euclid(1000), nanos }
-}
 
 pub(super) fn duration(duration: Duration) -> prost_types::Duration {
     prost_types::Duration::try_from(duration).unwrap_or_default()
@@ -89,7 +84,6 @@ mod tests {
             assert_eq!(parse::kind(kind(known).into()).unwrap(), known);
         }
         assert_eq!(parse::fault_id(&fault_id(7)).unwrap(), 7);
-        assert_eq!(timestamp(-1), Timestamp { seconds: -1, nanos: 999_000_000 });
     }
 
     #[test]
