@@ -111,7 +111,7 @@ impl App {
     /// Plants the default products if there are none; returns how many.
     ///
     /// # Errors
-    /// If the database refuses.
+    /// If the database fails; what was planted until then is kept, and planting again goes on from there.
     pub async fn seed_if_empty(&self) -> anyhow::Result<usize> {
         crate::plant_seed(&self.store, self.host.clock.now_ms()).await.context("the default products can't be planted")
     }

@@ -95,7 +95,7 @@ impl Copies {
         subject: Subject<'_>,
         read: impl Future<Output = Answer>,
     ) -> Answer {
-        if !self.changes.are_heard() {
+        if !self.changes.are_followed() {
             self.counts.bypassed.fetch_add(1, Ordering::Relaxed);
             return read.await;
         }
@@ -146,8 +146,8 @@ mod tests {
     use super::*;
 
     fn copies(bytes: u64) -> (Copies, Changes, Clock) {
-        let (changes, clock) = (Changes::unheard(), Clock::standing_at(0));
-        changes.hear(true);
+        let (changes, clock) = (Changes::not_followed(), Clock::standing_at(0));
+        changes.set_followed(true);
         (Copies::new(bytes, 1_000, changes.clone(), clock.clone()), changes, clock)
     }
 
@@ -175,9 +175,9 @@ mod tests {
         assert_eq!(ask(&copies, "6").await, "6");
         clock.advance_ms(-1);
         assert_eq!(ask(&copies, "7").await, "7", "made in the future");
-        changes.hear(false);
+        changes.set_followed(false);
         assert_eq!([ask(&copies, "8").await, ask(&copies, "9").await], ["8", "9"]);
-        changes.hear(true);
+        changes.set_followed(true);
         assert_eq!(ask(&copies, "10").await, "10");
         let counts = copies.counts();
         assert_eq!(

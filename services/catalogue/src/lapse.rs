@@ -49,7 +49,7 @@ impl Lapse {
 
     async fn look(&self) -> Result<(), Error> {
         let now = self.clock.now_ms();
-        let overdue = self.store.reservations_overdue(now, A_LOOK).await?;
+        let overdue = self.store.reservation_list_overdue(now, A_LOOK).await?;
         if overdue.is_empty() {
             return Ok(());
         }
@@ -63,7 +63,7 @@ impl Lapse {
             self.store.stock_release(id, now).await?;
             tracing::info!(reservation = %id, "a reservation has lapsed");
         }
-        self.store.reservations_extend(&alive, now + EXTENSION_MS).await?;
+        self.store.reservation_extend(&alive, now + EXTENSION_MS).await?;
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Planting the default seed.
 
-use sea_orm::DbErr;
+use selvage_pool::StoreError;
 
 use crate::domain::product::{Audience, Picture, Product, Variant};
 use crate::seed::{SeedProduct, categories, products};
@@ -13,8 +13,8 @@ const BATCH: usize = 100;
 /// Plants the default products if there are none; returns how many. What was planted in part before goes on.
 ///
 /// # Errors
-/// If the database refuses.
-pub async fn plant_seed(store: &Store, now_ms: i64) -> Result<usize, DbErr> {
+/// [`StoreError::Database`]; what was planted until then is kept, and planting again goes on from there.
+pub async fn plant_seed(store: &Store, now_ms: i64) -> Result<usize, StoreError> {
     let seeds = products();
     let there = usize::try_from(store.product_count().await?).unwrap_or(usize::MAX);
     // More than the seed, or all of it: the shop has goods of its own. Less: either it is new, or was stopped in planting.
@@ -24,11 +24,11 @@ pub async fn plant_seed(store: &Store, now_ms: i64) -> Result<usize, DbErr> {
     }
     let kinds: Vec<_> =
         categories().iter().map(|kind| (kind.slug.into(), kind.name.into(), kind.blurb.into())).collect();
-    store.categories_keep(&kinds).await?;
+    store.category_add(&kinds).await?;
     let mut planted = 0;
     let seeds: Vec<_> = seeds.into_iter().map(|seed| product(seed, now_ms)).collect();
     for batch in seeds.chunks(BATCH) {
-        planted += usize::try_from(store.products_keep(batch).await?.created).unwrap_or_default();
+        planted += usize::try_from(store.product_upsert(batch).await?.created).unwrap_or_default();
     }
     Ok(planted)
 }

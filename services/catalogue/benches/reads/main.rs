@@ -71,7 +71,7 @@ async fn main() -> ExitCode {
         };
         let app = App::new(pool, settings, Peers::default(), host);
         if kept_bytes > 0 {
-            eventually(std::time::Duration::from_secs(10), "it listens", async || app.changes().are_heard()).await;
+            eventually(std::time::Duration::from_secs(10), "it listens", async || app.changes().are_followed()).await;
         }
         let mut services = grpc::Services::default();
         services.add(App::GRPC_NAME, |routes| app.add_to(routes));

@@ -6,7 +6,7 @@ use selvage_proto::time::timestamp;
 
 use crate::domain::product::{Audience, Picture, Variant};
 use crate::domain::stock::State;
-use crate::store::{CategoryCount, Facets, Reservation, StoredProduct, StoredVariant, Summary, VariantOf};
+use crate::store::{CategoryCount, Facets, Reservation, StoredProduct, StoredVariant, Summary, VariantOfProduct};
 
 pub(super) fn product(stored: StoredProduct) -> api::Product {
     let etag = stored.etag();
@@ -48,7 +48,7 @@ fn variant_of(variant: Variant, available: i32, currency: &str) -> api::Variant 
     }
 }
 
-pub(super) fn product_variant(found: VariantOf) -> api::ProductVariant {
+pub(super) fn product_variant(found: VariantOfProduct) -> api::ProductVariant {
     api::ProductVariant {
         variant: Some(variant(found.variant, &found.currency)),
         slug: found.slug,

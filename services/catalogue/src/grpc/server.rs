@@ -80,7 +80,7 @@ impl Catalogue for Server {
         caller(&request)?;
         let skus = request.into_inner().skus;
         parse::skus(&skus)?;
-        let found = self.store.variants_get(&skus).await.map_err(Error::from)?;
+        let found = self.store.variant_list(&skus).await.map_err(Error::from)?;
         let mut found: HashMap<_, _> =
             found.into_iter().map(|found| (found.variant.variant.sku.clone(), found)).collect();
         let mut response = BatchGetProductsResponse::default();

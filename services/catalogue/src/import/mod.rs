@@ -48,7 +48,7 @@ mod words;
 use std::io::{self, BufRead};
 use std::ops::ControlFlow;
 
-use sea_orm::DbErr;
+use selvage_pool::StoreError;
 
 pub use format::Format;
 pub use run::run;
@@ -133,9 +133,9 @@ pub enum ImportError {
     /// More than a million products.
     #[error("the feed has more than 1,000,000 products; cut it into several")]
     TooMany,
-    /// The database refuses.
+    /// The database failed; importing again once it is well goes on from there.
     #[error("the catalogue can't be written")]
-    Database(#[from] DbErr),
+    Store(#[from] StoreError),
 }
 
 /// What a feed's reader finds, in order.

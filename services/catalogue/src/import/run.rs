@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::{Event, Format, Found, ImportError, Item, Problem, Progress, Report, parse};
-use crate::store::{Kept, Store};
+use crate::store::{Store, Upserted};
 
 /// A batch ends with this many products, variants or problems: enough that a transaction's commit (a few milliseconds)
 /// counts for little, few enough that a shop that is serving waits for it only some 50 ms.
@@ -140,22 +140,22 @@ impl Writer<'_> {
             products.push((found.product, self.now_ms - self.products));
             self.products += 1;
         }
-        self.store.categories_keep(&categories).await?;
-        let kept = match products.as_slice() {
-            [] => Kept::default(),
-            products => self.store.products_keep(products).await?,
+        self.store.category_add(&categories).await?;
+        let upserted = match products.as_slice() {
+            [] => Upserted::default(),
+            products => self.store.product_upsert(products).await?,
         };
-        let failed = kept.refused.len() as u64;
-        problems.extend(kept.refused.into_iter().map(|(slug, taken)| {
+        let failed = upserted.refused.len() as u64;
+        problems.extend(upserted.refused.into_iter().map(|(slug, taken)| {
             let line = lines.get(&slug).copied().unwrap_or_default();
             Problem::new(line, "SKU", format!("{} is a SKU of the product '{}'", taken.sku, taken.by))
         }));
         problems.sort_by_key(|problem| problem.line);
         let report = &mut self.report;
         report.rows += batch.rows;
-        report.created += kept.created;
-        report.updated += kept.updated;
-        report.unchanged += kept.unchanged;
+        report.created += upserted.created;
+        report.updated += upserted.updated;
+        report.unchanged += upserted.unchanged;
         report.failed += batch.failed + failed;
         report.hidden += batch.hidden;
         report.problems += problems.len() as u64;

@@ -26,7 +26,7 @@ struct Counts {
     products: [AtomicU64; STRIPES],
     hasher: RandomState,
     /// Changes heard of so far.
-    heard: AtomicU64,
+    count: AtomicU64,
 }
 
 /// What a copy is of.
@@ -49,13 +49,13 @@ pub struct Mark {
 
 impl Changes {
     /// Counts that hear of nothing yet.
-    pub(crate) fn unheard() -> Self {
+    pub(crate) fn not_followed() -> Self {
         let counts = Counts {
             all: AtomicU64::new(1),
             listings: AtomicU64::default(),
             products: std::array::from_fn(|_| AtomicU64::default()),
             hasher: RandomState::new(),
-            heard: AtomicU64::default(),
+            count: AtomicU64::default(),
         };
         Self(Arc::new(counts))
     }
@@ -76,19 +76,19 @@ impl Changes {
     }
 
     /// How many changes were heard of.
-    pub fn heard(&self) -> u64 {
-        self.0.heard.load(Ordering::Relaxed)
+    pub fn count(&self) -> u64 {
+        self.0.count.load(Ordering::Relaxed)
     }
 
     /// Whether changes are heard of.
-    pub fn are_heard(&self) -> bool {
+    pub fn are_followed(&self) -> bool {
         self.0.all.load(Ordering::SeqCst).is_multiple_of(2)
     }
 
     /// A product has changed.
     pub(crate) fn product(&self, slug: &str) {
         self.own(Some(self.stripe(slug))).fetch_add(1, Ordering::SeqCst);
-        self.0.heard.fetch_add(1, Ordering::Relaxed);
+        self.0.count.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Something has changed that listings show.
@@ -99,15 +99,15 @@ impl Changes {
     /// Anything may have changed.
     pub(super) fn everything(&self) {
         self.0.all.fetch_add(2, Ordering::SeqCst);
-        self.0.heard.fetch_add(1, Ordering::Relaxed);
+        self.0.count.fetch_add(1, Ordering::Relaxed);
     }
 
     /// From here on all changes are heard of, or (`false`) none. One task says so.
-    pub(crate) fn hear(&self, hears: bool) {
+    pub(crate) fn set_followed(&self, followed: bool) {
         // A new count either way: nothing from before holds.
         let _ = self.0.all.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |all| {
             let next = all + 1;
-            Some(if next.is_multiple_of(2) == hears { next } else { next + 1 })
+            Some(if next.is_multiple_of(2) == followed { next } else { next + 1 })
         });
     }
 
@@ -124,15 +124,15 @@ impl Changes {
 mod tests {
     use super::*;
 
-    fn heard() -> Changes {
-        let changes = Changes::unheard();
-        changes.hear(true);
+    fn followed() -> Changes {
+        let changes = Changes::not_followed();
+        changes.set_followed(true);
         changes
     }
 
     #[test]
     fn a_change_ends_what_was_begun_before_it_and_nothing_else() {
-        let changes = heard();
+        let changes = followed();
         let other =
             (0..).map(|n| format!("p{n}")).find(|slug| changes.stripe(slug) != changes.stripe("shirt")).unwrap();
         let mark = |subject| changes.mark(subject).unwrap();
@@ -150,19 +150,19 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_while_changes_are_not_heard_of_nor_from_before() {
-        let changes = Changes::unheard();
-        assert_eq!((changes.mark(Subject::Listing), changes.are_heard()), (None, false));
-        changes.hear(true);
+        let changes = Changes::not_followed();
+        assert_eq!((changes.mark(Subject::Listing), changes.are_followed()), (None, false));
+        changes.set_followed(true);
         let mark = changes.mark(Subject::Listing).unwrap();
         for _ in 0..2 {
-            changes.hear(false);
+            changes.set_followed(false);
             assert!(!changes.holds(&mark) && changes.mark(Subject::Listing).is_none());
             changes.everything();
-            assert!(!changes.are_heard());
+            assert!(!changes.are_followed());
         }
         for _ in 0..2 {
-            changes.hear(true);
-            assert!(!changes.holds(&mark) && changes.are_heard());
+            changes.set_followed(true);
+            assert!(!changes.holds(&mark) && changes.are_followed());
         }
         assert!(changes.holds(&changes.mark(Subject::Listing).unwrap()));
     }

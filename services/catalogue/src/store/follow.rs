@@ -18,17 +18,17 @@ const AGE_MS: i64 = 30_000;
 /// The same where an import may write beside us unheard.
 const AGE_BESIDE_OTHERS_MS: i64 = 1_000;
 
-/// A pool whose transactions are heard of where nobody announces them.
+/// A pool that counts its own transactions as changes where the database announces none: on SQLite.
 #[derive(Clone, Debug)]
-pub(super) struct Heard {
+pub(super) struct FollowedPool {
     pool: Pool,
     pub(super) changes: Changes,
 }
 
-impl Heard {
+impl FollowedPool {
     pub(super) fn new(pool: Pool) -> Self {
-        let changes = Changes::unheard();
-        changes.hear(pool.backend() == DbBackend::Sqlite);
+        let changes = Changes::not_followed();
+        changes.set_followed(pool.backend() == DbBackend::Sqlite);
         Self { pool, changes }
     }
 
@@ -46,7 +46,7 @@ impl Heard {
 }
 
 /// Statements outside transactions only read.
-impl std::ops::Deref for Heard {
+impl std::ops::Deref for FollowedPool {
     type Target = Pool;
 
     fn deref(&self) -> &Pool {
@@ -83,15 +83,15 @@ impl Store {
                 match listener.next().await {
                     Event::Listening => {
                         tracing::debug!("changes are heard of");
-                        changes.hear(true);
+                        changes.set_followed(true);
                     }
                     Event::Lost => {
-                        changes.hear(false);
+                        changes.set_followed(false);
                         tracing::warn!(
                             "changes aren't heard of any more: every read goes to the database until they are"
                         );
                     }
-                    Event::Notified(payload) => heard(changes, &payload),
+                    Event::Notified(payload) => count_announced(changes, &payload),
                 }
             }
         };
@@ -100,13 +100,13 @@ impl Store {
             () = stopping => {}
         }
         if !self.has_one_writer() {
-            changes.hear(false);
+            changes.set_followed(false);
         }
     }
 }
 
 /// Reads an announcement; whatever it doesn't understand, of a newer schema say, may be anything.
-fn heard(changes: &Changes, payload: &str) {
+fn count_announced(changes: &Changes, payload: &str) {
     let (scope, slugs) = payload.split_at_checked(1).unwrap_or_default();
     let listings = match scope {
         "=" => false,
@@ -135,10 +135,10 @@ mod tests {
             ("é", false, false),
             ("?shirt", false, false),
         ] {
-            let changes = Changes::unheard();
-            changes.hear(true);
+            let changes = Changes::not_followed();
+            changes.set_followed(true);
             let marks = [Subject::Product("shirt"), Subject::Listing].map(|subject| changes.mark(subject).unwrap());
-            heard(&changes, payload);
+            count_announced(&changes, payload);
             assert_eq!(marks.map(|mark| changes.holds(&mark)), [shirt, listing], "{payload}");
         }
     }

@@ -5,11 +5,11 @@ use sea_orm::{
     ColumnTrait as _, DbBackend, DbErr, EntityTrait as _, FromQueryResult, PaginatorTrait as _, QueryFilter as _,
     QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
 };
-use selvage_pool::{Class, Pool};
+use selvage_pool::{Class, Pool, StoreError};
 
 use super::Store;
 use super::entity::{product, variant};
-use super::rows::Parsed;
+use super::product_select::FromJson;
 use crate::domain::listing::{Cursor, Filter, Order};
 use crate::domain::product::Picture;
 use crate::domain::{search, size};
@@ -98,9 +98,9 @@ struct Row {
     from_price: i64,
     from_compare_at: Option<i64>,
     price_varies: bool,
-    colours: Parsed<Vec<(String, String)>>,
-    image_urls: Parsed<Vec<String>>,
-    picture: Parsed<Picture>,
+    colours: FromJson<Vec<(String, String)>>,
+    image_urls: FromJson<Vec<String>>,
+    picture: FromJson<Picture>,
     created_at: i64,
     in_stock: bool,
 }
@@ -109,8 +109,8 @@ impl Store {
     /// A page of a listing or search: two statements, four more with facets.
     ///
     /// # Errors
-    /// If the database refuses.
-    pub async fn product_list(&self, listing: &Listing) -> Result<Listed, DbErr> {
+    /// [`StoreError::Database`].
+    pub async fn product_list(&self, listing: &Listing) -> Result<Listed, StoreError> {
         let name = if listing.query.is_some() { "product_search" } else { "product_list" };
         let db = self.pool.named(name, Class::Sheddable);
         let backend = db.backend();

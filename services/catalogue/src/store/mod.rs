@@ -1,29 +1,35 @@
 //! The catalogue in the database.
 
+mod categories;
 mod changes;
 mod entity;
 mod follow;
 mod gathered;
 mod listing;
+mod product_rows;
+mod product_select;
+mod product_writes;
 mod products;
-mod rows;
 mod stock;
+mod stored;
 
 use sea_orm::DbBackend;
 use selvage_pool::{Class, Pool};
 
-use follow::Heard;
+use follow::FollowedPool;
 use gathered::Gathered;
 
+pub use categories::CategoryCount;
 pub use changes::{Changes, Mark, Subject};
 pub use listing::{Facets, Listed, Listing, Summary};
-pub use products::{CategoryCount, Kept, Put, SkuTaken, StoredProduct, StoredVariant, VariantOf};
+pub use product_writes::{Put, SkuTaken, Upserted};
 pub use stock::{Adjusted, Held, Refused, Reservation};
+pub use stored::{StoredProduct, StoredVariant, VariantOfProduct};
 
 /// The catalogue behind a pool.
 #[derive(Clone, Debug)]
 pub struct Store {
-    pool: Heard,
+    pool: FollowedPool,
     products: Gathered<StoredProduct>,
     /// ISO 4217: the shop's one currency.
     currency: String,
@@ -33,7 +39,7 @@ impl Store {
     /// The catalogue behind `pool`, priced in `currency`.
     pub fn new(pool: Pool, currency: impl Into<String>) -> Self {
         let products = Gathered::new(pool.config().patience(Class::Sheddable));
-        Self { pool: Heard::new(pool), products, currency: currency.into() }
+        Self { pool: FollowedPool::new(pool), products, currency: currency.into() }
     }
 
     /// Whether whoever writes keeps all others from writing: SQLite.

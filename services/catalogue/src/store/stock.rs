@@ -3,15 +3,16 @@
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait as _, DbBackend, DbErr, EntityTrait as _, ExprTrait as _, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, TryInsertResult,
+    ColumnTrait as _, DbErr, EntityTrait as _, ExprTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, TryInsertResult,
 };
-use selvage_pool::{Class, Tx};
+use selvage_pool::{Class, Rollback, StoreError, Tx, from_json, to_json};
 use uuid::Uuid;
 
+use super::Store;
 use super::entity::{adjustment, reservation, variant};
-use super::products::StoredVariant;
-use super::{Store, rows};
+use super::product_rows::stored_variant;
+use super::stored::StoredVariant;
 use crate::domain::stock::{Line, State, summed};
 
 /// A reservation.
@@ -41,6 +42,7 @@ pub type Held = Result<Reservation, Refused>;
 
 /// What became of adjusting stock.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "stock that was not adjusted is no error of the database's"]
 pub enum Adjusted {
     /// The variant as it is now.
     Done(StoredVariant),
@@ -52,29 +54,17 @@ pub enum Adjusted {
     Missing,
 }
 
-/// A transaction that must not commit: carries the refusal past the roll-back.
-enum Ended<R> {
-    Refused(R),
-    Failed(DbErr),
-}
-
-impl<R> From<DbErr> for Ended<R> {
-    fn from(error: DbErr) -> Self {
-        Self::Failed(error)
-    }
-}
-
 impl Store {
     /// Sets stock aside: all lines or none. The id is taken first, so that of two calls with it one waits for the other.
     ///
     /// # Errors
-    /// If the database refuses.
-    pub async fn stock_reserve(&self, id: Uuid, lines: &[Line], expires_at: i64) -> Result<Held, DbErr> {
+    /// [`StoreError::Database`]; doing it again under the same id is safe.
+    pub async fn stock_reserve(&self, id: Uuid, lines: &[Line], expires_at: i64) -> Result<Held, StoreError> {
         let lines = &summed(lines);
         let row = &reservation::ActiveModel {
             id: Set(id),
             state: Set(State::Held.word().to_owned()),
-            lines: Set(rows::json(lines)?),
+            lines: Set(to_json("lines", lines)?),
             expires_at: Set(expires_at),
         };
         let reserved = self
@@ -84,7 +74,7 @@ impl Store {
                     let stored = reservation_get(&tx, id).await?.ok_or(DbErr::RecordNotInserted)?;
                     // A tombstone has no lines: whatever comes after it is refused by its state.
                     let same = stored.lines == *lines || stored.lines.is_empty();
-                    return if same { Ok(stored) } else { Err(Ended::Refused(Refused::OtherLines)) };
+                    return if same { Ok(stored) } else { Err(Rollback::Refused(Refused::OtherLines)) };
                 }
                 let mut short = Vec::new();
                 for line in lines {
@@ -105,22 +95,19 @@ impl Store {
                 if short.is_empty() {
                     Ok(Reservation { id, state: State::Held, lines: lines.clone(), expires_at })
                 } else {
-                    Err(Ended::Refused(Refused::Short(short)))
+                    Err(Rollback::Refused(Refused::Short(short)))
                 }
             })
             .await;
-        match reserved {
-            Ok(reservation) => Ok(Ok(reservation)),
-            Err(Ended::Refused(refused)) => Ok(Err(refused)),
-            Err(Ended::Failed(error)) => Err(error),
-        }
+        Rollback::outcome(reserved)
     }
 
     /// Takes a reservation's stock off the shelf; returns how it stands then, `None` if there is none.
     ///
     /// # Errors
-    /// If the database refuses.
-    pub async fn stock_commit(&self, id: Uuid) -> Result<Option<Reservation>, DbErr> {
+    /// [`StoreError::Database`]; doing it again under the same id is safe. [`StoreError::Damaged`] if the reservation's row
+    /// is.
+    pub async fn stock_commit(&self, id: Uuid) -> Result<Option<Reservation>, StoreError> {
         self.pool
             .run_tx("stock_commit", Class::Critical, |tx| async move {
                 let Some(committed) = advance(&tx, id, State::Held, State::Committed).await? else {
@@ -138,12 +125,13 @@ impl Store {
     /// `expires_at` at least.
     ///
     /// # Errors
-    /// If the database refuses.
-    pub async fn stock_release(&self, id: Uuid, expires_at: i64) -> Result<Reservation, DbErr> {
+    /// [`StoreError::Database`]; doing it again under the same id is safe. [`StoreError::Damaged`] if the reservation's row
+    /// is.
+    pub async fn stock_release(&self, id: Uuid, expires_at: i64) -> Result<Reservation, StoreError> {
         let tombstone = &reservation::ActiveModel {
             id: Set(id),
             state: Set(State::Released.word().to_owned()),
-            lines: Set(rows::json(&Vec::<Line>::new())?),
+            lines: Set(to_json("lines", &Vec::<Line>::new())?),
             expires_at: Set(expires_at),
         };
         self.pool
@@ -154,7 +142,12 @@ impl Store {
                     known = reservation_get(&tx, id).await?;
                 }
                 let Some(mut reservation) = known else {
-                    return Ok::<_, DbErr>(Reservation { id, state: State::Released, lines: Vec::new(), expires_at });
+                    return Ok::<_, StoreError>(Reservation {
+                        id,
+                        state: State::Released,
+                        lines: Vec::new(),
+                        expires_at,
+                    });
                 };
                 let (stock, reserved) = match reservation.state {
                     State::Held => (0, -1),
@@ -174,9 +167,9 @@ impl Store {
     /// Up to `limit` reservations that are past their time.
     ///
     /// # Errors
-    /// If the database refuses.
-    pub async fn reservations_overdue(&self, now_ms: i64, limit: u64) -> Result<Vec<Uuid>, DbErr> {
-        reservation::Entity::find()
+    /// [`StoreError::Database`].
+    pub async fn reservation_list_overdue(&self, now_ms: i64, limit: u64) -> Result<Vec<Uuid>, StoreError> {
+        let overdue = reservation::Entity::find()
             .select_only()
             .column(reservation::Column::Id)
             .filter(reservation::Column::State.eq(State::Held.word()))
@@ -184,27 +177,28 @@ impl Store {
             .order_by_asc(reservation::Column::ExpiresAt)
             .limit(limit)
             .into_tuple()
-            .all(&self.pool.named("reservations_overdue", Class::Normal))
-            .await
+            .all(&self.pool.named("reservation_list_overdue", Class::Normal))
+            .await?;
+        Ok(overdue)
     }
 
     /// Gives reservations more time.
     ///
     /// # Errors
-    /// If the database refuses.
-    pub async fn reservations_extend(&self, ids: &[Uuid], expires_at: i64) -> Result<(), DbErr> {
+    /// [`StoreError::Database`]; doing it again is safe.
+    pub async fn reservation_extend(&self, ids: &[Uuid], expires_at: i64) -> Result<(), StoreError> {
         if ids.is_empty() {
             return Ok(());
         }
         self.pool
-            .run_tx("reservations_extend", Class::Normal, |tx| async move {
+            .run_tx("reservation_extend", Class::Normal, |tx| async move {
                 reservation::Entity::update_many()
                     .col_expr(reservation::Column::ExpiresAt, Expr::value(expires_at))
                     .filter(reservation::Column::Id.is_in(ids.iter().copied()))
                     .filter(reservation::Column::State.eq(State::Held.word()))
                     .exec(&tx)
-                    .await
-                    .map(drop)
+                    .await?;
+                Ok(())
             })
             .await
     }
@@ -213,8 +207,8 @@ impl Store {
     /// from before then; returns how many of both. Two to four statements.
     ///
     /// # Errors
-    /// If the database refuses.
-    pub async fn stock_purge(&self, before: i64, limit: u64) -> Result<u64, DbErr> {
+    /// [`StoreError::Database`]; the next purge takes what is left.
+    pub async fn stock_purge(&self, before: i64, limit: u64) -> Result<u64, StoreError> {
         self.pool
             .run_tx("stock_purge", Class::Sheddable, |tx| async move {
                 let ended: Vec<Uuid> = reservation::Entity::find()
@@ -254,8 +248,14 @@ impl Store {
     /// one waits for the other.
     ///
     /// # Errors
-    /// If the database refuses.
-    pub async fn stock_adjust(&self, request_id: Uuid, sku: &str, delta: i32, now_ms: i64) -> Result<Adjusted, DbErr> {
+    /// [`StoreError::Database`]; doing it again under the same id is safe.
+    pub async fn stock_adjust(
+        &self,
+        request_id: Uuid,
+        sku: &str,
+        delta: i32,
+        now_ms: i64,
+    ) -> Result<Adjusted, StoreError> {
         let row = &adjustment::ActiveModel {
             request_id: Set(request_id),
             sku: Set(sku.to_owned()),
@@ -278,7 +278,7 @@ impl Store {
                         .await?;
                     if changed.rows_affected == 0 {
                         let there = variant::Entity::find_by_id(sku).count(&tx).await? > 0;
-                        return Err(Ended::Refused(if there { Adjusted::OutOfBounds } else { Adjusted::Missing }));
+                        return Err(Rollback::Refused(if there { Adjusted::OutOfBounds } else { Adjusted::Missing }));
                     }
                 } else {
                     let known = adjustment::Entity::find_by_id(request_id).one(&tx).await?;
@@ -287,13 +287,10 @@ impl Store {
                     }
                 }
                 let after = variant::Entity::find_by_id(sku).one(&tx).await?;
-                Ok(after.map_or(Adjusted::Missing, |row| Adjusted::Done(rows::variant(row))))
+                Ok(after.map_or(Adjusted::Missing, |row| Adjusted::Done(stored_variant(row))))
             })
             .await;
-        match adjusted {
-            Ok(adjusted) | Err(Ended::Refused(adjusted)) => Ok(adjusted),
-            Err(Ended::Failed(error)) => Err(error),
-        }
+        Rollback::outcome(adjusted).map(|(Ok(adjusted) | Err(adjusted))| adjusted)
     }
 }
 
@@ -304,23 +301,23 @@ async fn insert_unless_there(tx: &Tx, row: reservation::ActiveModel) -> Result<b
     Ok(matches!(inserted, TryInsertResult::Inserted(1..)))
 }
 
-/// Locks the row on PostgreSQL: whoever decides by a reservation's state must be alone with it. SQLite has one writer.
-async fn reservation_get(tx: &Tx, id: Uuid) -> Result<Option<Reservation>, DbErr> {
-    let mut query = reservation::Entity::find_by_id(id);
-    if tx.get_database_backend() == DbBackend::Postgres {
-        query = query.lock_exclusive();
-    }
-    query.one(tx).await?.map(reservation_of).transpose()
+/// The reservation, its row locked until the transaction ends: whoever decides by a reservation's state must be alone with
+/// it.
+async fn reservation_get(tx: &Tx, id: Uuid) -> Result<Option<Reservation>, StoreError> {
+    let row = reservation::Entity::find_by_id(id).lock_exclusive().one(tx).await?;
+    row.map(reservation_of).transpose()
 }
 
-fn reservation_of(row: reservation::Model) -> Result<Reservation, DbErr> {
-    let state =
-        State::from_word(&row.state).ok_or_else(|| DbErr::Type(format!("reservation {}: its state", row.id)))?;
-    Ok(Reservation { id: row.id, state, lines: rows::parse(row.lines)?, expires_at: row.expires_at })
+fn reservation_of(row: reservation::Model) -> Result<Reservation, StoreError> {
+    let id = row.id;
+    let state = State::from_word(&row.state)
+        .ok_or_else(|| StoreError::damaged(format!("reservation {id}: its state"), &row.state))?;
+    let lines = from_json(format!("reservation {id}: its lines"), row.lines)?;
+    Ok(Reservation { id, state, lines, expires_at: row.expires_at })
 }
 
 /// Takes a reservation from one state to another: as it is then, `None` if it wasn't in that state.
-async fn advance(tx: &Tx, id: Uuid, from: State, to: State) -> Result<Option<Reservation>, DbErr> {
+async fn advance(tx: &Tx, id: Uuid, from: State, to: State) -> Result<Option<Reservation>, StoreError> {
     let advanced = reservation::Entity::update_many()
         .col_expr(reservation::Column::State, Expr::value(to.word()))
         .filter(reservation::Column::Id.eq(id))

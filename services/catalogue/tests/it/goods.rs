@@ -14,7 +14,7 @@ pub(crate) async fn catalogue(engine: Engine) -> (Store, Pool, Database) {
     let pool = Pool::open(config).await.expect("a pool");
     let store = Store::new(pool.clone(), "EUR");
     let categories = ["shirts", "coats", "bags"].map(|slug| (slug.into(), slug.to_uppercase(), String::new()));
-    store.categories_keep(&categories).await.expect("categories");
+    store.category_add(&categories).await.expect("categories");
     (store, pool, database)
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sea_orm::{ConnectOptions, ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
 use selvage_boot::{Faults, Host, Life, Service, grpc};
-use selvage_catalogue::store::Store;
+use selvage_catalogue::store::{Put, Store};
 use selvage_catalogue::{App, Peers, Settings};
 use selvage_context::clock::Clock;
 use selvage_identity::Role;
@@ -51,7 +51,7 @@ async fn replica(url: &str, clock: &Clock) -> Replica {
     let (routes, on) = (services.finish(&life).await.unwrap(), life.clone());
     let (way_in, incoming) = InProcess::pair();
     tokio::spawn(async move { grpc::serve(routes, incoming, &on).await });
-    eventually(SOON, "changes are heard of", async || app.changes().are_heard()).await;
+    eventually(SOON, "changes are heard of", async || app.changes().are_followed()).await;
     Replica { app, client: CatalogueClient::new(Channel::to(Target::InProcess(way_in))), tokens, life }
 }
 
@@ -100,7 +100,7 @@ impl Replica {
 
 async fn a_shirt(store: &Store) {
     let goods = vec![variant("A", "M", "Ink", 100, 9), variant("B", "L", "Ink", 100, 9)];
-    store.product_create(&product("shirt", "Shirt", "shirts", goods), 0).await.unwrap();
+    assert_eq!(store.product_create(&product("shirt", "Shirt", "shirts", goods), 0).await.unwrap(), Put::Done);
 }
 
 fn has_postgres() -> bool {
@@ -153,7 +153,7 @@ async fn what_one_replica_changes_the_other_shows() {
         })
         .collect();
     let first = coats[0].0.slug.clone();
-    store.products_keep(&coats).await.unwrap();
+    store.product_upsert(&coats).await.unwrap();
     for slug in ["coat-99", first.as_str()] {
         eventually(SOON, "it is there now", async || two.get(slug).await.is_ok()).await;
     }
@@ -162,7 +162,7 @@ async fn what_one_replica_changes_the_other_shows() {
         .into_iter()
         .map(|(coat, at)| (selvage_catalogue::domain::product::Product { title: "C".into(), ..coat }, at))
         .collect();
-    store.products_keep(&changed).await.unwrap();
+    store.product_upsert(&changed).await.unwrap();
     eventually(SOON, "it has changed", async || two.get(&first).await.unwrap().title == "C").await;
 }
 
@@ -194,9 +194,9 @@ async fn what_was_read_before_a_change_is_not_shown_after_it() {
     let change = async {
         let waits = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
         eventually(SOON, "the read waits", async || exists(&holder, waits).await).await;
-        let heard = replica.app.changes().heard();
+        let heard = replica.app.changes().count();
         holder.execute_unprepared("UPDATE variants SET reserved = 4 WHERE sku = 'A'").await.unwrap();
-        eventually(SOON, "the change is heard of", async || replica.app.changes().heard() > heard).await;
+        eventually(SOON, "the change is heard of", async || replica.app.changes().count() > heard).await;
         holder.execute_unprepared("SELECT pg_advisory_unlock(7)").await.unwrap();
     };
     let (before, ()) = tokio::join!(replica.available(), change);
@@ -226,14 +226,14 @@ async fn nothing_is_kept_while_nobody_listens() {
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND query LIKE 'LISTEN%'"
     );
     assert!(exists(&admin, &end).await, "somebody listened");
-    eventually(SOON, "it is noticed", async || !replica.app.changes().are_heard()).await;
+    eventually(SOON, "it is noticed", async || !replica.app.changes().are_followed()).await;
     pool.execute_unprepared("UPDATE variants SET reserved = 1 WHERE sku = 'A'").await.unwrap();
     assert_eq!((replica.available().await, replica.hits(0), replica.bypassed()), (8, 1, 1));
     pool.execute_unprepared("UPDATE variants SET reserved = 2 WHERE sku = 'A'").await.unwrap();
     assert_eq!((replica.available().await, replica.hits(0), replica.bypassed()), (7, 1, 2));
 
     lets_in(true).await;
-    eventually(SOON, "it listens again", async || replica.app.changes().are_heard()).await;
+    eventually(SOON, "it listens again", async || replica.app.changes().are_followed()).await;
     assert_eq!((replica.available().await, replica.available().await, replica.hits(0)), (7, 7, 2));
     pool.execute_unprepared("UPDATE variants SET reserved = 3 WHERE sku = 'A'").await.unwrap();
     eventually(SOON, "it hears", async || replica.available().await == 6).await;
@@ -255,7 +255,7 @@ async fn on_sqlite_a_change_of_ones_own_is_shown_at_once_and_anothers_in_a_secon
 
     // As `selvage import` beside an open shop.
     let coat = product("coat", "Coat", "coats", vec![variant("C", "M", "Ink", 100, 5)]);
-    store.product_create(&coat, 1).await.unwrap();
+    assert_eq!(store.product_create(&coat, 1).await.unwrap(), Put::Done);
     assert_eq!(replica.get("coat").await.unwrap_err().code(), Code::NotFound);
     clock.advance_ms(1_000);
     assert!(replica.get("coat").await.is_ok());

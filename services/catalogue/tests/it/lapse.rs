@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use sea_orm::{ConnectionTrait as _, Statement};
 use selvage_boot::{Faults, Host, Life, grpc};
 use selvage_catalogue::domain::stock::{Line, State};
-use selvage_catalogue::store::Store;
+use selvage_catalogue::store::{Adjusted, Put, Store};
 use selvage_catalogue::{App, Peers, Settings};
 use selvage_context::clock::Clock;
 use selvage_pool::Pool;
@@ -105,7 +105,7 @@ async fn serve(pool: Pool, clock: Clock, checkout: &Checkout) -> Life {
 async fn a_reservation_past_its_time_lapses_only_by_checkouts_word() {
     let (store, pool, _database) = catalogue(Engine::Sqlite).await;
     let goods = product("goods", "Goods", "shirts", vec![variant("A", "M", "Ink", 100, 20)]);
-    store.product_create(&goods, 0).await.unwrap();
+    assert_eq!(store.product_create(&goods, 0).await.unwrap(), Put::Done);
     let clock = Clock::system();
     let now = clock.now_ms();
     let states = [
@@ -136,7 +136,7 @@ async fn a_reservation_past_its_time_lapses_only_by_checkouts_word() {
     *checkout.orders.lock().unwrap() = Some(orders.clone());
     eventually(Duration::from_secs(20), "five lapse", async || available(&store).await == 15).await;
     // What is alive got more time, and isn't asked about again.
-    let overdue = async || store.reservations_overdue(now + 30_000, 100).await.unwrap().is_empty();
+    let overdue = async || store.reservation_list_overdue(now + 30_000, 100).await.unwrap().is_empty();
     eventually(Duration::from_secs(20), "the living get more time", overdue).await;
     assert_eq!(available(&store).await, 15);
     for (id, state) in &orders {
@@ -159,7 +159,7 @@ async fn what_has_ended_is_forgotten_after_90_days_and_what_is_held_never() {
     for engine in engines() {
         let (store, pool, _database) = catalogue(engine).await;
         let goods = product("goods", "Goods", "shirts", vec![variant("A", "M", "Ink", 100, 20)]);
-        store.product_create(&goods, 0).await.unwrap();
+        assert_eq!(store.product_create(&goods, 0).await.unwrap(), Put::Done);
         let count = async |table: &str| {
             let sql = format!("SELECT count(*) AS n FROM {table}");
             let row = pool.query_one_raw(Statement::from_string(pool.backend(), sql)).await.unwrap().unwrap();
@@ -172,7 +172,8 @@ async fn what_has_ended_is_forgotten_after_90_days_and_what_is_held_never() {
         store.stock_commit(committed).await.unwrap().unwrap();
         store.stock_release(released, now).await.unwrap();
         store.stock_release(Uuid::now_v7(), now).await.unwrap();
-        store.stock_adjust(Uuid::now_v7(), "A", 1, now).await.unwrap();
+        let adjusted = store.stock_adjust(Uuid::now_v7(), "A", 1, now).await.unwrap();
+        assert!(matches!(adjusted, Adjusted::Done(_)));
 
         let checkout = Checkout::default();
         *checkout.orders.lock().unwrap() = Some([(alive.to_string(), order::State::Confirmed)].into());

@@ -6,7 +6,7 @@ use selvage_catalogue::domain::listing::{Cursor, Filter, Order};
 use selvage_catalogue::domain::product::Audience;
 use selvage_catalogue::domain::search::Query;
 use selvage_catalogue::plant_seed;
-use selvage_catalogue::store::{Listing, Store};
+use selvage_catalogue::store::{Listing, Put, Store};
 use selvage_testkit::engines;
 
 use crate::goods::{catalogue, product, variant};
@@ -35,7 +35,7 @@ async fn filters_hold_together_for_one_variant() {
         let meadow = product("meadow", "Meadow Coat", "coats", vec![variant("MEADOW", "M", "Moss", 9000, 1)]);
         let tote = product("tote", "Apple Tote", "bags", vec![variant("TOTE", "One size", "Ink", 1500, 9)]);
         for (at, product) in [(1, &harbour), (2, &meadow), (3, &tote)] {
-            store.product_create(product, at).await.unwrap();
+            assert_eq!(store.product_create(product, at).await.unwrap(), Put::Done);
         }
         let all = |order| listing(Filter::default(), order);
         assert_eq!(slugs(&store, &all(Order::Newest)).await, ["tote", "meadow", "harbour"]);
@@ -154,8 +154,8 @@ async fn the_best_match_comes_first() {
         let named = product("a-linen-shirt", "Linen Shirt", "shirts", vec![variant("A", "M", "Ink", 1, 1)]);
         let mut mentions = product("b-coat", "Coat", "coats", vec![variant("B", "M", "Ink", 1, 1)]);
         mentions.description_html = "<p>Goes with a linen shirt, and with any other shirt of linen.</p>".into();
-        store.product_create(&mentions, 2).await.unwrap();
-        store.product_create(&named, 1).await.unwrap();
+        assert_eq!(store.product_create(&mentions, 2).await.unwrap(), Put::Done);
+        assert_eq!(store.product_create(&named, 1).await.unwrap(), Put::Done);
         let query = Query::parse("linen shirt");
         let listing = Listing { query, ..listing(Filter::default(), Order::Relevance) };
         assert_eq!(slugs(&store, &listing).await, ["a-linen-shirt", "b-coat"]);

@@ -55,7 +55,7 @@ async fn a_new_sku_becomes_one_products_and_the_others_leave_it_alone() {
             };
             let new = format!("NEW-{round}");
             for task in 0..4 {
-                store.product_create(&bag(task), 0).await.unwrap();
+                assert_eq!(store.product_create(&bag(task), 0).await.unwrap(), Put::Done);
             }
             let updated = join_all((0..4).map(|task| {
                 let (store, mut bag) = (store.clone(), bag(task));
@@ -65,7 +65,7 @@ async fn a_new_sku_becomes_one_products_and_the_others_leave_it_alone() {
             .await;
             let winner = updated.iter().position(|put| *put == Put::Done).unwrap();
             assert_eq!(of(&updated, |put| matches!(put, Put::SkuTaken(_))), 3, "{engine:?} {updated:?}");
-            let found = store.variants_get(&[new]).await.unwrap();
+            let found = store.variant_list(&[new]).await.unwrap();
             assert_eq!((&found[0].slug, found[0].variant.variant.price), (&bag(winner).slug, 200 + winner as i64));
         }
     }
@@ -75,7 +75,10 @@ async fn a_new_sku_becomes_one_products_and_the_others_leave_it_alone() {
 async fn an_adjustment_that_is_sent_twice_at_once_counts_once() {
     for engine in engines() {
         let (store, _pool, _database) = catalogue(engine).await;
-        store.product_create(&product("a", "A", "shirts", vec![variant("A", "M", "Ink", 1, 0)]), 0).await.unwrap();
+        assert_eq!(
+            store.product_create(&product("a", "A", "shirts", vec![variant("A", "M", "Ink", 1, 0)]), 0).await.unwrap(),
+            Put::Done
+        );
         for round in 1..=ROUNDS {
             let request = Uuid::now_v7();
             let answers = join_all((0..6).map(|_| {
@@ -120,7 +123,7 @@ async fn variants_are_locked_as_reservations_lock_them_whatever_the_collation() 
     let sql = "ALTER TABLE variants ALTER COLUMN sku TYPE TEXT COLLATE \"en-x-icu\"";
     pool.execute_unprepared(sql).await.unwrap();
     let goods = vec![variant("A1", "M", "Ink", 1, 1), variant("A_1", "L", "Ink", 1, 1)];
-    store.product_create(&product("a", "A", "shirts", goods.clone()), 0).await.unwrap();
+    assert_eq!(store.product_create(&product("a", "A", "shirts", goods.clone()), 0).await.unwrap(), Put::Done);
 
     let mut options = ConnectOptions::new(database.url());
     options.max_connections(1).sqlx_logging(false);

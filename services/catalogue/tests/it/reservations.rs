@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sea_orm::{ConnectionTrait as _, Statement};
 use selvage_catalogue::domain::stock::{Line, State};
-use selvage_catalogue::store::{Adjusted, Refused, Store};
+use selvage_catalogue::store::{Adjusted, Put, Refused, Store};
 use selvage_pool::Pool;
 use selvage_testkit::engines;
 use uuid::Uuid;
@@ -17,7 +17,7 @@ fn lines(lines: &[(&str, i32)]) -> Vec<Line> {
 
 async fn stocked(store: &Store, stock: &[(&str, i32)]) {
     let variants = stock.iter().map(|(sku, stock)| variant(sku, sku, "Ink", 100, *stock)).collect();
-    store.product_create(&product("goods", "Goods", "shirts", variants), 0).await.unwrap();
+    assert_eq!(store.product_create(&product("goods", "Goods", "shirts", variants), 0).await.unwrap(), Put::Done);
 }
 
 /// Stock on hand and reserved.
@@ -185,7 +185,7 @@ async fn each_step_takes_few_statements() {
         assert_eq!(since(), 2 + 3);
         store.stock_release(Uuid::now_v7(), 9).await.unwrap();
         assert_eq!(since(), 2, "an unknown one is looked for and remembered");
-        store.variants_get(&["A".into(), "C".into(), "X".into()]).await.unwrap();
+        store.variant_list(&["A".into(), "C".into(), "X".into()]).await.unwrap();
         assert_eq!(since(), 1, "products come with their variants");
         store.product_get("goods").await.unwrap().unwrap();
         assert_eq!(since(), 1);

@@ -89,13 +89,13 @@ async fn keeping_the_same_products_again_changes_nothing() {
                 (product(&format!("p{n}"), "Shirt", "shirts", vec![variant(&format!("P{n}"), "M", "Ink", 100, 5)]), n)
             })
             .collect();
-        let kept = store.products_keep(&goods).await.unwrap();
+        let kept = store.product_upsert(&goods).await.unwrap();
         assert_eq!((kept.created, kept.updated, kept.unchanged), (30, 0, 0));
-        let kept = store.products_keep(&goods).await.unwrap();
+        let kept = store.product_upsert(&goods).await.unwrap();
         assert_eq!((kept.created, kept.updated, kept.unchanged), (0, 0, 30));
         goods[3].0.title = "Another".into();
         goods[4].0.variants[0].sku = "P5".into();
-        let kept = store.products_keep(&goods).await.unwrap();
+        let kept = store.product_upsert(&goods).await.unwrap();
         assert_eq!((kept.created, kept.updated, kept.unchanged), (0, 1, 28));
         assert_eq!(kept.refused, [("p4".to_owned(), SkuTaken { sku: "P5".into(), by: "p5".into() })]);
     }
@@ -106,10 +106,10 @@ async fn a_wrong_currency_is_put_right_by_keeping_the_products_again() {
     for engine in engines() {
         let (store, pool, _database) = catalogue(engine).await;
         let goods = [(product("p", "Shirt", "shirts", vec![variant("P", "M", "Ink", 100, 5)]), 1)];
-        store.products_keep(&goods).await.unwrap();
+        store.product_upsert(&goods).await.unwrap();
         let right = Store::new(pool, "USD");
         for (updated, unchanged) in [(1, 0), (0, 1)] {
-            let kept = right.products_keep(&goods).await.unwrap();
+            let kept = right.product_upsert(&goods).await.unwrap();
             assert_eq!((kept.updated, kept.unchanged), (updated, unchanged), "{engine:?}");
             assert_eq!(right.product_get("p").await.unwrap().unwrap().currency, "USD");
         }

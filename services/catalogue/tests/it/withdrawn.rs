@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::goods::{catalogue, product, variant};
 
 async fn keep(store: &Store, product: &Product) {
-    let kept = store.products_keep(&[(product.clone(), 0)]).await.unwrap();
+    let kept = store.product_upsert(&[(product.clone(), 0)]).await.unwrap();
     assert_eq!(kept.created + kept.updated, 1);
 }
 
@@ -43,7 +43,7 @@ async fn a_variant_that_is_dropped_is_not_sold_until_it_comes_back_with_its_stoc
         keep(&store, &less).await;
         let stored = store.product_get("shirt").await.unwrap().unwrap();
         assert_eq!(stored.product, less, "{engine:?}");
-        assert_eq!(store.variants_get(&["A".into(), "B".into()]).await.unwrap().len(), 1);
+        assert_eq!(store.variant_list(&["A".into(), "B".into()]).await.unwrap().len(), 1);
         let listed = list(&store, Filter::default()).await;
         let shown = &listed.products[0];
         assert_eq!((shown.price, shown.price_varies, shown.in_stock, shown.colours.len()), (2_000, false, false, 1));

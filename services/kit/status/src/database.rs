@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use selvage_pool::Kind;
 use selvage_pool::sea_orm::DbErr;
+use selvage_pool::{Kind, StoreError};
 
 use crate::{Error, ErrorCode};
 
@@ -45,5 +45,15 @@ impl From<DbErr> for Error {
             Kind::Other => return Self::internal(words),
         }
         .source(words)
+    }
+}
+
+/// A store's failure: what is damaged is ours to look into.
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Database(error) => error.into(),
+            StoreError::Damaged { .. } => Self::internal(error),
+        }
     }
 }
