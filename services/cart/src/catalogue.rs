@@ -6,7 +6,7 @@ use selvage_identity::Caller;
 use selvage_proto::catalogue::v1::catalogue_client::CatalogueClient;
 use selvage_proto::catalogue::v1::{BatchGetProductsRequest, ProductVariant};
 use selvage_rpc::{Channel, on_behalf_of};
-use selvage_status::Result;
+use selvage_status::{Error, Result};
 
 use crate::domain::cart::Sku;
 use crate::domain::offer::{Offer, Offers};
@@ -37,19 +37,24 @@ impl Catalogue {
         let answer = self.client.clone().batch_get_products(on_behalf_of(caller, request)).await?.into_inner();
         let mut answers: HashMap<_, _> = skus.into_iter().map(|sku| (sku, None)).collect();
         for found in answer.variants {
-            if let Some((sku, offer)) = self.offer(found) {
-                answers.insert(sku, Some(offer));
-            }
+            let (sku, offer) = self.offer(found)?;
+            answers.insert(sku, offer);
         }
         Ok(Offers::new(answers))
     }
 
-    fn offer(&self, found: ProductVariant) -> Option<(Sku, Offer)> {
-        let variant = found.variant?;
-        let price = variant.price?;
+    /// What the answer says of a SKU. Without a price, or with a SKU that is none, it says nothing that a line could be priced
+    /// by: a mistake of ours, not something that is no longer sold.
+    fn offer(&self, found: ProductVariant) -> Result<(Sku, Option<Offer>)> {
+        let variant = found.variant.ok_or_else(|| Error::internal("the catalogue answered without a variant"))?;
+        let sku = Sku::parse(&variant.sku)
+            .ok_or_else(|| Error::internal(format!("the catalogue answered with '{}' as a SKU", variant.sku)))?;
+        let price = variant
+            .price
+            .ok_or_else(|| Error::internal(format!("the catalogue answered without a price of {}", sku.as_str())))?;
         if price.currency != self.currency {
             tracing::warn!(sku = variant.sku, currency = price.currency, "a price in another currency than the shop's");
-            return None;
+            return Ok((sku, None));
         }
         let picture_key = found.picture.map_or_else(String::new, |picture| {
             [&picture.garment, &picture.cut, &picture.pattern, &variant.colour_hex, &picture.accent]
@@ -67,6 +72,6 @@ impl Catalogue {
             picture_key,
             grams: variant.grams,
         };
-        Some((Sku::parse(&variant.sku)?, offer))
+        Ok((sku, Some(offer)))
     }
 }

@@ -79,6 +79,15 @@ async fn what_cannot_be_bought_stays_in_the_cart_and_out_of_the_sum() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_without_a_price_is_a_mistake_and_no_withdrawn_line() {
+    let (shop, catalogue) = shop(Engine::Sqlite).await;
+    add(&shop, "guest-1", "HOX-INK-M", 1, "").await.unwrap();
+    catalogue.offer_without_price("HOX-INK-M");
+    let answer = shop.client.clone().get_cart(shop.of("guest-1", Role::Guest, GetCartRequest {})).await;
+    assert_eq!(answer.unwrap_err().code(), Code::Internal);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn unknown_goods_and_too_many_are_refused() {
     for engine in engines() {
         let (shop, _) = shop(engine).await;

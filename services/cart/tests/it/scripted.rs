@@ -53,6 +53,13 @@ impl Scripted {
         self.offers.lock().unwrap().insert(sku.into(), offer);
     }
 
+    /// Offers a SKU without its price, which the catalogue's API doesn't allow.
+    pub(crate) fn offer_without_price(&self, sku: &str) {
+        self.offer(sku, "EUR", 0, 1);
+        let mut offers = self.offers.lock().unwrap();
+        offers.get_mut(sku).unwrap().variant.as_mut().unwrap().price = None;
+    }
+
     /// No longer offers a SKU.
     pub(crate) fn withdraw(&self, sku: &str) {
         self.offers.lock().unwrap().remove(sku);
