@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use selvage_boot::Host;
-use selvage_status::Result;
+use selvage_pool::StoreError;
 
 use crate::store::{CARRIER_BATCH, Store};
 
@@ -30,8 +30,8 @@ pub(crate) async fn run(store: Store, step: Duration, host: Host) {
 }
 
 /// Moves one batch; returns how long there is nothing to do. Only looking costs no transaction.
-async fn round(store: &Store, step_ms: i64, now_ms: i64) -> Result<Duration> {
-    let Some(next) = store.next_move_at().await? else { return Ok(LONGEST_PAUSE) };
+async fn round(store: &Store, step_ms: i64, now_ms: i64) -> Result<Duration, StoreError> {
+    let Some(next) = store.shipment_next_due().await? else { return Ok(LONGEST_PAUSE) };
     if next > now_ms {
         return Ok(Duration::from_millis(u64::try_from(next - now_ms).unwrap_or(0)));
     }

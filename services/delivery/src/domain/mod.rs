@@ -2,7 +2,6 @@
 
 pub mod address;
 pub mod country;
-pub mod events;
 pub mod quote;
 pub mod shipment;
 pub mod tracking_number;

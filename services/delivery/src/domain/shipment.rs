@@ -89,6 +89,17 @@ impl State {
         }
     }
 
+    /// The number of its event among those of a shipment, from 0 on: its place in the path that a parcel takes. Being picked
+    /// up and being cancelled have the same one, for each parcel becomes only one of them.
+    pub fn number(self) -> i32 {
+        match self {
+            Self::LabelCreated => 0,
+            Self::InTransit | Self::Cancelled => 1,
+            Self::OutForDelivery => 2,
+            Self::Delivered => 3,
+        }
+    }
+
     /// Whether it stays so for ever.
     pub fn is_final(self) -> bool {
         self.next().is_none()
@@ -174,6 +185,15 @@ mod tests {
     fn the_carrier_takes_a_parcel_through_all_states_in_order() {
         let path: Vec<_> = std::iter::successors(Some(State::LabelCreated), |state| state.next()).collect();
         assert_eq!(path, [State::LabelCreated, State::InTransit, State::OutForDelivery, State::Delivered]);
+    }
+
+    #[test]
+    fn events_are_numbered_along_the_path() {
+        assert_eq!(State::LabelCreated.number(), 0);
+        for state in State::ALL {
+            let becomes = state.next().into_iter().chain(state.cancel().ok().filter(|next| *next != state));
+            assert!(becomes.into_iter().all(|next| next.number() == state.number() + 1), "{state:?}");
+        }
     }
 
     #[test]

@@ -4,22 +4,19 @@ mod rows;
 
 use sea_orm::sea_query::{LockBehavior, LockType, OnConflict};
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, QueryTrait as _, Set,
+    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    QueryTrait as _, Set,
 };
-use selvage_pool::{Class, Pool, Tx};
+use selvage_pool::{Class, Pool, StoreError, Tx};
 use selvage_status::{Error, ErrorCode};
 use uuid::Uuid;
 
-use crate::domain::events::Cursor;
 use crate::domain::shipment::{Consignment, Event, OnItsWay, Shipment, State, WAREHOUSE};
 use crate::domain::tracking_number::tracking_number;
 use rows::{event, label_created, shipment};
 
 /// Shipments that the carrier moves in one transaction: about 10 ms of work, and five statements whatever their number.
 pub const CARRIER_BATCH: u64 = 100;
-/// Events that are read at a time.
-pub const EVENTS_BATCH: u64 = 1_000;
 
 /// The store of shipments. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -39,7 +36,7 @@ impl Store {
     /// # Errors
     /// ALREADY_EXISTS for other content, FAILED_PRECONDITION (`SHIPMENT_CANCELLED`) if it was cancelled.
     pub async fn shipment_create(&self, goods: &Consignment, now_ms: i64, pick_up_at: i64) -> Result<Shipment, Error> {
-        let pool = self.pool.named("create_shipment", Class::Critical);
+        let pool = self.pool.named("shipment_create", Class::Critical);
         if insert_new(&pool, shipment::ActiveModel::of(goods, now_ms, pick_up_at)?).await? {
             return Ok(Shipment {
                 order_id: goods.order_id,
@@ -68,7 +65,7 @@ impl Store {
     /// FAILED_PRECONDITION (`SHIPMENT_ON_ITS_WAY`) once the carrier has it.
     pub async fn shipment_cancel(&self, order_id: Uuid, now_ms: i64) -> Result<Shipment, Error> {
         self.pool
-            .run_tx("cancel_shipment", Class::Critical, |tx: Tx| async move {
+            .run_tx("shipment_cancel", Class::Critical, |tx: Tx| async move {
                 let cancelled = happened(State::Cancelled, now_ms, WAREHOUSE.to_owned());
                 if insert_new(&tx, shipment::ActiveModel::never(order_id, now_ms)).await? {
                     insert_event(&tx, order_id, &cancelled).await?;
@@ -99,26 +96,44 @@ impl Store {
     /// The shipment of an order, if there is one. Two statements.
     ///
     /// # Errors
-    /// The database's.
-    pub async fn shipment_get(&self, order_id: Uuid) -> Result<Option<Shipment>, Error> {
-        let pool = self.pool.named("get_shipment", Class::Normal);
+    /// [`StoreError::Database`]; [`StoreError::Damaged`] if its row or one of its events is.
+    pub async fn shipment_get(&self, order_id: Uuid) -> Result<Option<Shipment>, StoreError> {
+        let pool = self.pool.named("shipment_get", Class::Normal);
         Ok(read(&pool, &[order_id]).await?.pop())
     }
 
     /// The shipments of those of `order_ids` (at most 1,000) that have one. Two statements.
     ///
     /// # Errors
-    /// The database's.
-    pub async fn shipment_list(&self, order_ids: &[Uuid]) -> Result<Vec<Shipment>, Error> {
-        read(&self.pool.named("list_shipments", Class::Normal), order_ids).await
+    /// [`StoreError::Database`]; [`StoreError::Damaged`] if a row or an event of one of them is.
+    pub async fn shipment_list(&self, order_ids: &[Uuid]) -> Result<Vec<Shipment>, StoreError> {
+        read(&self.pool.named("shipment_list", Class::Normal), order_ids).await
+    }
+
+    /// Where the shipments of those of `order_ids` (at most 1,000) stand that have one, in words: one that differs from the
+    /// state's of before says that something has happened to it. One statement, which looks at each row by its key: it needs
+    /// no order among ids or commits, and so is right on a database with several nodes too.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn shipment_list_states(&self, order_ids: &[Uuid]) -> Result<Vec<(Uuid, String)>, StoreError> {
+        let pool = self.pool.named("shipment_list_states", Class::Normal);
+        let states = shipment::Entity::find()
+            .select_only()
+            .columns([shipment::Column::OrderId, shipment::Column::State])
+            .filter(shipment::Column::OrderId.is_in(padded(order_ids)))
+            .into_tuple()
+            .all(&pool)
+            .await?;
+        Ok(states)
     }
 
     /// When the next shipment is due, in milliseconds since the Unix epoch. One statement.
     ///
     /// # Errors
-    /// The database's.
-    pub async fn next_move_at(&self) -> Result<Option<i64>, Error> {
-        let pool = self.pool.named("next_move", Class::Normal);
+    /// [`StoreError::Database`].
+    pub async fn shipment_next_due(&self) -> Result<Option<i64>, StoreError> {
+        let pool = self.pool.named("shipment_next_due", Class::Normal);
         let next = shipment::Entity::find()
             .select_only()
             .column(shipment::Column::NextMoveAt)
@@ -136,10 +151,11 @@ impl Store {
     /// were moved. One transaction of at most five statements.
     ///
     /// # Errors
-    /// The database's.
-    pub async fn shipment_move_due(&self, now_ms: i64, next_at: i64) -> Result<u64, Error> {
+    /// [`StoreError::Database`]: none was moved, or if its kind is "outcome unknown", all or none; what is still due is moved
+    /// by the next call. [`StoreError::Damaged`] if the address of one is.
+    pub async fn shipment_move_due(&self, now_ms: i64, next_at: i64) -> Result<u64, StoreError> {
         self.pool
-            .run_tx("move_shipments", Class::Normal, |tx: Tx| async move {
+            .run_tx("shipment_move_due", Class::Normal, |tx: Tx| async move {
                 let due = shipment::Entity::find()
                     .filter(shipment::Column::NextMoveAt.lte(now_ms))
                     .order_by_asc(shipment::Column::NextMoveAt)
@@ -164,49 +180,9 @@ impl Store {
                 if !events.is_empty() {
                     event::Entity::insert_many(events).exec_without_returning(&tx).await?;
                 }
-                Ok::<_, Error>(moved)
+                Ok(moved)
             })
             .await
-    }
-
-    /// A cursor at the end of the events that can be seen now. One statement.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn event_end(&self) -> Result<Cursor, Error> {
-        let pool = self.pool.named("last_event", Class::Normal);
-        let highest = event::Entity::find()
-            .select_only()
-            .column(event::Column::Id)
-            .order_by_desc(event::Column::Id)
-            .limit(1)
-            .into_tuple::<i64>()
-            .one(&pool)
-            .await?;
-        Ok(Cursor::at(highest.unwrap_or(0)))
-    }
-
-    /// Up to [`EVENTS_BATCH`] events that the cursor has not seen: each one's id and its order. One statement.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn event_list(&self, cursor: &Cursor) -> Result<Vec<(i64, Uuid)>, Error> {
-        let pool = self.pool.named("list_events", Class::Normal);
-        let gaps: Vec<_> = cursor.gaps().collect();
-        let mut unseen = Condition::any().add(event::Column::Id.gt(cursor.highest()));
-        if !gaps.is_empty() {
-            unseen = unseen.add(event::Column::Id.is_in(gaps));
-        }
-        let events = event::Entity::find()
-            .select_only()
-            .columns([event::Column::Id, event::Column::OrderId])
-            .filter(unseen)
-            .order_by_asc(event::Column::Id)
-            .limit(EVENTS_BATCH)
-            .into_tuple()
-            .all(&pool)
-            .await?;
-        Ok(events)
     }
 }
 
@@ -240,15 +216,16 @@ async fn move_to(tx: &Tx, next: State, order_ids: &[Uuid], next_move_at: Option<
 }
 
 /// A shipment that must be there, locked until the transaction ends.
-async fn found(tx: &Tx, order_id: Uuid) -> Result<Shipment, Error> {
+async fn found(tx: &Tx, order_id: Uuid) -> Result<Shipment, StoreError> {
     let row = shipment::Entity::find_by_id(order_id).lock_exclusive().one(tx).await?;
-    let row = row.ok_or_else(|| Error::internal("a shipment vanished within a transaction"))?;
+    let row =
+        row.ok_or_else(|| StoreError::damaged(format!("shipment {order_id}"), "it vanished within a transaction"))?;
     row.with(&events(tx, &[order_id]).await?)
 }
 
-async fn read(db: &impl ConnectionTrait, order_ids: &[Uuid]) -> Result<Vec<Shipment>, Error> {
-    let wanted = order_ids.iter().copied();
-    let rows = shipment::Entity::find().filter(shipment::Column::OrderId.is_in(wanted)).all(db).await?;
+async fn read(db: &impl ConnectionTrait, order_ids: &[Uuid]) -> Result<Vec<Shipment>, StoreError> {
+    let wanted = shipment::Column::OrderId.is_in(padded(order_ids));
+    let rows = shipment::Entity::find().filter(wanted).all(db).await?;
     if rows.is_empty() {
         return Ok(Vec::new());
     }
@@ -256,11 +233,30 @@ async fn read(db: &impl ConnectionTrait, order_ids: &[Uuid]) -> Result<Vec<Shipm
     rows.into_iter().map(|row| row.with(&events)).collect()
 }
 
-/// The events of orders, oldest first. Within one order ids follow each other, since its row is locked for each.
+/// The events of orders, in no order.
 async fn events(db: &impl ConnectionTrait, order_ids: &[Uuid]) -> Result<Vec<event::Model>, DbErr> {
-    event::Entity::find()
-        .filter(event::Column::OrderId.is_in(order_ids.iter().copied()))
-        .order_by_asc(event::Column::Id)
-        .all(db)
-        .await
+    event::Entity::find().filter(event::Column::OrderId.is_in(padded(order_ids))).all(db).await
+}
+
+/// The ids, the last one repeated until their number is a power of two: each number of parameters is a statement of its own
+/// to prepare and to keep, and of up to 1,000 ids there are so 11 of them.
+fn padded(order_ids: &[Uuid]) -> Vec<Uuid> {
+    let repeated = order_ids.last().into_iter().cycle();
+    order_ids.iter().chain(repeated).copied().take(order_ids.len().next_power_of_two()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_padded_to_a_power_of_two() {
+        for (count, padded_to) in [(0, 0), (1, 1), (2, 2), (3, 4), (5, 8), (1_000, 1_024)] {
+            let ids: Vec<_> = (0..count).map(Uuid::from_u128).collect();
+            let padded = padded(&ids);
+            assert_eq!(padded.len(), padded_to);
+            assert_eq!(padded[..ids.len()], ids);
+            assert!(padded.iter().all(|id| ids.contains(id)));
+        }
+    }
 }

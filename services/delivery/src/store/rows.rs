@@ -1,7 +1,7 @@
 //! The rows behind shipments, private to the store.
 
 use sea_orm::{NotSet, Set};
-use selvage_status::{Error, Result};
+use selvage_pool::{StoreError, from_json, to_json};
 use uuid::Uuid;
 
 use crate::domain::address::Address;
@@ -41,6 +41,8 @@ pub(super) mod event {
         #[sea_orm(primary_key)]
         pub id: i64,
         pub order_id: Uuid,
+        /// Its place among the shipment's events; `None` if a release wrote it that didn't number them.
+        pub number: Option<i32>,
         pub state: String,
         pub at: i64,
         pub place: String,
@@ -54,11 +56,11 @@ pub(super) mod event {
 
 impl shipment::ActiveModel {
     /// A new shipment.
-    pub(super) fn of(goods: &Consignment, now_ms: i64, pick_up_at: i64) -> Result<Self> {
+    pub(super) fn of(goods: &Consignment, now_ms: i64, pick_up_at: i64) -> Result<Self, StoreError> {
         Ok(Self {
             order_id: Set(goods.order_id),
             owner: Set(Some(goods.owner.clone())),
-            address: Set(Some(serde_json::to_value(&goods.address).map_err(Error::internal)?)),
+            address: Set(Some(to_json("address", &goods.address)?)),
             speed: Set(Some(goods.speed.word().to_owned())),
             grams: Set(Some(goods.grams)),
             state: Set(State::LabelCreated.word().to_owned()),
@@ -86,27 +88,32 @@ impl shipment::ActiveModel {
 
 impl shipment::Model {
     /// Where it goes, if that is known.
-    pub(super) fn address(&self) -> Result<Option<Address>> {
-        self.address.clone().map(serde_json::from_value).transpose().map_err(Error::internal)
+    pub(super) fn address(&self) -> Result<Option<Address>, StoreError> {
+        let read = |address| from_json(format!("shipment {}: its address", self.order_id), address);
+        self.address.clone().map(read).transpose()
     }
 
-    /// The shipment with its own among `events`. They may have been read a moment after the row, so they, not the row,
-    /// say where it stands. That its label was created the row says by being there; older ones have an event of it too.
-    pub(super) fn with(self, events: &[event::Model]) -> Result<Shipment> {
-        let mut events: Vec<_> =
-            events.iter().filter(|row| row.order_id == self.order_id).map(happened).collect::<Result<_>>()?;
+    /// The shipment with its own among `events`, in the order of their numbers. They may have been read a moment after the
+    /// row, so they, not the row, say where it stands. That its label was created the row says by being there; older ones
+    /// have an event of it too.
+    pub(super) fn with(self, events: &[event::Model]) -> Result<Shipment, StoreError> {
+        let own = events.iter().filter(|row| row.order_id == self.order_id);
+        let mut numbered = own.map(numbered).collect::<Result<Vec<_>, _>>()?;
+        numbered.sort_by_key(|(number, _)| *number);
+        let mut events: Vec<_> = numbered.into_iter().map(|(_, event)| event).collect();
         let has_label = events.first().is_some_and(|event: &Event| event.state == State::LabelCreated);
         if self.owner.is_some() && !has_label {
             events.insert(0, label_created(self.created_at));
         }
         let state = match events.last() {
             Some(event) => event.state,
-            None => state(&self.state)?,
+            None => state(self.order_id, &self.state)?,
         };
         let address = self.address()?;
         let consignment = match (self.owner, address, self.speed, self.grams) {
             (Some(owner), Some(address), Some(word), Some(grams)) => {
-                let speed = Speed::from_word(&word).ok_or_else(|| unknown(&word))?;
+                let speed = Speed::from_word(&word)
+                    .ok_or_else(|| StoreError::damaged(format!("shipment {}: its speed", self.order_id), &word))?;
                 Some(Consignment { order_id: self.order_id, owner, address, speed, grams })
             }
             _ => None,
@@ -121,6 +128,7 @@ impl event::ActiveModel {
         Self {
             id: NotSet,
             order_id: Set(order_id),
+            number: Set(Some(event.state.number())),
             state: Set(event.state.word().to_owned()),
             at: Set(event.at_ms),
             place: Set(event.place.clone()),
@@ -133,14 +141,12 @@ pub(super) fn label_created(at_ms: i64) -> Event {
     Event { state: State::LabelCreated, at_ms, place: WAREHOUSE.to_owned() }
 }
 
-fn happened(row: &event::Model) -> Result<Event> {
-    Ok(Event { state: state(&row.state)?, at_ms: row.at, place: row.place.clone() })
+fn numbered(row: &event::Model) -> Result<(i32, Event), StoreError> {
+    let state = state(row.order_id, &row.state)?;
+    let event = Event { state, at_ms: row.at, place: row.place.clone() };
+    Ok((row.number.unwrap_or_else(|| state.number()), event))
 }
 
-fn state(word: &str) -> Result<State> {
-    State::from_word(word).ok_or_else(|| unknown(word))
-}
-
-fn unknown(word: &str) -> Error {
-    Error::internal(format!("the stored word '{word}' is unknown"))
+fn state(order_id: Uuid, word: &str) -> Result<State, StoreError> {
+    State::from_word(word).ok_or_else(|| StoreError::damaged(format!("shipment {order_id}: its state"), word))
 }

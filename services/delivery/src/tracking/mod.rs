@@ -1,8 +1,12 @@
-//! Watching shipments. One poller reads what happened for all watchers of the process, and only while there are any: a
-//! watcher costs two statements when it comes and none after.
+//! Watching shipments. One poller looks for all watchers of the process where their shipments stand, and only while there
+//! are any: one statement each time, whatever their number, and two more when something has happened.
 //!
-//! Each tracked shipment has one cell with its newest state, which its watchers wait on. A slow watcher finds the newest
-//! state when it looks, with all events in it, so it can't lag behind or lose one.
+//! It asks for the shipments that are watched and compares their states, instead of following a list of events: a list is
+//! in the order in which transactions got their ids, not in that in which they commit, and on a database with several nodes
+//! in neither. A state that was committed is seen by the next look, in whatever order others commit.
+//!
+//! Each tracked shipment has one cell with what was read of it last, which its watchers wait on. A slow watcher finds the
+//! newest state when it looks, with all events in it, so it can't lag behind or lose one.
 
 mod stream;
 
@@ -11,18 +15,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use selvage_boot::Host;
-use selvage_context::clock::Clock;
-use selvage_status::{Error, ErrorCode, Result};
+use selvage_pool::StoreError;
+use selvage_status::{Error, ErrorCode};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use uuid::Uuid;
 
-use crate::domain::events::Cursor;
 use crate::domain::shipment::Shipment;
-use crate::store::{EVENTS_BATCH, Store};
+use crate::store::Store;
 
 pub(crate) use stream::updates;
 
-/// Watchers of one process: each holds an HTTP/2 stream and about 1 KiB here. A poll reads at most as many shipments.
+/// Watchers of one process: each holds an HTTP/2 stream and about 1 KiB here. A poll looks at as many rows at the most, by
+/// their keys: some 5 ms of the database's time, twice a second.
 const MAX_WATCHERS: usize = 1_000;
 /// Between two polls: quick enough for a person, two statements a second for the database.
 const POLL: Duration = Duration::from_millis(500);
@@ -51,16 +55,15 @@ impl Tracking {
     pub(crate) fn start(store: Store, host: &Host) -> Self {
         let places = Arc::new(Semaphore::new(MAX_WATCHERS));
         let tracking = Self { watched: Arc::default(), places, wake: Arc::default() };
-        let (poller, life, clock) = (tracking.clone(), host.life.clone(), host.clock.clone());
+        let (poller, life) = (tracking.clone(), host.life.clone());
         host.life.spawn("tracking", async move {
             while !life.is_stopping() {
                 tokio::select! {
                     () = poller.wake.notified() => {}
                     () = life.stopping() => break,
                 }
-                let mut cursor = None;
                 while poller.is_watched() {
-                    if let Err(error) = poller.poll(&store, &mut cursor, &clock).await {
+                    if let Err(error) = poller.poll(&store).await {
                         tracing::warn!(%error, "tracked shipments could not be read");
                     }
                     if !life.sleep(POLL).await {
@@ -76,7 +79,7 @@ impl Tracking {
     ///
     /// # Errors
     /// RESOURCE_EXHAUSTED if there are too many watchers.
-    pub(crate) fn watch(&self, order_id: Uuid) -> Result<Watcher> {
+    pub(crate) fn watch(&self, order_id: Uuid) -> Result<Watcher, Error> {
         let place = self.places.clone().try_acquire_owned().map_err(|_| {
             Error::new(ErrorCode::ResourceExhausted, "too many parcels are being watched; try again later")
                 .reason("TOO_MANY_WATCHERS")
@@ -87,50 +90,29 @@ impl Tracking {
         Ok(Watcher { newest, _place: place })
     }
 
-    /// Reads the events that are new to `cursor`, and shows the shipments among them that are watched.
-    ///
-    /// With no cursor yet it starts at the end of the events and shows all that are watched: a watcher may have read its
-    /// shipment before that end was found. One that comes later reads after it, and so misses nothing either.
-    async fn poll(&self, store: &Store, cursor: &mut Option<Cursor>, clock: &Clock) -> Result<()> {
-        let changed = match cursor {
-            None => {
-                *cursor = Some(store.event_end().await?);
-                self.cells().keys().copied().collect()
-            }
-            Some(cursor) => self.changed(store, cursor, clock).await?,
+    /// Looks where the watched shipments stand, and reads and shows those to which something has happened since they were
+    /// shown: at first all of them. A watcher that comes while this runs is shown its shipment by the next poll.
+    async fn poll(&self, store: &Store) -> Result<(), StoreError> {
+        let watched: Vec<_> = self.cells().keys().copied().collect();
+        let states = store.shipment_list_states(&watched).await?;
+        let changed = {
+            let cells = self.cells();
+            let shown =
+                |id: &Uuid| cells.get(id).and_then(|cell| cell.borrow().as_ref().map(|shown| shown.state.word()));
+            let changed = states.into_iter().filter(|(id, state)| shown(id) != Some(state.as_str()));
+            changed.map(|(id, _)| id).collect::<Vec<_>>()
         };
         if changed.is_empty() {
             return Ok(());
         }
-        let found = store.shipment_list(&changed).await;
-        if found.is_err() {
-            // What was read of the events is not shown yet: begin anew at the next poll.
-            *cursor = None;
-        }
+        let found = store.shipment_list(&changed).await?;
         let cells = self.cells();
-        for shipment in found? {
+        for shipment in found {
             if let Some(cell) = cells.get(&shipment.order_id) {
                 cell.send_replace(Some(Arc::new(shipment)));
             }
         }
         Ok(())
-    }
-
-    /// The watched shipments to which something happened. One statement, and another for each further 1,000 events.
-    async fn changed(&self, store: &Store, cursor: &mut Cursor, clock: &Clock) -> Result<Vec<Uuid>> {
-        let mut changed = Vec::new();
-        loop {
-            let events = store.event_list(cursor).await?;
-            let ids: Vec<_> = events.iter().map(|(id, _)| *id).collect();
-            cursor.read(&ids, clock.now_ms());
-            let cells = self.cells();
-            changed.extend(events.iter().map(|(_, order_id)| *order_id).filter(|id| cells.contains_key(id)));
-            if ids.len() < usize::try_from(EVENTS_BATCH).unwrap_or(usize::MAX) {
-                changed.sort_unstable();
-                changed.dedup();
-                return Ok(changed);
-            }
-        }
     }
 
     /// Forgets shipments that nobody watches any more: whether any is left.

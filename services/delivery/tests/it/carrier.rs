@@ -29,6 +29,6 @@ async fn a_parcel_moves_a_state_a_step_and_stays_delivered() {
         let shipment = shop.store().shipment_get(order).await.unwrap().unwrap();
         let times: Vec<_> = shipment.events.iter().map(|event| event.at_ms).collect();
         assert!(times.windows(2).all(|pair| pair[1] - pair[0] == STEP_MS), "{engine:?}: {times:?}");
-        assert_eq!(shop.store().next_move_at().await.unwrap(), None);
+        assert_eq!(shop.store().shipment_next_due().await.unwrap(), None);
     }
 }

@@ -92,6 +92,10 @@ impl Shop {
         &self.shelf.store
     }
 
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.shelf.pool
+    }
+
     /// A request of `subject` in `role`.
     pub(crate) fn of<T>(&self, subject: &str, role: Role, message: T) -> Request<T> {
         with_token(&self.tokens.of(role, subject), message)

@@ -1,9 +1,15 @@
 //! What the store promises, on both engines.
 
 use futures::future::join_all;
+use sea_orm::{ConnectionTrait as _, Statement};
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
 use selvage_delivery::domain::shipment::{Consignment, State};
+use selvage_delivery::migration::Migrator;
+use selvage_delivery::store::Store;
+use selvage_pool::migrate::up;
+use selvage_pool::{Config, Pool, is_unique_violation};
 use selvage_status::ErrorCode;
-use selvage_testkit::engines;
+use selvage_testkit::{Engine, engines};
 use uuid::Uuid;
 
 use crate::shop::{NOON, Shelf, goods};
@@ -22,7 +28,7 @@ async fn a_shipment_is_made_once_and_reads_as_it_was_made() {
         assert_eq!(store.shipment_get(goods.order_id).await.unwrap(), Some(made.clone()));
         // A repetition, later: the same shipment.
         assert_eq!(store.shipment_create(&goods, NOON + 500, LATER + 500).await.unwrap(), made);
-        assert_eq!(store.next_move_at().await.unwrap(), Some(LATER));
+        assert_eq!(store.shipment_next_due().await.unwrap(), Some(LATER));
 
         let other = Consignment { grams: 301, ..goods };
         let refused = store.shipment_create(&other, NOON, LATER).await.unwrap_err();
@@ -52,7 +58,7 @@ async fn a_shipment_can_be_stopped_until_it_is_picked_up() {
         let cancelled = store.shipment_cancel(stopped.order_id, NOON + 1).await.unwrap();
         assert_eq!((cancelled.state, cancelled.events.len()), (State::Cancelled, 2));
         assert_eq!(store.shipment_cancel(stopped.order_id, NOON + 2).await.unwrap(), cancelled);
-        assert_eq!(store.next_move_at().await.unwrap(), None, "{engine:?}: the carrier leaves it alone");
+        assert_eq!(store.shipment_next_due().await.unwrap(), None, "{engine:?}: the carrier leaves it alone");
         let refused = store.shipment_create(&stopped, NOON, LATER).await.unwrap_err();
         assert_eq!(refused.reason_code(), Some("SHIPMENT_CANCELLED"));
 
@@ -106,7 +112,7 @@ async fn eight_carriers_move_each_parcel_through_each_state_once() {
         // All are due at once, and again as soon as they were moved.
         let work = (0..8).map(|_| async {
             let mut moved = 0;
-            while store.next_move_at().await.unwrap().is_some() {
+            while store.shipment_next_due().await.unwrap().is_some() {
                 moved += store.shipment_move_due(NOON, NOON).await.unwrap();
             }
             moved
@@ -121,26 +127,87 @@ async fn eight_carriers_move_each_parcel_through_each_state_once() {
     }
 }
 
+/// Ids are a sequence's: nothing says that an event has a higher one than those before it.
 #[tokio::test(flavor = "multi_thread")]
-async fn events_are_read_from_the_cursor_on() {
+async fn events_stand_in_the_order_of_their_numbers_whatever_their_ids() {
     for engine in engines() {
         let shelf = Shelf::open(engine).await;
-        let store = &shelf.store;
-        let mut cursor = store.event_end().await.unwrap();
-        let (first, second) = (goods(Uuid::now_v7()), goods(Uuid::now_v7()));
-        for goods in [&first, &second] {
-            store.shipment_create(goods, NOON, LATER).await.unwrap();
+        let goods = goods(Uuid::now_v7());
+        shelf.store.shipment_create(&goods, NOON, NOON).await.unwrap();
+        for _ in 0..3 {
+            assert_eq!(shelf.store.shipment_move_due(NOON, NOON).await.unwrap(), 1);
         }
-        assert!(
-            store.event_list(&cursor).await.unwrap().is_empty(),
-            "{engine:?}: a new shipment is a row, and no event"
-        );
-        assert_eq!(store.shipment_move_due(LATER, LATER + 1_000).await.unwrap(), 2);
-        let mut events = store.event_list(&cursor).await.unwrap();
-        // Both were due at the same moment.
-        events.sort_by_key(|event| event.1);
-        assert_eq!(events.iter().map(|event| event.1).collect::<Vec<_>>(), [first.order_id, second.order_id]);
-        cursor.read(&events.iter().map(|event| event.0).collect::<Vec<_>>(), NOON);
-        assert!(store.event_list(&cursor).await.unwrap().is_empty(), "{engine:?}");
+        let in_order = shelf.store.shipment_get(goods.order_id).await.unwrap().unwrap();
+        shelf.pool.execute_unprepared("UPDATE shipment_events SET id = 1000 - id").await.unwrap();
+        assert_eq!(shelf.store.shipment_get(goods.order_id).await.unwrap().unwrap(), in_order, "{engine:?}");
+        // As a release before this one writes them, while both run.
+        shelf.pool.execute_unprepared("UPDATE shipment_events SET number = NULL WHERE number > 1").await.unwrap();
+        assert_eq!(shelf.store.shipment_get(goods.order_id).await.unwrap().unwrap(), in_order, "{engine:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_parcel_is_picked_up_and_cancelled_at_once() {
+    for engine in engines() {
+        let shelf = Shelf::open(engine).await;
+        let goods = goods(Uuid::now_v7());
+        shelf.store.shipment_create(&goods, NOON, NOON).await.unwrap();
+        shelf.store.shipment_move_due(NOON, NOON).await.unwrap();
+        let cancelled = "INSERT INTO shipment_events (order_id, number, state, at, place) \
+                         SELECT order_id, 1, 'cancelled', at, place FROM shipment_events";
+        let refused = shelf.pool.execute_unprepared(cancelled).await.unwrap_err();
+        assert!(is_unique_violation(&refused), "{engine:?}: {refused}");
+    }
+}
+
+/// The schema before events were numbered.
+struct Before;
+
+impl MigratorTrait for Before {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        Migrator::migrations().into_iter().take(1).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_from_before_are_numbered_by_the_migration() {
+    for engine in engines() {
+        let database = selvage_testkit::database(engine).await;
+        up::<Before>(database.url()).await.unwrap();
+        let pool = Pool::open(Config::new("delivery", database.url())).await.unwrap();
+        let store = Store::new(pool.clone());
+        let (delivered, stopped) = (goods(Uuid::now_v7()), goods(Uuid::now_v7()));
+        for goods in [&delivered, &stopped] {
+            store.shipment_create(goods, NOON, NOON).await.unwrap();
+        }
+        let insert = |order: &Consignment, state: State| {
+            let (literal, state) = (if engine == Engine::Postgres { "" } else { "X" }, state.word());
+            let id = if engine == Engine::Postgres {
+                order.order_id.to_string()
+            } else {
+                order.order_id.simple().to_string()
+            };
+            format!(
+                "INSERT INTO shipment_events (order_id, state, at, place) VALUES ({literal}'{id}', '{state}', {NOON}, 'x')"
+            )
+        };
+        // The label had an event of its own once.
+        for state in State::ALL[..4].iter().rev() {
+            pool.execute_unprepared(&insert(&delivered, *state)).await.unwrap();
+        }
+        pool.execute_unprepared(&insert(&stopped, State::Cancelled)).await.unwrap();
+        up::<Migrator>(database.url()).await.unwrap();
+        let unnumbered = pool.query_one_raw(Statement::from_string(
+            pool.backend(),
+            "SELECT COUNT(*) AS rows FROM shipment_events WHERE number IS NULL",
+        ));
+        assert_eq!(unnumbered.await.unwrap().unwrap().try_get::<i64>("", "rows").unwrap(), 0, "{engine:?}");
+        let states = async |goods: &Consignment| {
+            let shipment = store.shipment_get(goods.order_id).await.unwrap().unwrap();
+            shipment.events.iter().map(|event| event.state).collect::<Vec<_>>()
+        };
+        assert_eq!(states(&delivered).await, State::ALL[..4], "{engine:?}");
+        assert_eq!(states(&stopped).await, [State::LabelCreated, State::Cancelled], "{engine:?}");
+        pool.close().await;
     }
 }
