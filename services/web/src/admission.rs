@@ -9,18 +9,21 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::Method;
 use selvage_context::deadline;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::app::{Inner, MAX_BODY_BYTES};
 use crate::problem::Problem;
 
 /// Pages in the making. One takes about 20 ms and 150 KB: 256 of them serve 12,800 pages a second out of 38 MB. Who comes
 /// beyond that is told so at once, which costs next to nothing.
-pub(crate) const MAX_IN_FLIGHT: usize = 256;
+const MAX_IN_FLIGHT: usize = 256;
 
 /// Forms that are coming in: 256 of at most 64 KiB are 16 MiB. Who sends slowly keeps others from sending, and nobody from
 /// looking.
-pub(crate) const MAX_INCOMING: usize = 256;
+const MAX_INCOMING: usize = 256;
+
+/// The largest form: checkout's, refilled, has under 8 KiB.
+pub(crate) const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// A person waits 5 s for a page.
 const PAGE_BOUND: Duration = Duration::from_secs(5);
@@ -29,13 +32,25 @@ const ORDER_BOUND: Duration = Duration::from_secs(25);
 /// For a page to be made of what the calls brought, or of their failure.
 const MARGIN: Duration = Duration::from_millis(500);
 
+/// Counts the requests that are worked on.
+pub(crate) struct Admission {
+    in_flight: Semaphore,
+    incoming: Semaphore,
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        Self { in_flight: Semaphore::new(MAX_IN_FLIGHT), incoming: Semaphore::new(MAX_INCOMING) }
+    }
+}
+
 /// Lets a request in, with the deadline that its calls will have.
-pub(crate) async fn admit(State(app): State<Arc<Inner>>, request: Request, next: Next) -> Response {
-    let request = match received(&app, request).await {
+pub(crate) async fn admit(State(admission): State<Arc<Admission>>, request: Request, next: Next) -> Response {
+    let request = match received(&admission, request).await {
         Ok(request) => request,
         Err(problem) => return problem.into_response(),
     };
-    let Ok(_place) = app.places.try_acquire() else {
+    let Ok(_permit) = admission.in_flight.try_acquire() else {
         return Problem::busy().into_response();
     };
     let placing = request.method() == Method::POST && request.uri().path() == "/checkout";
@@ -46,12 +61,12 @@ pub(crate) async fn admit(State(app): State<Arc<Inner>>, request: Request, next:
     }
 }
 
-/// The request with all of its body, so that no place is taken by somebody who has yet to send it.
-async fn received(app: &Inner, request: Request) -> Result<Request, Problem> {
+/// The request with all of its body, so that nobody who has yet to send it counts as in flight.
+async fn received(admission: &Admission, request: Request) -> Result<Request, Problem> {
     if request.method() != Method::POST {
         return Ok(request);
     }
-    let Ok(_incoming) = app.incoming.try_acquire() else { return Err(Problem::busy()) };
+    let Ok(_permit) = admission.incoming.try_acquire() else { return Err(Problem::busy()) };
     let (parts, body) = request.into_parts();
     match timeout(PAGE_BOUND, to_bytes(body, MAX_BODY_BYTES)).await {
         Ok(Ok(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),

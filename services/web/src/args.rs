@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use selvage_proto::money::Currency;
 use selvage_rpc::{Channel, Target};
 
-use crate::{Access, Operations, Peers, Settings};
+use crate::operations::{Access, Operations};
+use crate::settings::{Peers, Settings};
 
 /// The pages' own arguments.
 #[derive(clap::Args, Clone, Debug)]

@@ -1,4 +1,4 @@
-//! What surrounds every page.
+//! What surrounds every page: head, header and footer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,12 @@ use axum::response::{Html, IntoResponse, Response};
 use selvage_context::deadline;
 use tokio::time::Instant;
 
-use crate::app::Inner;
 use crate::assets;
+use crate::categories::Categories;
+use crate::csrf::Csrf;
 use crate::problem::Problem;
 use crate::session::Visitor;
+use crate::shop::Shop;
 use crate::view::CategoryLink;
 
 /// How long a page waits for what surrounds it.
@@ -22,60 +24,73 @@ pub(crate) struct Frame {
     pub(crate) title: String,
     pub(crate) description: String,
     pub(crate) categories: Arc<Vec<CategoryLink>>,
-    /// The category that is looked at, if any.
+    /// The slug of the category that is looked at; empty if it is none.
     pub(crate) current: String,
     /// What was searched for.
     pub(crate) query: String,
-    pub(crate) bag_count: i32,
-    /// For the page's forms.
+    /// Pieces in the visitor's bag; `None` if the cart service didn't say.
+    pub(crate) bag_count: Option<i32>,
+    /// The token of the page's forms against forged requests.
     pub(crate) csrf: String,
     /// Without JavaScript, the page is loaded again after so many seconds; 0 means never.
     pub(crate) refresh: u32,
-    pub(crate) assets: Addresses,
+    pub(crate) assets: AssetAddresses,
 }
 
-/// Where the shop's own files are.
-pub(crate) struct Addresses {
+/// Where the shop's style sheets, script and icon are.
+pub(crate) struct AssetAddresses {
     pub(crate) base: String,
     pub(crate) shop: String,
     pub(crate) script: String,
     pub(crate) icon: String,
 }
 
-impl Frame {
-    /// With the categories and what is in the visitor's bag, as far as they can be had: no page fails for its frame.
-    pub(crate) async fn new(app: &Inner, visitor: &Visitor, title: impl Into<String>) -> Self {
-        let bounded = async {
-            let bag = async {
-                match &visitor.0 {
-                    Some(session) => app.shop.bag(&session.token).await.map_or(0, |bag| bag.item_count),
-                    None => 0,
-                }
-            };
-            tokio::join!(categories(app), bag)
+/// Makes the frames of pages. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Frames {
+    shop: Shop,
+    categories: Arc<Categories>,
+    csrf: Arc<Csrf>,
+}
+
+impl Frames {
+    /// With tokens for forms from `csrf`.
+    pub(crate) fn new(shop: Shop, categories: Arc<Categories>, csrf: Arc<Csrf>) -> Self {
+        Self { shop, categories, csrf }
+    }
+
+    /// With the categories and what is in the visitor's bag, as far as they can be had within 2 s: no page fails for its
+    /// frame.
+    pub(crate) async fn with_calls(&self, visitor: &Visitor, title: impl Into<String>) -> Frame {
+        let bag_count = async {
+            match &visitor.session {
+                Some(session) => self.shop.bag(&session.token).await.ok().map(|bag| bag.item_count),
+                None => Some(0),
+            }
         };
-        let (categories, bag_count) = deadline::scope(Instant::now() + BOUND, bounded).await;
-        Self { categories, bag_count, ..Self::without_calls(app, visitor, title) }
+        let calls = async { tokio::join!(self.categories.get(), bag_count) };
+        let (categories, bag_count) = deadline::scope(Instant::now() + BOUND, calls).await;
+        Frame { categories, bag_count, ..self.without_calls(visitor.subject(), title) }
     }
 
-    /// The same for a page that has the bag already.
-    pub(crate) async fn with_bag(app: &Inner, visitor: &Visitor, title: impl Into<String>) -> Self {
-        let categories = deadline::scope(Instant::now() + BOUND, categories(app)).await;
-        Self { categories, ..Self::without_calls(app, visitor, title) }
+    /// The same for a page that asks for the bag itself, and says what is in it.
+    pub(crate) async fn with_categories(&self, visitor: &Visitor, title: impl Into<String>) -> Frame {
+        let categories = deadline::scope(Instant::now() + BOUND, self.categories.get()).await;
+        Frame { categories, ..self.without_calls(visitor.subject(), title) }
     }
 
-    /// From what is at hand.
-    pub(crate) fn without_calls(app: &Inner, visitor: &Visitor, title: impl Into<String>) -> Self {
-        Self {
+    /// From what is at hand, for the session of `subject`.
+    pub(crate) fn without_calls(&self, subject: Option<&str>, title: impl Into<String>) -> Frame {
+        Frame {
             title: title.into(),
             description: "Clothes with a finished edge: shirts, knitwear, coats and denim, made to last.".to_owned(),
-            categories: app.categories.peek().unwrap_or_default(),
+            categories: self.categories.at_hand(),
             current: String::new(),
             query: String::new(),
-            bag_count: 0,
-            csrf: app.csrf.token(visitor.subject(), rand::random()),
+            bag_count: None,
+            csrf: self.csrf.token(subject, rand::random()),
             refresh: 0,
-            assets: Addresses {
+            assets: AssetAddresses {
                 base: assets::address("base.css"),
                 shop: assets::address("shop.css"),
                 script: assets::address("shop.js"),
@@ -83,16 +98,6 @@ impl Frame {
             },
         }
     }
-}
-
-/// The shop's categories, in its order; none if they can't be had.
-pub(crate) async fn categories(app: &Inner) -> Arc<Vec<CategoryLink>> {
-    let token = app.sessions.anonymous();
-    let fetch = async {
-        let categories = app.shop.categories(&token).await?;
-        Ok::<_, tonic::Status>(categories.into_iter().map(CategoryLink::from).collect())
-    };
-    app.categories.get(fetch).await.unwrap_or_default()
 }
 
 /// Renders a page.

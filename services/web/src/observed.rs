@@ -14,7 +14,7 @@ use selvage_telemetry::propagation;
 use selvage_telemetry::span::Span;
 use tokio::time::Instant;
 
-use crate::app::Inner;
+use crate::settings::Settings;
 
 /// Tells a browser's developer tools, and whoever looks into a slow page, which trace it is.
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -24,12 +24,12 @@ const METHODS: [(Method, &str); 3] = [(Method::GET, "GET"), (Method::HEAD, "HEAD
 
 /// A trace begins with each request, whatever its sender says of one that it is part of: strangers don't decide what is
 /// recorded. What they said is linked. Where the sender is a proxy of our own, its trace is continued.
-pub(crate) async fn observe(State(app): State<Arc<Inner>>, request: Request, next: Next) -> Response {
+pub(crate) async fn observe(State(settings): State<Arc<Settings>>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let method = METHODS.iter().find(|(method, _)| method == request.method()).map_or("_OTHER", |(_, name)| name);
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let sent = propagation::extract(request.headers());
-    let span = if app.settings.trusted_proxy {
+    let span = if settings.trusted_proxy {
         Span::within(&sent, SpanKind::Server, method)
     } else {
         let span = Span::within(&Context::new(), SpanKind::Server, method);
@@ -42,7 +42,7 @@ pub(crate) async fn observe(State(app): State<Arc<Inner>>, request: Request, nex
         span
     };
     describe(&span, method, route.as_deref(), &request);
-    let scheme = if app.settings.secure_cookies { "https" } else { "http" };
+    let scheme = if settings.secure_cookies { "https" } else { "http" };
     let mut response = span.run(next.run(request)).await;
     let status = response.status();
     if let Some(recorded) = span.recorded() {

@@ -1,20 +1,12 @@
-//! Pages for when something went wrong: what happened, and what to do, in the shop's own style.
+//! Why a page couldn't be made.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use askama::Template;
-use axum::extract::{Request, State};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use tonic::{Code, Status};
 
-use crate::app::Inner;
-use crate::frame::{Frame, page};
-use crate::session::Visitor;
-
-/// Why there is no page. Handlers return it; [`render`] makes the page, without a call to any service.
+/// Why there is no page. Handlers return it; [`render`](crate::pages::problem::render) makes the page that says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Problem {
     /// There is no such page, or not for this visitor.
@@ -48,7 +40,8 @@ impl Problem {
         Self::Ours
     }
 
-    fn status(&self) -> StatusCode {
+    /// The status that its page is answered with.
+    pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::BadRequest => StatusCode::BAD_REQUEST,
@@ -59,8 +52,17 @@ impl Problem {
         }
     }
 
+    /// After which time it is worth trying again; `None` if it never is.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Busy(wait) => Some(*wait),
+            Self::Unavailable => Some(RETRY_AFTER),
+            _ => None,
+        }
+    }
+
     /// Title and sentence of its page.
-    fn words(&self) -> (&'static str, &'static str) {
+    pub(crate) fn words(&self) -> (&'static str, &'static str) {
         match self {
             Self::NotFound => (
                 "There is nothing on this hanger",
@@ -111,52 +113,4 @@ impl IntoResponse for Problem {
         response.extensions_mut().insert(self);
         response
     }
-}
-
-#[derive(Template)]
-#[template(path = "problem.html")]
-struct ProblemPage {
-    frame: Frame,
-    heading: &'static str,
-    sentence: &'static str,
-    status: u16,
-}
-
-/// Puts a page of ours in the place of any failure that has none yet.
-pub(crate) async fn render(State(app): State<Arc<Inner>>, request: Request, next: Next) -> Response {
-    let visitor = request.extensions().get::<Visitor>().cloned().unwrap_or_default();
-    let response = next.run(request).await;
-    let problem = match response.extensions().get::<Problem>() {
-        Some(problem) => problem.clone(),
-        None => match response.status() {
-            StatusCode::NOT_FOUND => Problem::NotFound,
-            StatusCode::PAYLOAD_TOO_LARGE => Problem::TooLarge,
-            status if status.is_client_error() => Problem::BadRequest,
-            status if status.is_server_error() => Problem::Ours,
-            _ => return response,
-        },
-    };
-    let status = if response.extensions().get::<Problem>().is_some() { problem.status() } else { response.status() };
-    let (heading, sentence) = problem.words();
-    let frame = Frame::without_calls(&app, &visitor, heading);
-    let mut shown = page(&ProblemPage { frame, heading, sentence, status: status.as_u16() }).into_response();
-    *shown.status_mut() = status;
-    // What the failure said beside its body stays: which methods are allowed, cookies.
-    for (name, value) in response.headers() {
-        if name == header::ALLOW || name == header::SET_COOKIE {
-            shown.headers_mut().append(name, value.clone());
-        }
-    }
-    let wait = match &problem {
-        Problem::Busy(wait) => Some(*wait),
-        Problem::Unavailable => Some(RETRY_AFTER),
-        _ => None,
-    };
-    if let Some(wait) = wait {
-        // Whole seconds, rounded up: at least one.
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        shown.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.clamp(1, 60)));
-    }
-    shown.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    shown
 }

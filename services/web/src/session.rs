@@ -1,17 +1,22 @@
-//! Who looks at a page. A guest's session is a sealed cookie, which only these pages read; for each request the services get
-//! a token of a few minutes made from it, so that one which got lost is soon worth nothing.
+//! Who makes a request. A guest's session is a sealed cookie, which only these pages read; for each request the services get
+//! a token of a few minutes made from it, so that a token which got lost is soon worth nothing.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::extract::{FromRequestParts, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 use selvage_context::clock::Clock;
 use selvage_identity::{Issuer, IssuerKey, Role};
 use uuid::Uuid;
 
 use crate::mac::MacKey;
+use crate::problem::Problem;
 
 /// The cookie that holds a guest's session. Over https it has a prefix with which browsers take it from this host alone.
 const COOKIE: &str = "selvage";
@@ -31,15 +36,39 @@ pub(crate) struct Session {
     pub(crate) token: Arc<str>,
 }
 
-/// Who made a request: put into its extensions by [`attach`](crate::app).
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Visitor(pub(crate) Option<Session>);
+/// Who made a request: put into its extensions by [`attach`], and taken as an argument by handlers.
+#[derive(Clone, Debug)]
+pub(crate) struct Visitor {
+    /// `None` until somebody puts something into a bag.
+    pub(crate) session: Option<Session>,
+    /// The token with which the catalogue is read: the session's, or that of nobody in particular.
+    pub(crate) reading_token: Arc<str>,
+}
 
 impl Visitor {
     /// The session's subject.
     pub(crate) fn subject(&self) -> Option<&str> {
-        self.0.as_ref().map(|session| &*session.subject)
+        self.session.as_ref().map(|session| &*session.subject)
     }
+}
+
+impl<S: Sync> FromRequestParts<S> for Visitor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        parts.extensions.get().cloned().ok_or_else(|| Problem::ours("a route has no session layer around it"))
+    }
+}
+
+/// Finds out who makes a request, and renews their session where it is time.
+pub(crate) async fn attach(State(sessions): State<Arc<Sessions>>, mut request: Request, next: Next) -> Response {
+    let (visitor, renewal) = sessions.read(request.headers());
+    request.extensions_mut().insert(visitor);
+    let mut response = next.run(request).await;
+    if let Some(cookie) = renewal {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
 }
 
 /// Issues sessions and reads them.
@@ -70,10 +99,11 @@ impl Sessions {
     pub(crate) fn read(&self, headers: &HeaderMap) -> (Visitor, Option<HeaderValue>) {
         let now = self.clock.now_ms() / 1000;
         let Some((subject, left)) = cookies(headers, self.name()).find_map(|value| self.open(value, now)) else {
-            return (Visitor::default(), None);
+            return (Visitor { session: None, reading_token: self.anonymous_token() }, None);
         };
         let renewal = (left < LIFETIME.as_secs() / 2).then(|| self.cookie(subject));
-        (Visitor(Some(self.session(subject))), renewal)
+        let session = self.session(subject);
+        (Visitor { reading_token: session.token.clone(), session: Some(session) }, renewal)
     }
 
     /// A new guest, and the cookie to remember them by.
@@ -82,16 +112,8 @@ impl Sessions {
         (self.session(&subject), self.cookie(&subject))
     }
 
-    /// The token with which to read for `visitor`.
-    pub(crate) fn reading_token(&self, visitor: &Visitor) -> Arc<str> {
-        match &visitor.0 {
-            Some(session) => session.token.clone(),
-            None => self.anonymous(),
-        }
-    }
-
     /// A token of nobody in particular, kept for half of its life.
-    pub(crate) fn anonymous(&self) -> Arc<str> {
+    pub(crate) fn anonymous_token(&self) -> Arc<str> {
         let now = self.clock.now_ms();
         let mut held = self.anonymous.lock().unwrap_or_else(PoisonError::into_inner);
         match &*held {

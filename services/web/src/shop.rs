@@ -17,7 +17,7 @@ use selvage_proto::delivery::v1::{GetShipmentRequest, Shipment, Speed, TrackShip
 use selvage_rpc::{Channel, with_token};
 use tonic::{Status, Streaming};
 
-use crate::Peers;
+use crate::settings::Peers;
 
 type Answer<T> = Result<T, Status>;
 
@@ -31,12 +31,13 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
-    pub(crate) fn new(peers: Peers) -> Self {
+    /// Clients for the channels of `peers`.
+    pub(crate) fn new(peers: &Peers) -> Self {
         Self {
-            catalogue: CatalogueClient::new(peers.catalogue),
-            cart: CartClient::new(peers.cart),
-            checkout: CheckoutClient::new(peers.checkout),
-            delivery: DeliveryClient::new(peers.delivery),
+            catalogue: CatalogueClient::new(peers.catalogue.clone()),
+            cart: CartClient::new(peers.cart.clone()),
+            checkout: CheckoutClient::new(peers.checkout.clone()),
+            delivery: DeliveryClient::new(peers.delivery.clone()),
         }
     }
 

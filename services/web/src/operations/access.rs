@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRef, FromRequestParts};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -14,7 +14,6 @@ use selvage_identity::{Issuer, Role};
 
 use super::Access;
 use super::seal::Seal;
-use crate::app::Inner;
 use crate::peer::Peer;
 use crate::session::cookies;
 
@@ -121,12 +120,16 @@ pub(crate) struct Operator {
     pub(crate) is_signed_in: bool,
 }
 
-impl FromRequestParts<Arc<Inner>> for Operator {
+impl<S> FromRequestParts<S> for Operator
+where
+    S: Send + Sync,
+    Arc<Doors>: FromRef<S>,
+{
     type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<Inner>) -> Result<Self, Response> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
         let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
-        let operator = app.doors.operator(&parts.headers, peer);
+        let operator = Arc::<Doors>::from_ref(state).operator(&parts.headers, peer);
         operator.ok_or_else(|| Redirect::to("/ops/sign-in").into_response())
     }
 }

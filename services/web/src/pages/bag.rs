@@ -1,8 +1,9 @@
 //! The bag.
 
+use std::sync::Arc;
+
 use askama::Template;
-use axum::Extension;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::header;
 use selvage_proto::cart::v1::{AddItemRequest, RemoveItemRequest, UpdateItemRequest};
@@ -10,9 +11,12 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::form::Form;
-use super::{App, Page, Who, lead_to};
+use super::query::Query;
+use super::{Page, redirect_to};
 use crate::fields::{Fields, encode};
-use crate::frame::{Frame, page};
+use crate::frame::{Frame, Frames, page};
+use crate::session::{Sessions, Visitor};
+use crate::shop::Shop;
 use crate::view::bag::BagView;
 
 /// The largest number of pieces in a line.
@@ -28,15 +32,19 @@ struct BagPage {
 }
 
 /// `GET /bag`
-pub(crate) async fn show(State(app): App, Extension(visitor): Who, RawQuery(query): RawQuery) -> Page {
-    let fields = Fields::parse(query.unwrap_or_default().as_bytes());
+pub(crate) async fn show(
+    State(shop): State<Shop>,
+    State(frames): State<Frames>,
+    visitor: Visitor,
+    Query(fields): Query,
+) -> Page {
     let look = async {
-        match &visitor.0 {
-            Some(session) => app.shop.bag(&session.token).await.map(|cart| BagView::new(&cart)),
+        match &visitor.session {
+            Some(session) => shop.bag(&session.token).await.map(|cart| BagView::new(&cart)),
             None => Ok(BagView::default()),
         }
     };
-    let (frame, bag) = tokio::join!(Frame::with_bag(&app, &visitor, "Your bag"), look);
+    let (frame, bag) = tokio::join!(frames.with_categories(&visitor, "Your bag"), look);
     let bag = bag?;
     let (notice, alert) = match fields.get("notice") {
         "updated" => ("Your bag is up to date.", ""),
@@ -46,31 +54,31 @@ pub(crate) async fn show(State(app): App, Extension(visitor): Who, RawQuery(quer
         "look" => ("", "Something in your bag can't be had as it is. Change it here, then check out."),
         _ => ("", ""),
     };
-    let frame = Frame { bag_count: bag.count, ..frame };
+    let frame = Frame { bag_count: Some(bag.count), ..frame };
     Ok(page(&BagPage { frame, bag, notice, alert }))
 }
 
 /// `POST /bag/items`: puts a SKU into the bag, and leads back to its product. The first one begins a session.
-pub(crate) async fn add(State(app): App, form: Form) -> Page {
+pub(crate) async fn add(State(shop): State<Shop>, State(sessions): State<Arc<Sessions>>, form: Form) -> Page {
     let fields = &form.fields;
     let slug = fields.get("product");
     let back = |notice: &str| product_page(slug, fields.get("colour"), notice);
     let sku = fields.get("sku");
     if sku.is_empty() {
-        return Ok(lead_to(&back("choose")));
+        return Ok(redirect_to(&back("choose")));
     }
     let Some(quantity) = quantity(fields).filter(|quantity| *quantity > 0) else {
-        return Ok(lead_to(&back("quantity")));
+        return Ok(redirect_to(&back("quantity")));
     };
-    let (session, cookie) = match form.visitor.0 {
+    let (session, cookie) = match form.visitor.session {
         Some(session) => (session, None),
         None => {
-            let (session, cookie) = app.sessions.begin(Uuid::new_v4());
+            let (session, cookie) = sessions.begin(Uuid::new_v4());
             (session, Some(cookie))
         }
     };
     let request = AddItemRequest { sku: sku.to_owned(), quantity, etag: String::new() };
-    let notice = match app.shop.bag_add(&session.token, request).await {
+    let notice = match shop.bag_add(&session.token, request).await {
         Ok(_) => "added",
         Err(status) => match status.code() {
             Code::FailedPrecondition => "full",
@@ -78,7 +86,7 @@ pub(crate) async fn add(State(app): App, form: Form) -> Page {
             _ => return Err(status.into()),
         },
     };
-    let mut response = lead_to(&back(notice));
+    let mut response = redirect_to(&back(notice));
     if let Some(cookie) = cookie {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
@@ -86,17 +94,17 @@ pub(crate) async fn add(State(app): App, form: Form) -> Page {
 }
 
 /// `POST /bag/lines`: changes a line's quantity, or removes the line.
-pub(crate) async fn change(State(app): App, form: Form) -> Page {
+pub(crate) async fn change(State(shop): State<Shop>, form: Form) -> Page {
     let fields = &form.fields;
-    let Some(session) = &form.visitor.0 else { return Ok(to_bag("changed")) };
+    let Some(session) = &form.visitor.session else { return Ok(to_bag("changed")) };
     let (sku, etag) = (fields.get("sku").to_owned(), fields.get("etag").to_owned());
     let outcome = if fields.get("do") == "remove" {
-        app.shop.bag_remove(&session.token, RemoveItemRequest { sku, etag }).await.map(|_| "removed")
+        shop.bag_remove(&session.token, RemoveItemRequest { sku, etag }).await.map(|_| "removed")
     } else {
         let Some(quantity) = quantity(fields) else { return Ok(to_bag("quantity")) };
         let request = UpdateItemRequest { sku, quantity, etag };
         let notice = if quantity == 0 { "removed" } else { "updated" };
-        app.shop.bag_update(&session.token, request).await.map(|_| notice)
+        shop.bag_update(&session.token, request).await.map(|_| notice)
     };
     match outcome {
         Ok(notice) => Ok(to_bag(notice)),
@@ -110,7 +118,7 @@ fn has_changed(status: &Status) -> bool {
 }
 
 fn to_bag(notice: &str) -> Response {
-    lead_to(&format!("/bag?notice={notice}"))
+    redirect_to(&format!("/bag?notice={notice}"))
 }
 
 fn quantity(fields: &Fields) -> Option<i32> {

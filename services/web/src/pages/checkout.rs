@@ -1,18 +1,19 @@
 //! Placing an order, on one page.
 
 use askama::Template;
-use axum::Extension;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use selvage_proto::delivery::v1::Speed;
 use tonic::Status;
 use uuid::Uuid;
 
 use super::form::Form;
-use super::{App, Page, Who, lead_to};
-use crate::app::Inner;
+use super::query::Query;
+use super::{Page, redirect_to};
 use crate::fields::Fields;
-use crate::frame::{Frame, page};
+use crate::frame::{Frame, Frames, page};
+use crate::problem::Problem;
 use crate::session::{Session, Visitor};
+use crate::shop::Shop;
 use crate::view::bag::BagView;
 use crate::view::checkout::{CARDS, CheckoutForm, Costs, Refused, Wrong, refused};
 use crate::view::countries::COUNTRIES;
@@ -59,9 +60,13 @@ struct Said {
 }
 
 /// `GET /checkout`
-pub(crate) async fn show(State(app): App, Extension(visitor): Who, RawQuery(query): RawQuery) -> Page {
-    let Some(session) = visitor.0.clone() else { return Ok(lead_to("/bag")) };
-    let fields = Fields::parse(query.unwrap_or_default().as_bytes());
+pub(crate) async fn show(
+    State(shop): State<Shop>,
+    State(frames): State<Frames>,
+    visitor: Visitor,
+    Query(fields): Query,
+) -> Page {
+    let Some(session) = visitor.session.clone() else { return Ok(redirect_to("/bag")) };
     let country = match fields.get("country") {
         "" => HOME_COUNTRY,
         country => country,
@@ -71,48 +76,55 @@ pub(crate) async fn show(State(app): App, Extension(visitor): Who, RawQuery(quer
         card: CARDS[0].0,
         ..CheckoutForm::parse(&fields)
     };
-    form_page(&app, &visitor, &session, form, Said::default()).await
+    form_page(&shop, &frames, &visitor, &session, form, Said::default()).await
 }
 
 /// `POST /checkout`: shows the form for another country, or places the order.
-pub(crate) async fn place(State(app): App, posted: Form) -> Page {
+pub(crate) async fn place(State(shop): State<Shop>, State(frames): State<Frames>, posted: Form) -> Page {
     let Form { fields, visitor } = posted;
-    let Some(session) = visitor.0.clone() else { return Ok(lead_to("/bag")) };
+    let Some(session) = visitor.session.clone() else { return Ok(redirect_to("/bag")) };
     let form = CheckoutForm::parse(&fields);
     if fields.get("do") == "update" {
-        return form_page(&app, &visitor, &session, form, Said::default()).await;
+        return form_page(&shop, &frames, &visitor, &session, form, Said::default()).await;
     }
     let wrong = form.wrong();
     if !wrong.is_empty() {
         let said = Said { alert: "Some of the form isn't filled in yet.", wrong, ..Said::default() };
-        return form_page(&app, &visitor, &session, form, said).await;
+        return form_page(&shop, &frames, &visitor, &session, form, said).await;
     }
-    match app.shop.place(&session.token, form.request()).await {
-        Ok(order) => Ok(lead_to(&format!("/orders/{}?placed=1", order.order_id))),
+    match shop.place(&session.token, form.request()).await {
+        Ok(order) => Ok(redirect_to(&format!("/orders/{}?placed=1", order.order_id))),
         Err(status) => match refused(&status) {
-            Refused::Pending => placing(&app, &visitor, &form, &fields, &status).await,
+            Refused::Pending => placing(&frames, &visitor, &form, &fields, &status).await,
             Refused::Shown { alert, wrong, short, to_bag, to_orders } => {
                 let said = Said { alert, wrong, short, to_bag, to_orders };
-                form_page(&app, &visitor, &session, form, said).await
+                form_page(&shop, &frames, &visitor, &session, form, said).await
             }
         },
     }
 }
 
 /// The form, refilled, with what the order costs now and a key of its own.
-async fn form_page(app: &Inner, visitor: &Visitor, session: &Session, form: CheckoutForm, said: Said) -> Page {
+async fn form_page(
+    shop: &Shop,
+    frames: &Frames,
+    visitor: &Visitor,
+    session: &Session,
+    form: CheckoutForm,
+    said: Said,
+) -> Page {
     // Refused orders took their time, and the form may ask for more than is left of it; the calls bound themselves.
     let token = &session.token;
     let (frame, cart, standard, express) = tokio::join!(
-        Frame::with_bag(app, visitor, "Checkout"),
-        app.shop.bag(token),
-        app.shop.preview(token, &form.country, Speed::Standard),
-        app.shop.preview(token, &form.country, Speed::Express),
+        frames.with_categories(visitor, "Checkout"),
+        shop.bag(token),
+        shop.preview(token, &form.country, Speed::Standard),
+        shop.preview(token, &form.country, Speed::Express),
     );
     let cart = cart?;
     let bag = BagView::new(&cart);
     if said.alert.is_empty() && !bag.can_be_ordered {
-        return Ok(lead_to(if bag.lines.is_empty() { "/bag" } else { "/bag?notice=look" }));
+        return Ok(redirect_to(if bag.lines.is_empty() { "/bag" } else { "/bag?notice=look" }));
     }
     let mut said = said;
     let mut previews = Vec::new();
@@ -130,7 +142,7 @@ async fn form_page(app: &Inner, visitor: &Visitor, session: &Session, form: Chec
     };
     let form = CheckoutForm { key: Uuid::new_v4().to_string(), ..form };
     Ok(page(&CheckoutPage {
-        frame: Frame { bag_count: bag.count, ..frame },
+        frame: Frame { bag_count: Some(bag.count), ..frame },
         costs: Costs::new(&previews, form.speed),
         short: said.short.iter().map(named).collect(),
         alert: said.alert,
@@ -144,7 +156,7 @@ async fn form_page(app: &Inner, visitor: &Visitor, session: &Session, form: Chec
 }
 
 /// Says why there is no preview, unless something was said already.
-fn explain(said: &mut Said, status: Status) -> Result<(), crate::problem::Problem> {
+fn explain(said: &mut Said, status: Status) -> Result<(), Problem> {
     match refused(&status) {
         Refused::Pending => Err(status.into()),
         Refused::Shown { alert, wrong, to_bag, .. } => {
@@ -157,9 +169,9 @@ fn explain(said: &mut Said, status: Status) -> Result<(), crate::problem::Proble
 }
 
 /// The page that sends the same form again, with the same key, until the order's fate is known.
-async fn placing(app: &Inner, visitor: &Visitor, form: &CheckoutForm, fields: &Fields, status: &Status) -> Page {
+async fn placing(frames: &Frames, visitor: &Visitor, form: &CheckoutForm, fields: &Fields, status: &Status) -> Page {
     tracing::info!(code = ?status.code(), "an order's outcome isn't known yet");
     let attempt = fields.get("attempt").parse().unwrap_or(0).min(MAX_ATTEMPTS) + 1;
-    let frame = Frame::with_bag(app, visitor, "We're placing your order").await;
+    let frame = frames.with_categories(visitor, "We're placing your order").await;
     Ok(page(&PlacingPage { frame, fields: form.again(), attempt, by_itself: attempt <= MAX_ATTEMPTS }))
 }

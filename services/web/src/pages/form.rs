@@ -1,13 +1,12 @@
-//! The gate that every form passes.
+//! The check that every form passes.
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
-use http::{StatusCode, header};
+use axum::extract::{FromRef, FromRequest, FromRequestParts as _, RawForm, Request};
+use axum::response::IntoResponse as _;
+use http::StatusCode;
 
-use crate::app::Inner;
-use crate::csrf;
+use crate::csrf::{self, Csrf};
 use crate::fields::Fields;
 use crate::problem::Problem;
 use crate::session::Visitor;
@@ -19,29 +18,35 @@ pub(crate) struct Form {
     pub(crate) visitor: Visitor,
 }
 
-impl FromRequest<Arc<Inner>> for Form {
+impl<S> FromRequest<S> for Form
+where
+    S: Send + Sync,
+    Arc<Csrf>: FromRef<S>,
+{
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &Arc<Inner>) -> Result<Self, Problem> {
-        let visitor = request.extensions().get::<Visitor>().cloned().unwrap_or_default();
-        let fields = read(request, app, visitor.subject()).await?;
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let visitor = Visitor::from_request_parts(&mut parts, state).await?;
+        let fields = read(Request::from_parts(parts, body), state, visitor.subject()).await?;
         Ok(Self { fields, visitor })
     }
 }
 
 /// The fields of a form that was made for `subject`.
-pub(crate) async fn read(request: Request, app: &Arc<Inner>, subject: Option<&str>) -> Result<Fields, Problem> {
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    if !kind.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded")) {
-        return Err(Problem::BadRequest);
-    }
+pub(crate) async fn read<S>(request: Request, state: &S, subject: Option<&str>) -> Result<Fields, Problem>
+where
+    S: Send + Sync,
+    Arc<Csrf>: FromRef<S>,
+{
     let headers = request.headers().clone();
-    let body = Bytes::from_request(request, app).await.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::TooLarge,
-        _ => Problem::BadRequest,
-    })?;
-    let fields = Fields::parse(&body);
-    if !app.csrf.allows(subject, fields.get(csrf::FIELD), &headers) {
+    let RawForm(text) =
+        RawForm::from_request(request, state).await.map_err(|rejection| match rejection.into_response().status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Problem::TooLarge,
+            _ => Problem::BadRequest,
+        })?;
+    let fields = Fields::parse(&text);
+    if !Arc::<Csrf>::from_ref(state).allows(subject, fields.get(csrf::FIELD), &headers) {
         return Err(Problem::Forged);
     }
     Ok(fields)

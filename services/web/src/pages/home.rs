@@ -1,18 +1,21 @@
 //! The first page.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template;
-use axum::Extension;
 use axum::extract::State;
 use futures::future::join_all;
 use selvage_proto::catalogue::v1::{ListProductsRequest, ProductFilter, ProductOrder};
 use tonic::Status;
 
-use super::{App, Page, Who};
-use crate::app::Inner;
+use super::Page;
+use crate::cached::Cached;
+use crate::categories::Categories;
 use crate::drawn;
-use crate::frame::{Frame, categories, page};
+use crate::frame::{Frame, Frames, page};
+use crate::session::{Sessions, Visitor};
+use crate::shop::Shop;
 use crate::view::CategoryLink;
 use crate::view::card::{Card, is_on_sale};
 use crate::view::picture::Picture;
@@ -30,8 +33,11 @@ const OPENING: [&str; 4] = [
     "jeans.regular.denim.2f4b6e.c98a3c",
 ];
 
+/// Products come and go slowly: the catalogue is asked once in this time.
+const LIFETIME: Duration = Duration::from_secs(30);
+
 /// What the home page shows of the catalogue.
-pub(crate) struct Shelves {
+struct Shelves {
     new: Vec<Card>,
     sale: Vec<Card>,
     tiles: Vec<Tile>,
@@ -51,42 +57,61 @@ struct HomePage {
     shelves: Arc<Shelves>,
 }
 
+/// Fetches what the home page shows of the catalogue, and keeps it for 30 s: it is the same for everybody.
+pub(crate) struct Home {
+    shop: Shop,
+    sessions: Arc<Sessions>,
+    categories: Arc<Categories>,
+    cached: Cached<Shelves>,
+}
+
 /// `GET /`
-pub(crate) async fn show(State(app): App, Extension(visitor): Who) -> Page {
+pub(crate) async fn show(State(home): State<Arc<Home>>, State(frames): State<Frames>, visitor: Visitor) -> Page {
     let (frame, shelves) =
-        tokio::join!(Frame::new(&app, &visitor, "Selvage: clothes with a finished edge"), app.shelves.get(fill(&app)),);
+        tokio::join!(frames.with_calls(&visitor, "Selvage: clothes with a finished edge"), home.shelves());
     let opening = OPENING.iter().map(|key| drawn::address(key)).collect();
     Ok(page(&HomePage { frame, opening, shelves: shelves? }))
 }
 
-async fn fill(app: &Inner) -> Result<Shelves, Status> {
-    let token = app.sessions.anonymous();
-    let request = ListProductsRequest {
-        page_size: LOOKED_AT,
-        order_by: ProductOrder::Newest.into(),
-        ..ListProductsRequest::default()
-    };
-    let categories = categories(app);
-    let (newest, categories) = tokio::join!(app.shop.products(&token, request), categories);
-    let newest = newest?.products;
-    let cards =
-        |products: Vec<_>| -> Vec<Card> { products.into_iter().map(|product| Card::new(product, &[])).collect() };
-    let tiles = categories.iter().map(|category| tile(app, &token, category));
-    Ok(Shelves {
-        new: cards(newest.iter().filter(|product| product.in_stock).take(SHELF).collect()),
-        sale: cards(newest.iter().filter(|product| is_on_sale(product)).take(SHELF).collect()),
-        tiles: join_all(tiles).await,
-    })
-}
+impl Home {
+    /// Nothing fetched yet.
+    pub(crate) fn new(shop: Shop, sessions: Arc<Sessions>, categories: Arc<Categories>) -> Self {
+        Self { shop, sessions, categories, cached: Cached::new(LIFETIME) }
+    }
 
-/// The category with the picture of its newest product. It has a tile in any case.
-async fn tile(app: &Inner, token: &str, category: &CategoryLink) -> Tile {
-    let filter = ProductFilter { category: category.slug.clone(), in_stock: true, ..ProductFilter::default() };
-    let request = ListProductsRequest { page_size: 1, filter: Some(filter), ..ListProductsRequest::default() };
-    let first = app.shop.products(token, request).await.ok().and_then(|page| page.products.into_iter().next());
-    let picture = match first {
-        Some(product) => Card::new(&product, &[]).picture,
-        None => Picture::of_key("", "", ""),
-    };
-    Tile { category: category.clone(), picture }
+    async fn shelves(&self) -> Result<Arc<Shelves>, Status> {
+        // Boxed, since it holds 20 KiB that every request for the page would else hold, and it runs once in 30 s.
+        self.cached.get(Box::pin(self.fetch())).await
+    }
+
+    async fn fetch(&self) -> Result<Shelves, Status> {
+        let token = self.sessions.anonymous_token();
+        let request = ListProductsRequest {
+            page_size: LOOKED_AT,
+            order_by: ProductOrder::Newest.into(),
+            ..ListProductsRequest::default()
+        };
+        let (newest, categories) = tokio::join!(self.shop.products(&token, request), self.categories.get());
+        let newest = newest?.products;
+        let cards =
+            |products: Vec<_>| -> Vec<Card> { products.into_iter().map(|product| Card::new(product, &[])).collect() };
+        let tiles = categories.iter().map(|category| self.tile(&token, category));
+        Ok(Shelves {
+            new: cards(newest.iter().filter(|product| product.in_stock).take(SHELF).collect()),
+            sale: cards(newest.iter().filter(|product| is_on_sale(product)).take(SHELF).collect()),
+            tiles: join_all(tiles).await,
+        })
+    }
+
+    /// The category with the picture of its newest product. It has a tile in any case.
+    async fn tile(&self, token: &str, category: &CategoryLink) -> Tile {
+        let filter = ProductFilter { category: category.slug.clone(), in_stock: true, ..ProductFilter::default() };
+        let request = ListProductsRequest { page_size: 1, filter: Some(filter), ..ListProductsRequest::default() };
+        let first = self.shop.products(token, request).await.ok().and_then(|page| page.products.into_iter().next());
+        let picture = match first {
+            Some(product) => Card::new(&product, &[]).picture,
+            None => Picture::of_key("", "", ""),
+        };
+        Tile { category: category.clone(), picture }
+    }
 }

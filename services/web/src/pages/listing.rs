@@ -1,15 +1,19 @@
 //! Categories and search.
 
+use std::sync::Arc;
+
 use askama::Template;
-use axum::Extension;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
 use selvage_proto::catalogue::v1::{ListProductsRequest, ListProductsResponse, SearchProductsRequest};
 use tonic::Code;
 
-use super::{App, Page, Who, lead_to};
-use crate::fields::Fields;
-use crate::frame::{Frame, categories, page};
+use super::{Page, query, redirect_to};
+use crate::categories::Categories;
+use crate::frame::{Frame, Frames, page};
 use crate::problem::Problem;
+use crate::session::Visitor;
+use crate::settings::Settings;
+use crate::shop::Shop;
 use crate::view::CategoryLink;
 use crate::view::card::Card;
 use crate::view::listing::{Filters, PAGE_SIZE, Query};
@@ -34,39 +38,48 @@ struct ListingPage {
 
 /// `GET /c/{slug}`
 pub(crate) async fn category(
-    State(app): App,
-    Extension(visitor): Who,
+    State(shop): State<Shop>,
+    State(frames): State<Frames>,
+    State(categories): State<Arc<Categories>>,
+    State(settings): State<Arc<Settings>>,
+    visitor: Visitor,
     Path(slug): Path<String>,
-    RawQuery(query): RawQuery,
+    query::Query(fields): query::Query,
 ) -> Page {
-    let query = Query { words: String::new(), ..parse(query.as_deref()) };
-    let known = categories(&app).await;
+    let query = Query { words: String::new(), ..Query::parse(&fields) };
+    let known = categories.get().await;
     let category = known.iter().find(|category| category.slug == slug).ok_or(Problem::NotFound)?;
-    let token = app.sessions.reading_token(&visitor);
     let request = ListProductsRequest {
         page_size: PAGE_SIZE,
         page_token: query.token.clone(),
-        filter: Some(query.filter(&slug, &app.settings.currency)),
+        filter: Some(query.filter(&slug, &settings.currency)),
         order_by: query.order_by().into(),
         with_facets: true,
     };
-    let (frame, found) =
-        tokio::join!(Frame::new(&app, &visitor, category.title.as_str()), app.shop.products(&token, request));
+    let (frame, found) = tokio::join!(
+        frames.with_calls(&visitor, category.title.as_str()),
+        shop.products(&visitor.reading_token, request),
+    );
     let path = format!("/c/{slug}");
     let found = match found {
-        Err(status) if is_stale(&status, &query) => return Ok(lead_to(&query.href(&path))),
+        Err(status) if is_stale(&status, &query) => return Ok(redirect_to(&query.href(&path))),
         found => found?,
     };
     let frame = Frame { current: slug, description: category.blurb.clone(), ..frame };
-    let listing = listing(frame, path, query, found, &app.settings.currency);
+    let listing = listing(frame, path, query, found, &settings.currency);
     Ok(page(&ListingPage { heading: category.title.clone(), blurb: category.blurb.clone(), ..listing }))
 }
 
 /// `GET /search`
-pub(crate) async fn search(State(app): App, Extension(visitor): Who, RawQuery(query): RawQuery) -> Page {
-    let query = parse(query.as_deref());
-    let token = app.sessions.reading_token(&visitor);
-    let currency = &app.settings.currency;
+pub(crate) async fn search(
+    State(shop): State<Shop>,
+    State(frames): State<Frames>,
+    State(settings): State<Arc<Settings>>,
+    visitor: Visitor,
+    query::Query(fields): query::Query,
+) -> Page {
+    let query = Query::parse(&fields);
+    let currency = &settings.currency;
     let find = async {
         if query.words.is_empty() {
             return Ok(ListProductsResponse::default());
@@ -79,11 +92,11 @@ pub(crate) async fn search(State(app): App, Extension(visitor): Who, RawQuery(qu
             order_by: query.order_by().into(),
             with_facets: true,
         };
-        app.shop.search(&token, request).await
+        shop.search(&visitor.reading_token, request).await
     };
-    let (frame, found) = tokio::join!(Frame::new(&app, &visitor, "Search"), find);
+    let (frame, found) = tokio::join!(frames.with_calls(&visitor, "Search"), find);
     let found = match found {
-        Err(status) if is_stale(&status, &query) => return Ok(lead_to(&query.href("/search"))),
+        Err(status) if is_stale(&status, &query) => return Ok(redirect_to(&query.href("/search"))),
         found => found?,
     };
     let heading = match query.words.as_str() {
@@ -93,10 +106,6 @@ pub(crate) async fn search(State(app): App, Extension(visitor): Who, RawQuery(qu
     let frame = Frame { query: query.words.clone(), ..frame };
     let listing = listing(frame, "/search".to_owned(), query, found, currency);
     Ok(page(&ListingPage { heading, ..listing }))
-}
-
-fn parse(query: Option<&str>) -> Query {
-    Query::parse(&Fields::parse(query.unwrap_or_default().as_bytes()))
 }
 
 /// Whether a page's token is no longer good: the listing begins again then.

@@ -1,4 +1,5 @@
-//! The pages: what is asked for, which calls answer it, and what is shown.
+//! The pages: what is asked for, which calls answer it, and what is shown. Each handler takes the parts of the shop that it
+//! needs as `State`, and none knows the router.
 
 pub(crate) mod bag;
 pub(crate) mod checkout;
@@ -7,27 +8,22 @@ pub(crate) mod home;
 pub(crate) mod listing;
 pub(crate) mod operations;
 pub(crate) mod order;
+mod order_id;
+pub(crate) mod orders;
+pub(crate) mod problem;
 pub(crate) mod product;
+mod query;
 pub(crate) mod tracker;
 
-use std::sync::Arc;
-
-use axum::Extension;
-use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use crate::app::Inner;
 use crate::problem::Problem;
-use crate::session::Visitor;
 
-/// What all handlers share.
-type App = State<Arc<Inner>>;
-/// Who asks.
-type Who = Extension<Visitor>;
 /// A page, or why there is none.
 type Page = Result<Response, Problem>;
 
-/// Leads on after a form was taken, by GET: loading the next page again doesn't send the form again.
-fn lead_to(address: &str) -> Response {
+/// Leads on to `address` after a form was taken. The browser gets it by GET, so that loading it again doesn't send the form
+/// again.
+fn redirect_to(address: &str) -> Response {
     Redirect::to(address).into_response()
 }

@@ -1,26 +1,30 @@
 //! The operations page: the shop's processes as they are, again each second, and the switches of their faults.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
-use axum::extract::State;
-use axum::extract::{FromRequest, FromRequestParts as _, RawQuery, Request};
+use axum::extract::{FromRef, FromRequest, FromRequestParts as _, Request, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures::StreamExt as _;
 use http::header;
+use selvage_boot::Life;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tonic::Code;
 
 use super::form::{self, Form};
-use super::{App, Page, lead_to};
-use crate::app::Inner;
+use super::query::Query;
+use super::{Page, redirect_to};
 use crate::assets;
+use crate::csrf::Csrf;
 use crate::fields::Fields;
 use crate::frame::page;
-use crate::operations::{MAX_TOKEN, Operator, Process, Seen};
+use crate::operations::{Doors, MAX_TOKEN, Operator, Process, Processes, Seen};
 use crate::problem::Problem;
+use crate::session::Visitor;
 use crate::view::operations::alert::{Alert, alerts};
 use crate::view::operations::fault::{Active, DEFAULT_LASTING, Switches, active, asked};
 use crate::view::operations::pool::PoolCards;
@@ -28,13 +32,31 @@ use crate::view::operations::totals::Totals;
 use crate::view::operations::{Decision, decisions};
 
 /// Pages that watch at once: a connection, a stream to each process and some 100 KB each. A process takes 32 watchers.
-pub(crate) const MAX_WATCHERS: usize = 8;
+const MAX_WATCHERS: usize = 8;
 /// A page watches so long; then its browser comes again by itself.
 const WATCH_BOUND: Duration = Duration::from_secs(600);
 /// So long a browser waits before it comes again.
 const COME_AGAIN: Duration = Duration::from_secs(3);
 /// Without JavaScript, how often the page is loaded again, in seconds: seldom enough to fill in a form.
 const REFRESH: u32 = 15;
+
+/// The parts of the shop that the operations pages need.
+pub(crate) struct OperationsParts {
+    doors: Arc<Doors>,
+    processes: Processes,
+    csrf: Arc<Csrf>,
+    watchers: Arc<Semaphore>,
+    life: Life,
+}
+
+type Shared = State<Arc<OperationsParts>>;
+
+impl OperationsParts {
+    /// Pages about `processes` for whom `doors` lets in; what is watched ends with `life`.
+    pub(crate) fn new(doors: Arc<Doors>, processes: Processes, csrf: Arc<Csrf>, life: Life) -> Self {
+        Self { doors, processes, csrf, watchers: Arc::new(Semaphore::new(MAX_WATCHERS)), life }
+    }
+}
 
 /// What every page of operations has around it.
 struct Surroundings {
@@ -141,7 +163,7 @@ impl Parts {
     }
 }
 
-fn csrf(app: &Inner, operator: &Operator) -> String {
+fn csrf(app: &OperationsParts, operator: &Operator) -> String {
     app.csrf.token(Some(&operator.csrf), rand::random())
 }
 
@@ -151,21 +173,25 @@ pub(crate) struct OperatorForm {
     operator: Operator,
 }
 
-impl FromRequest<std::sync::Arc<Inner>> for OperatorForm {
+impl<S> FromRequest<S> for OperatorForm
+where
+    S: Send + Sync,
+    Arc<Doors>: FromRef<S>,
+    Arc<Csrf>: FromRef<S>,
+{
     type Rejection = Response;
 
-    async fn from_request(request: Request, app: &std::sync::Arc<Inner>) -> Result<Self, Response> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
-        let operator = Operator::from_request_parts(&mut parts, app).await?;
+        let operator = Operator::from_request_parts(&mut parts, state).await?;
         let request = Request::from_parts(parts, body);
-        let fields = form::read(request, app, Some(&operator.csrf)).await.map_err(Problem::into_response)?;
+        let fields = form::read(request, state, Some(&operator.csrf)).await.map_err(Problem::into_response)?;
         Ok(Self { fields, operator })
     }
 }
 
 /// `GET /ops`
-pub(crate) async fn show(State(app): App, operator: Operator, RawQuery(query): RawQuery) -> Page {
-    let fields = Fields::parse(query.unwrap_or_default().as_bytes());
+pub(crate) async fn show(State(app): Shared, operator: Operator, Query(fields): Query) -> Page {
     let notice = match fields.get("notice") {
         "started" => "The fault has started. It ends by itself.",
         "ended" => "The fault has ended.",
@@ -175,10 +201,10 @@ pub(crate) async fn show(State(app): App, operator: Operator, RawQuery(query): R
     shown(&app, &operator, notice.to_owned(), String::new()).await
 }
 
-async fn shown(app: &Inner, operator: &Operator, notice: String, alert: String) -> Page {
+async fn shown(app: &OperationsParts, operator: &Operator, notice: String, alert: String) -> Page {
     let processes = app.processes.look(&operator.token).await;
     if processes.iter().any(|process| matches!(process.seen, Seen::Refused)) {
-        return Ok(lead_to("/ops/sign-in?notice=refused"));
+        return Ok(redirect_to("/ops/sign-in?notice=refused"));
     }
     let csrf = csrf(app, operator);
     Ok(page(&OperationsPage {
@@ -193,12 +219,12 @@ async fn shown(app: &Inner, operator: &Operator, notice: String, alert: String) 
 }
 
 /// `GET /ops/events`
-pub(crate) async fn events(State(app): App, operator: Operator) -> Page {
-    let place = app.operators.clone().try_acquire_owned().map_err(|_| Problem::busy())?;
+pub(crate) async fn events(State(app): Shared, operator: Operator) -> Page {
+    let permit = app.watchers.clone().try_acquire_owned().map_err(|_| Problem::busy())?;
     let token = csrf(&app, &operator);
     let mut updates = Box::pin(app.processes.watch(&operator.token, &app.life));
     let stream = async_stream::stream! {
-        let _place = place;
+        let _permit = permit;
         let ends = Instant::now() + WATCH_BOUND;
         let mut shown: [String; 5] = Default::default();
         while let Ok(Some(processes)) = tokio::time::timeout_at(ends, updates.next()).await {
@@ -215,9 +241,7 @@ pub(crate) async fn events(State(app): App, operator: Operator) -> Page {
 }
 
 /// `GET /ops/sign-in`
-pub(crate) async fn sign_in(State(app): App, request: Request) -> Page {
-    let fields = Fields::parse(request.uri().query().unwrap_or_default().as_bytes());
-    let visitor = request.extensions().get::<crate::session::Visitor>().cloned().unwrap_or_default();
+pub(crate) async fn sign_in(State(app): Shared, visitor: Visitor, Query(fields): Query) -> Page {
     let alert = match fields.get("notice") {
         "refused" => "That token isn't taken any more, or isn't an admin's: sign in again.",
         _ => "",
@@ -225,13 +249,13 @@ pub(crate) async fn sign_in(State(app): App, request: Request) -> Page {
     Ok(sign_in_page(&app, visitor.subject(), alert))
 }
 
-fn sign_in_page(app: &Inner, subject: Option<&str>, alert: &'static str) -> Response {
+fn sign_in_page(app: &OperationsParts, subject: Option<&str>, alert: &'static str) -> Response {
     let csrf = app.csrf.token(subject, rand::random());
     page(&SignInPage { around: Surroundings::new(csrf, false), alert })
 }
 
 /// `POST /ops/sign-in`
-pub(crate) async fn enter(State(app): App, form: Form) -> Page {
+pub(crate) async fn enter(State(app): Shared, form: Form) -> Page {
     let token = form.fields.get("token");
     let is_token = |token: &str| token.len() <= MAX_TOKEN && token.bytes().all(|byte| byte.is_ascii_graphic());
     let alert = if token.is_empty() || !is_token(token) {
@@ -239,7 +263,7 @@ pub(crate) async fn enter(State(app): App, form: Form) -> Page {
     } else {
         match app.processes.takes(token).await {
             Some(true) => {
-                let mut response = lead_to("/ops");
+                let mut response = redirect_to("/ops");
                 response.headers_mut().append(header::SET_COOKIE, app.doors.cookie(token, rand::random()));
                 return Ok(response);
             }
@@ -251,17 +275,17 @@ pub(crate) async fn enter(State(app): App, form: Form) -> Page {
 }
 
 /// `POST /ops/sign-out`
-pub(crate) async fn leave(State(app): App, _form: OperatorForm) -> Page {
-    let mut response = lead_to("/ops/sign-in");
+pub(crate) async fn leave(State(app): Shared, _form: OperatorForm) -> Page {
+    let mut response = redirect_to("/ops/sign-in");
     response.headers_mut().append(header::SET_COOKIE, app.doors.farewell());
     Ok(response)
 }
 
 /// `POST /ops/faults`
-pub(crate) async fn start(State(app): App, OperatorForm { fields, operator }: OperatorForm) -> Page {
+pub(crate) async fn start(State(app): Shared, OperatorForm { fields, operator }: OperatorForm) -> Page {
     let wrong = match asked(&fields) {
         Ok((process, request)) => match app.processes.start(&process, &operator.token, request).await {
-            Ok(_) => return Ok(lead_to("/ops?notice=started#faults")),
+            Ok(_) => return Ok(redirect_to("/ops?notice=started#faults")),
             Err(status) => in_words(&status),
         },
         Err(wrong) => wrong,
@@ -270,10 +294,10 @@ pub(crate) async fn start(State(app): App, OperatorForm { fields, operator }: Op
 }
 
 /// `POST /ops/faults/end`
-pub(crate) async fn end(State(app): App, OperatorForm { fields, operator }: OperatorForm) -> Page {
+pub(crate) async fn end(State(app): Shared, OperatorForm { fields, operator }: OperatorForm) -> Page {
     match app.processes.end(fields.get("process"), &operator.token, fields.get("fault")).await {
-        Ok(_) => Ok(lead_to("/ops?notice=ended#faults")),
-        Err(status) if status.code() == Code::NotFound => Ok(lead_to("/ops?notice=over#faults")),
+        Ok(_) => Ok(redirect_to("/ops?notice=ended#faults")),
+        Err(status) if status.code() == Code::NotFound => Ok(redirect_to("/ops?notice=over#faults")),
         Err(status) => {
             let wrong = in_words(&status);
             shown(&app, &operator, String::new(), format!("The fault wasn't ended: {wrong}.")).await

@@ -1,22 +1,20 @@
-//! Orders: the confirmation, which is the order's page, and the list of them.
+//! An order. The page that confirms it is the order's own.
 
 use askama::Template;
-use axum::Extension;
-use axum::extract::{Path, RawQuery, State};
-use selvage_proto::checkout::v1::ListOrdersRequest;
+use axum::extract::State;
 use tonic::Code;
-use uuid::Uuid;
 
 use super::form::Form;
+use super::order_id::OrderId;
+use super::query::Query;
 use super::tracker::TrackerPart;
-use super::{App, Page, Who, lead_to};
-use crate::fields::{Fields, encode};
-use crate::frame::{Frame, page};
+use super::{Page, redirect_to};
+use crate::frame::{Frame, Frames, page};
 use crate::problem::Problem;
-use crate::view::order::{OrderRow, OrderView, Tracker};
+use crate::session::Visitor;
+use crate::shop::Shop;
+use crate::view::order::{OrderView, Tracker};
 
-/// Orders on a page.
-const PAGE_SIZE: i32 = 20;
 /// Without JavaScript, how often an order that is on its way is looked at again, in seconds.
 const REFRESH: u32 = 5;
 
@@ -30,28 +28,19 @@ struct OrderPage {
     alert: &'static str,
 }
 
-#[derive(Template)]
-#[template(path = "orders.html")]
-struct OrdersPage {
-    frame: Frame,
-    orders: Vec<OrderRow>,
-    next_href: String,
-}
-
 /// `GET /orders/{id}`
 pub(crate) async fn show(
-    State(app): App,
-    Extension(visitor): Who,
-    Path(id): Path<String>,
-    RawQuery(query): RawQuery,
+    State(shop): State<Shop>,
+    State(frames): State<Frames>,
+    visitor: Visitor,
+    OrderId(id): OrderId,
+    Query(fields): Query,
 ) -> Page {
-    let id = order_id(&id)?;
-    let session = visitor.0.as_ref().ok_or(Problem::NotFound)?;
-    let fields = Fields::parse(query.unwrap_or_default().as_bytes());
+    let session = visitor.session.as_ref().ok_or(Problem::NotFound)?;
     let (frame, order, shipment) = tokio::join!(
-        Frame::new(&app, &visitor, ""),
-        app.shop.order(&session.token, &id),
-        app.shop.shipment(&session.token, &id),
+        frames.with_calls(&visitor, ""),
+        shop.order(&session.token, &id),
+        shop.shipment(&session.token, &id),
     );
     let order = order?;
     // An order is shown even while delivery doesn't answer.
@@ -68,42 +57,14 @@ pub(crate) async fn show(
     Ok(page(&OrderPage { frame, order: view, part: TrackerPart { tracker }, placed, alert }))
 }
 
-/// `GET /orders`
-pub(crate) async fn list(State(app): App, Extension(visitor): Who, RawQuery(query): RawQuery) -> Page {
-    let fields = Fields::parse(query.unwrap_or_default().as_bytes());
-    let look = async {
-        match &visitor.0 {
-            Some(session) => {
-                let request = ListOrdersRequest { page_size: PAGE_SIZE, page_token: fields.get("from").to_owned() };
-                app.shop.orders(&session.token, request).await
-            }
-            None => Ok(Default::default()),
-        }
-    };
-    let (frame, found) = tokio::join!(Frame::new(&app, &visitor, "Your orders"), look);
-    let found = match found {
-        Err(status) if status.code() == Code::InvalidArgument => return Ok(lead_to("/orders")),
-        found => found?,
-    };
-    let next_href = match found.next_page_token.as_str() {
-        "" => String::new(),
-        token => format!("/orders?{}", encode([("from", token)])),
-    };
-    Ok(page(&OrdersPage { frame, orders: found.orders.iter().map(OrderRow::new).collect(), next_href }))
-}
-
 /// `POST /orders/{id}/cancel`
-pub(crate) async fn cancel(State(app): App, Path(id): Path<String>, form: Form) -> Page {
-    let id = order_id(&id)?;
-    let session = form.visitor.0.as_ref().ok_or(Problem::NotFound)?;
-    match app.shop.cancel(&session.token, &id).await {
-        Ok(_) => Ok(lead_to(&format!("/orders/{id}"))),
-        Err(status) if status.code() == Code::FailedPrecondition => Ok(lead_to(&format!("/orders/{id}?notice=late"))),
+pub(crate) async fn cancel(State(shop): State<Shop>, OrderId(id): OrderId, form: Form) -> Page {
+    let session = form.visitor.session.as_ref().ok_or(Problem::NotFound)?;
+    match shop.cancel(&session.token, &id).await {
+        Ok(_) => Ok(redirect_to(&format!("/orders/{id}"))),
+        Err(status) if status.code() == Code::FailedPrecondition => {
+            Ok(redirect_to(&format!("/orders/{id}?notice=late")))
+        }
         Err(status) => Err(status.into()),
     }
-}
-
-/// An order's id in its one form; there is no other order.
-pub(super) fn order_id(text: &str) -> Result<String, Problem> {
-    text.parse::<Uuid>().map(|id| id.to_string()).map_err(|_| Problem::NotFound)
 }

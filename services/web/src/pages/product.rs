@@ -1,16 +1,16 @@
 //! A product.
 
 use askama::Template;
-use axum::Extension;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
 use selvage_proto::catalogue::v1::{ListProductsRequest, ProductFilter};
 use tonic::Code;
 
-use super::{App, Page, Who};
-use crate::app::Inner;
-use crate::fields::Fields;
-use crate::frame::{Frame, page};
+use super::Page;
+use super::query::Query;
+use crate::frame::{Frame, Frames, page};
 use crate::problem::Problem;
+use crate::session::Visitor;
+use crate::shop::Shop;
 use crate::view::CategoryLink;
 use crate::view::card::Card;
 use crate::view::product::ProductView;
@@ -31,19 +31,19 @@ struct ProductPage {
 
 /// `GET /p/{slug}`
 pub(crate) async fn show(
-    State(app): App,
-    Extension(visitor): Who,
+    State(shop): State<Shop>,
+    State(frames): State<Frames>,
+    visitor: Visitor,
     Path(slug): Path<String>,
-    RawQuery(query): RawQuery,
+    Query(fields): Query,
 ) -> Page {
-    let fields = Fields::parse(query.unwrap_or_default().as_bytes());
-    let token = app.sessions.reading_token(&visitor);
+    let token = &visitor.reading_token;
     let find = async {
-        let product = app.shop.product(&token, &slug).await?;
-        let more = more(&app, &token, &product.category, &slug).await;
+        let product = shop.product(token, &slug).await?;
+        let more = more(&shop, token, &product.category, &slug).await;
         Ok::<_, tonic::Status>((product, more))
     };
-    let (frame, found) = tokio::join!(Frame::new(&app, &visitor, ""), find);
+    let (frame, found) = tokio::join!(frames.with_calls(&visitor, ""), find);
     let (product, more) = found.map_err(|status| match status.code() {
         // What can't be an address of a product is none, like an address that could be one.
         Code::InvalidArgument => Problem::NotFound,
@@ -64,10 +64,10 @@ pub(crate) async fn show(
 }
 
 /// Others of the same category; none if they can't be had.
-async fn more(app: &Inner, token: &str, category: &str, but: &str) -> Vec<Card> {
+async fn more(shop: &Shop, token: &str, category: &str, but: &str) -> Vec<Card> {
     let filter = ProductFilter { category: category.to_owned(), in_stock: true, ..ProductFilter::default() };
     let page_size = i32::try_from(MORE + 1).unwrap_or(i32::MAX);
     let request = ListProductsRequest { page_size, filter: Some(filter), ..ListProductsRequest::default() };
-    let found = app.shop.products(token, request).await.map(|found| found.products).unwrap_or_default();
+    let found = shop.products(token, request).await.map(|found| found.products).unwrap_or_default();
     found.iter().filter(|product| product.slug != but).take(MORE).map(|product| Card::new(product, &[])).collect()
 }

@@ -6,27 +6,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
-use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::IntoResponse as _;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::Stream;
+use selvage_boot::Life;
 use selvage_proto::checkout::v1::Order;
 use selvage_proto::checkout::v1::order::State as OrderState;
 use selvage_proto::delivery::v1::Shipment;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tonic::Streaming;
 
-use super::order::order_id;
-use super::{App, Page, Who};
-use crate::app::Inner;
+use super::Page;
+use super::order_id::OrderId;
 use crate::problem::Problem;
-use crate::session::Session;
+use crate::session::{Session, Visitor};
+use crate::shop::Shop;
 use crate::view::order::Tracker;
 
 /// Pages that watch at once: a connection, a stream to delivery and about 20 KB each. Delivery takes 1,000 watchers.
-pub(crate) const MAX_WATCHERS: usize = 500;
+const MAX_WATCHERS: usize = 500;
 /// A page watches so long; then its browser comes again by itself, perhaps to another instance.
 const WATCH_BOUND: Duration = Duration::from_secs(600);
 /// Between two looks at an order that has no parcel to watch yet.
@@ -41,24 +41,38 @@ pub(crate) struct TrackerPart {
     pub(crate) tracker: Tracker,
 }
 
+/// Follows orders for pages that watch them. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Trackers {
+    shop: Shop,
+    life: Life,
+    watchers: Arc<Semaphore>,
+}
+
+impl Trackers {
+    /// Nobody watches yet; streams end with `life`.
+    pub(crate) fn new(shop: Shop, life: Life) -> Self {
+        Self { shop, life, watchers: Arc::new(Semaphore::new(MAX_WATCHERS)) }
+    }
+}
+
 /// `GET /orders/{id}/events`
-pub(crate) async fn events(State(app): App, Extension(visitor): Who, Path(id): Path<String>) -> Page {
-    let id = order_id(&id)?;
-    let session = visitor.0.ok_or(Problem::NotFound)?;
-    let place = app.watchers.clone().try_acquire_owned().map_err(|_| Problem::busy())?;
-    let order = app.shop.order(&session.token, &id).await?;
-    let stream = watch(app, session, order, place);
+pub(crate) async fn events(State(trackers): State<Trackers>, visitor: Visitor, OrderId(id): OrderId) -> Page {
+    let session = visitor.session.ok_or(Problem::NotFound)?;
+    let permit = trackers.watchers.clone().try_acquire_owned().map_err(|_| Problem::busy())?;
+    let order = trackers.shop.order(&session.token, &id).await?;
+    let stream = watch(trackers, session, order, permit);
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response())
 }
 
 fn watch(
-    app: Arc<Inner>,
+    Trackers { shop, life, .. }: Trackers,
     session: Session,
     first: Order,
-    place: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 ) -> impl Stream<Item = Result<Event, Infallible>> {
     async_stream::stream! {
-        let _place = place;
+        let _permit = permit;
         let ends = Instant::now() + WATCH_BOUND;
         let mut order = first;
         let mut shown = String::new();
@@ -77,22 +91,22 @@ fn watch(
                 break;
             }
             if parcel.is_none() && matches!(order.state(), OrderState::Confirmed | OrderState::Cancelling) {
-                parcel = app.shop.track(&session.token, &order.order_id).await.unwrap_or_default();
+                parcel = shop.track(&session.token, &order.order_id).await.unwrap_or_default();
             }
             let next = tokio::select! {
                 next = next(&mut parcel) => next,
                 () = tokio::time::sleep_until(ends) => None,
-                () = app.life.stopping() => break,
+                () = life.stopping() => break,
             };
             match next {
                 Some(moved) => shipment = Some(moved),
                 None => {
                     // The stream came to its end, or there was none: what it told may have changed the order.
                     parcel = None;
-                    if !app.life.sleep(POLL).await {
+                    if !life.sleep(POLL).await {
                         break;
                     }
-                    order = app.shop.order(&session.token, &order.order_id).await.unwrap_or(order);
+                    order = shop.order(&session.token, &order.order_id).await.unwrap_or(order);
                 }
             }
         }
