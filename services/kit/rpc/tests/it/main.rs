@@ -36,6 +36,17 @@ async fn spread(client: &CartClient<Channel>, calls: usize) -> BTreeMap<String, 
 }
 
 #[tokio::test]
+async fn a_list_of_addresses_is_balanced_over_and_outlives_an_instance() {
+    let (first, second) = (Instance::start().await, Instance::start().await);
+    let list: Target = format!("{},{}", first.address, second.address).parse().unwrap();
+    let client = CartClient::new(Channel::to(list));
+    let shares = spread(&client, 40).await;
+    assert!(shares.len() == 2 && shares.values().all(|calls| *calls >= 8), "{shares:?}");
+    first.kill();
+    assert_eq!(spread(&client, 200).await.values().sum::<usize>(), 200);
+}
+
+#[tokio::test]
 async fn new_instances_take_their_share_and_those_that_leave_lose_no_call() {
     let (first, second) = (Instance::start().await, Instance::start().await);
     let (change, client) = known(&[&first]);
