@@ -14,6 +14,7 @@ mod dashboards;
 mod figures;
 mod grpcurl;
 mod keys;
+mod ledger;
 mod operations;
 mod pages;
 mod race;
