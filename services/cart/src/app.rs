@@ -12,7 +12,7 @@ use tonic::service::interceptor::InterceptedService;
 
 use crate::args::CartArgs;
 use crate::catalogue::Catalogue;
-use crate::grpc::Handler;
+use crate::grpc::Server;
 use crate::migration::Migrator;
 use crate::purge;
 use crate::store::Store;
@@ -47,7 +47,7 @@ pub struct Peers {
 /// The cart service.
 #[derive(Clone, Debug)]
 pub struct App {
-    handler: Handler,
+    server: Server,
     host: Host,
 }
 
@@ -65,8 +65,8 @@ impl App {
         let store = Store::new(pool);
         host.life.spawn("purge", purge::run(store.clone(), host.clone()));
         let catalogue = Catalogue::new(peers.catalogue, settings.currency.clone());
-        let handler = Handler::new(store, catalogue, settings, &host);
-        Ok(Self { handler, host })
+        let server = Server::new(store, catalogue, settings, &host);
+        Ok(Self { server, host })
     }
 }
 
@@ -105,7 +105,7 @@ impl Service for App {
     }
 
     fn add_to(&self, routes: &mut RoutesBuilder) {
-        let server = CartServer::new(self.handler.clone()).max_decoding_message_size(MAX_REQUEST);
+        let server = CartServer::new(self.server.clone()).max_decoding_message_size(MAX_REQUEST);
         routes.add_service(InterceptedService::new(server, self.host.verifier.clone()));
     }
 }

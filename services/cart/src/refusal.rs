@@ -3,6 +3,7 @@
 use selvage_status::{Error, ErrorCode};
 
 use crate::domain::cart::CartError;
+use crate::store::Refused;
 
 impl From<CartError> for Error {
     fn from(error: CartError) -> Self {
@@ -16,7 +17,13 @@ impl From<CartError> for Error {
     }
 }
 
-/// The cart is not the one whose etag was given.
-pub(crate) fn changed() -> Error {
-    Error::new(ErrorCode::Aborted, "the cart has changed since; look at it again").reason("CART_CHANGED")
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::EtagMismatch => {
+                Self::new(ErrorCode::Aborted, "the cart has changed since; look at it again").reason("CART_CHANGED")
+            }
+            Refused::Cart(error) => error.into(),
+        }
+    }
 }

@@ -10,9 +10,9 @@ use selvage_rpc::Channel;
 use tonic::service::RoutesBuilder;
 use tonic::service::interceptor::InterceptedService;
 
+use crate::answer_cache::{AnswerCache, Counts};
 use crate::args::CatalogueArgs;
-use crate::copies::{Copies, Counts};
-use crate::grpc::{Front, Kept, Server};
+use crate::grpc::{CachedReads, CachingService, Server};
 use crate::lapse::Lapse;
 use crate::meter;
 use crate::migration::Migrator;
@@ -28,16 +28,16 @@ pub struct Settings {
     pub currency: String,
     /// How often reservations past their time are looked for.
     pub lapse_every: Duration,
-    /// Memory for answers that were given before, in bytes; 0 keeps none.
+    /// Memory for cached answers, in bytes; 0 caches none.
     ///
     /// A product of 30 variants and its key take 3 KiB, a page of 24 in a listing 6 KiB: of the default, 48 MiB, two thirds
     /// hold 10,000 products, and the rest 2,700 pages of listings.
-    pub kept_bytes: u64,
+    pub cache_bytes: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { currency: "EUR".into(), lapse_every: Duration::from_secs(10), kept_bytes: 48 * 1024 * 1024 }
+        Self { currency: "EUR".into(), lapse_every: Duration::from_secs(10), cache_bytes: 48 * 1024 * 1024 }
     }
 }
 
@@ -66,7 +66,7 @@ pub const POOL: Tuned = Tuned { name: "catalogue", tune };
 /// The catalogue service.
 pub struct App {
     server: CatalogueServer<Server>,
-    kept: Option<Arc<Kept>>,
+    cached: Option<Arc<CachedReads>>,
     store: Store,
     host: Host,
 }
@@ -84,26 +84,26 @@ impl App {
             None => tracing::info!("without --checkout, reservations past their time stay until checkout ends them"),
         }
         let server = Arc::new(Server { store: store.clone(), clock: host.clock.clone() });
-        let kept = (settings.kept_bytes > 0).then(|| {
+        let cached = (settings.cache_bytes > 0).then(|| {
             host.life.spawn("follow", store.clone().follow(host.life.stopping()));
-            let copies =
-                |bytes| Copies::new(bytes, store.copies_last_ms(), store.changes().clone(), host.clock.clone());
-            let listings = settings.kept_bytes / 3;
-            let (server, products) = (server.clone(), copies(settings.kept_bytes - listings));
-            let kept = Arc::new(Kept { server, products, listings: copies(listings) });
-            meter::observe(&kept);
-            kept
+            let cache =
+                |bytes| AnswerCache::new(bytes, store.cache_max_age_ms(), store.changes().clone(), host.clock.clone());
+            let listings = settings.cache_bytes / 3;
+            let (server, products) = (server.clone(), cache(settings.cache_bytes - listings));
+            let cached = Arc::new(CachedReads { server, products, listings: cache(listings) });
+            meter::observe(&cached);
+            cached
         });
         let server = CatalogueServer::from_arc(server).max_decoding_message_size(MAX_REQUEST_BYTES);
-        Self { server, kept, store, host }
+        Self { server, cached, store, host }
     }
 
-    /// How often GetProduct and ListProducts were answered from memory, in this order; `None` if nothing is kept.
-    pub fn kept(&self) -> Option<[&Counts; 2]> {
-        self.kept.as_ref().map(|kept| [kept.products.counts(), kept.listings.counts()])
+    /// How often GetProduct and ListProducts were answered from their caches, in this order; `None` without caches.
+    pub fn cache_counts(&self) -> Option<[&Counts; 2]> {
+        self.cached.as_ref().map(|cached| [cached.products.counts(), cached.listings.counts()])
     }
 
-    /// The changes that are heard of.
+    /// The changes of products that this process follows.
     pub fn changes(&self) -> &Changes {
         self.store.changes()
     }
@@ -149,10 +149,10 @@ impl Service for App {
 
     fn add_to(&self, routes: &mut RoutesBuilder) {
         let (rest, verifier) = (self.server.clone(), self.host.verifier.clone());
-        match self.kept.clone() {
-            Some(kept) => {
-                let front = Front { kept, rest, max_request_bytes: MAX_REQUEST_BYTES };
-                routes.add_service(InterceptedService::new(front, verifier));
+        match self.cached.clone() {
+            Some(cached) => {
+                let service = CachingService { cached, rest, max_request_bytes: MAX_REQUEST_BYTES };
+                routes.add_service(InterceptedService::new(service, verifier));
             }
             None => drop(routes.add_service(InterceptedService::new(rest, verifier))),
         }

@@ -1,8 +1,51 @@
 //! Products, their prices and their stock: the only authority on all three.
+//!
+//! A request goes through these modules, from the outside in: `grpc/server.rs` (who may call, then parse, ask, convert),
+//! `grpc/parse.rs` (a request in the domain's words, or all its wrong fields), [`store`] (rows; one method for each thing that is
+//! asked), [`domain`] (what is right; pure), and back by `grpc/convert.rs`. The other services with a database are built alike, and
+//! the steps below are theirs too.
+//!
+//! # To add an rpc
+//!
+//! 1. Describe it in `proto/selvage/catalogue/v1/catalogue.proto`: who may call it, each field with its bounds, each error with
+//!    its reason. If doing it twice is as doing it once, say so by `idempotency_level`: callers' channels repeat it then.
+//!    `SELVAGE_RELEASE=1 cargo test -p selvage-proto` notes it in `proto/released.txt`.
+//! 2. Add a function to `grpc/parse.rs` that makes of the request what the store takes. It notes each wrong field in a
+//!    [`FieldViolations`](selvage_status::FieldViolations), so that the caller learns of all at once.
+//! 3. Add the method to `grpc/server.rs`: `caller(&request)?.require(…)`, parse, one method of the store, convert. What the store
+//!    refuses becomes a [`selvage_status::Error`] with a reason here, and nowhere else.
+//! 4. Test it in `tests/it/edge.rs`, through a real channel: right, with each field wrong, by each role that may not.
+//!
+//! # To add a method of the store
+//!
+//! 1. Name it by its noun, its verb and what narrows it, in this order: `product_get`, `reservation_list_overdue`. The same name
+//!    is given to the pool, and is what metrics, traces and the log call the operation.
+//! 2. Choose the class by who waits: `Critical` for an order, `Normal` for a person or a service, `Sheddable` for what can be
+//!    done later or shown from memory.
+//! 3. If one statement does it, use `pool.named(name, class)`. If several must hold together, use `pool.run_tx(name, class, …)`:
+//!    the closure may run more than once, calls nothing over the network, and locks variants in the order of their SKUs.
+//! 4. Take and return the domain's types; entities stay in `store/entity.rs`. What the shop's rules refuse is in the result, as
+//!    [`store::Put`] is; to undo what a transaction has done by then, its closure returns `Rollback::Refused`. All else is a
+//!    [`StoreError`](selvage_pool::StoreError).
+//! 5. Say in its docs how many statements it takes, and under `# Errors` what the caller can do.
+//! 6. Test it in `tests/it`, in a loop over `engines()`: it runs on SQLite and on PostgreSQL.
+//! 7. If it will be called often, do the sum in `app.rs` again that the pool's limit comes from.
+//!
+//! # To add a migration
+//!
+//! 1. Add a file `migration/mYYYYMMDD_NNNNNN_what.rs`, and list it last in `migration/mod.rs`. One that was released is never
+//!    changed.
+//! 2. Expand first: the release before this one runs beside it for a while, reads the new schema and writes rows as it did. A new
+//!    column has a default or may be null, and the new code reads such rows too. What only the old release needs goes by a
+//!    migration of a later release.
+//! 3. Write SQL that both engines take, or ask `manager.get_database_backend()`. On PostgreSQL each migration is a transaction:
+//!    keep what locks a table (`ALTER TABLE`) apart from what takes long (`UPDATE` of all rows).
+//! 4. Change `store/entity.rs`, and test it on rows from before: `tests/it/store.rs` of the delivery service has an example,
+//!    `events_from_before_are_numbered_by_the_migration`.
 
+mod answer_cache;
 mod app;
 mod args;
-mod copies;
 pub mod domain;
 mod grpc;
 pub mod import;
@@ -13,7 +56,7 @@ mod planting;
 pub mod seed;
 pub mod store;
 
+pub use answer_cache::Counts;
 pub use app::{App, POOL, Peers, Settings};
 pub use args::CatalogueArgs;
-pub use copies::Counts;
 pub use planting::plant_seed;

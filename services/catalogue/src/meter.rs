@@ -6,18 +6,18 @@ use std::sync::{Arc, LazyLock, Weak};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Counter;
 
-use crate::grpc::Kept;
+use crate::grpc::CachedReads;
 
 /// Lets it be observed how often answers came from memory.
-pub(crate) fn observe(kept: &Arc<Kept>) {
-    let kept: Weak<Kept> = Arc::downgrade(kept);
+pub(crate) fn observe(cached: &Arc<CachedReads>) {
+    let cached: Weak<CachedReads> = Arc::downgrade(cached);
     opentelemetry::global::meter("selvage.catalogue")
         .u64_observable_counter("selvage.cache.lookups")
         .with_unit("{lookup}")
         .with_description("How often an answer was in memory (hit) or was not (miss).")
         .with_callback(move |instrument| {
-            let Some(kept) = kept.upgrade() else { return };
-            for (cache, counts) in [("products", kept.products.counts()), ("listings", kept.listings.counts())] {
+            let Some(cached) = cached.upgrade() else { return };
+            for (cache, counts) in [("products", cached.products.counts()), ("listings", cached.listings.counts())] {
                 let missed = counts.misses.load(Ordering::Relaxed) + counts.bypassed.load(Ordering::Relaxed);
                 for (outcome, count) in [("hit", counts.hits.load(Ordering::Relaxed)), ("miss", missed)] {
                     instrument.observe(count, &[KeyValue::new("cache", cache), KeyValue::new("outcome", outcome)]);

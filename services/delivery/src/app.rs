@@ -11,7 +11,7 @@ use tonic::service::interceptor::InterceptedService;
 
 use crate::args::{DeliveryArgs, Step};
 use crate::carrier;
-use crate::grpc::Handler;
+use crate::grpc::Server;
 use crate::migration::Migrator;
 use crate::store::Store;
 use crate::tracking::Tracking;
@@ -39,7 +39,7 @@ impl Default for Settings {
 /// The delivery service.
 #[derive(Clone, Debug)]
 pub struct App {
-    handler: Handler,
+    server: Server,
     host: Host,
 }
 
@@ -59,8 +59,8 @@ impl App {
         let store = Store::new(pool);
         host.life.spawn("carrier", carrier::run(store.clone(), settings.carrier_step, host.clone()));
         let tracking = Tracking::start(store.clone(), &host);
-        let handler = Handler::new(store, tracking, settings, &host);
-        Ok(Self { handler, host })
+        let server = Server::new(store, tracking, settings, &host);
+        Ok(Self { server, host })
     }
 }
 
@@ -103,7 +103,7 @@ impl Service for App {
     }
 
     fn add_to(&self, routes: &mut RoutesBuilder) {
-        let server = DeliveryServer::new(self.handler.clone()).max_decoding_message_size(MAX_REQUEST);
+        let server = DeliveryServer::new(self.server.clone()).max_decoding_message_size(MAX_REQUEST);
         routes.add_service(InterceptedService::new(server, self.host.verifier.clone()));
     }
 }

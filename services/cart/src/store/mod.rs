@@ -3,7 +3,7 @@
 //! A change locks its cart's row by an upsert (SQLite has one writer anyway), so changes of one cart follow each other
 //! and none is lost, whether or not the row was there before.
 
-mod rows;
+mod entity;
 
 use std::collections::BTreeMap;
 
@@ -12,13 +12,11 @@ use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, FromQueryResult, JoinType, QueryFilter as _,
     QueryOrder as _, QuerySelect as _, Set,
 };
-use selvage_pool::{Class, Pool, Tx};
-use selvage_status::Error;
+use selvage_pool::{Class, Pool, Rollback, StoreError, Tx};
 use uuid::Uuid;
 
 use crate::domain::cart::{Cart, CartError, Line, Sku};
-use crate::refusal;
-use rows::{cart, line, removal};
+use entity::{cart, line, removal};
 
 /// Carts that are purged in one transaction: at most 200 × 50 lines, some 20 ms.
 pub const PURGE_BATCH: u64 = 200;
@@ -38,6 +36,18 @@ pub struct KeptCart {
     pub expire_at: Option<i64>,
 }
 
+/// Why a cart isn't changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It isn't the one whose etag was given.
+    EtagMismatch,
+    /// A cart can't be so.
+    Cart(CartError),
+}
+
+/// What became of changing a cart.
+pub type Changed = Result<KeptCart, Refused>;
+
 /// The moment of a change.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
@@ -56,8 +66,8 @@ impl Store {
     /// The cart of `owner`, empty if there is none or it has expired. One statement.
     ///
     /// # Errors
-    /// The database's.
-    pub async fn cart_get(&self, owner: &str, now_ms: i64) -> Result<KeptCart, Error> {
+    /// [`StoreError::Database`]; [`StoreError::Damaged`] if a line's SKU is.
+    pub async fn cart_get(&self, owner: &str, now_ms: i64) -> Result<KeptCart, StoreError> {
         #[derive(FromQueryResult)]
         struct Row {
             sku: String,
@@ -65,7 +75,7 @@ impl Store {
             position: i32,
             expire_at: i64,
         }
-        let pool = self.pool.named("get_cart", Class::Normal);
+        let pool = self.pool.named("cart_get", Class::Normal);
         let mut query = Query::select();
         query
             .columns(
@@ -85,7 +95,7 @@ impl Store {
         let rows = rows.iter().map(|row| Row::from_query_result(row, "")).collect::<Result<Vec<_>, _>>()?;
         let expire_at = rows.first().map(|row| row.expire_at);
         let lines = rows.into_iter().map(|row| restored(&row.sku, row.quantity, row.position));
-        Ok(KeptCart { cart: Cart::of(lines.collect::<Result<_, Error>>()?), expire_at })
+        Ok(KeptCart { cart: Cart::of(lines.collect::<Result<_, _>>()?), expire_at })
     }
 
     /// Changes the cart of `owner`, if it is still the one that `etag` (where given) was of. One transaction of two
@@ -95,63 +105,58 @@ impl Store {
     /// request that is repeated because its answer was lost finds what it did itself.
     ///
     /// # Errors
-    /// ABORTED (`CART_CHANGED`) if the etag is another one; what `change` refuses.
+    /// [`StoreError::Database`]; [`StoreError::Damaged`] if a line's SKU is. Doing it again with the same etag is safe.
     pub async fn cart_change<F>(
         &self,
         owner: &str,
         at: Moment,
         etag: Option<&str>,
         change: F,
-    ) -> Result<KeptCart, Error>
+    ) -> Result<Changed, StoreError>
     where
-        F: Fn(&Cart) -> Result<Cart, CartError> + Clone + Send + Sync + 'static,
+        F: Fn(&Cart) -> Result<Cart, CartError> + Send + Sync,
     {
-        let (owner, etag) = (owner.to_owned(), etag.map(str::to_owned));
-        self.pool
-            .run_tx("change_cart", Class::Normal, move |tx: Tx| {
-                let (owner, etag, change) = (owner.clone(), etag.clone(), change.clone());
-                async move {
-                    let locked = lock(&tx, &owner, at).await?;
-                    let changed = change(&locked.cart);
-                    let is_there = changed.as_ref().is_ok_and(|changed| *changed == locked.cart);
-                    if !is_there && etag.is_some_and(|etag| etag != locked.cart.etag()) {
-                        return Err(refusal::changed());
-                    }
-                    let changed = changed?;
-                    write(&tx, &owner, &locked.stored, &changed).await?;
-                    Ok(kept(changed, at))
+        let change = &change;
+        let changed = self
+            .pool
+            .run_tx("cart_change", Class::Normal, |tx: Tx| async move {
+                let locked = lock(&tx, owner, at).await?;
+                let changed = change(&locked.cart);
+                let is_there = changed.as_ref().is_ok_and(|changed| *changed == locked.cart);
+                if !is_there && etag.is_some_and(|etag| etag != locked.cart.etag()) {
+                    return Err(Rollback::Refused(Refused::EtagMismatch));
                 }
+                let changed = changed.map_err(|error| Rollback::Refused(Refused::Cart(error)))?;
+                write(&tx, owner, &locked.stored, &changed).await?;
+                Ok(kept(changed, at))
             })
-            .await
+            .await;
+        Rollback::outcome(changed)
     }
 
     /// Moves the cart of `guest` into that of `owner`. Repeated, it finds nothing more to move. One transaction of
     /// four statements, and up to two more to write what differs.
     ///
     /// # Errors
-    /// The database's.
-    pub async fn cart_merge(&self, guest: &str, owner: &str, at: Moment) -> Result<KeptCart, Error> {
-        let (guest, owner) = (guest.to_owned(), owner.to_owned());
+    /// [`StoreError::Database`]; [`StoreError::Damaged`] if a line's SKU is. Doing it again is safe.
+    pub async fn cart_merge(&self, guest: &str, owner: &str, at: Moment) -> Result<KeptCart, StoreError> {
         self.pool
-            .run_tx("merge_carts", Class::Normal, move |tx: Tx| {
-                let (guest, owner) = (guest.clone(), owner.clone());
-                async move {
-                    // Two carts are always locked in one order, so that two merges can't wait for each other.
-                    let (theirs, mine) = if guest < owner {
-                        let theirs = lock(&tx, &guest, at).await?;
-                        (theirs, lock(&tx, &owner, at).await?)
-                    } else {
-                        let mine = lock(&tx, &owner, at).await?;
-                        (lock(&tx, &guest, at).await?, mine)
-                    };
-                    if guest == owner {
-                        return Ok(kept(mine.cart, at));
-                    }
-                    let merged = mine.cart.merge(&theirs.cart);
-                    write(&tx, &owner, &mine.stored, &merged).await?;
-                    write(&tx, &guest, &theirs.stored, &Cart::default()).await?;
-                    Ok::<_, Error>(kept(merged, at))
+            .run_tx("cart_merge", Class::Normal, |tx: Tx| async move {
+                // Two carts are always locked in one order, so that two merges can't wait for each other.
+                let (theirs, mine) = if guest < owner {
+                    let theirs = lock(&tx, guest, at).await?;
+                    (theirs, lock(&tx, owner, at).await?)
+                } else {
+                    let mine = lock(&tx, owner, at).await?;
+                    (lock(&tx, guest, at).await?, mine)
+                };
+                if guest == owner {
+                    return Ok(kept(mine.cart, at));
                 }
+                let merged = mine.cart.merge(&theirs.cart);
+                write(&tx, owner, &mine.stored, &merged).await?;
+                write(&tx, guest, &theirs.stored, &Cart::default()).await?;
+                Ok(kept(merged, at))
             })
             .await
     }
@@ -161,54 +166,51 @@ impl Store {
     /// for each line if more was put in since; a repetition is one.
     ///
     /// # Errors
-    /// The database's.
+    /// [`StoreError::Database`]; doing it again for the same order is safe.
     pub async fn cart_remove_ordered(
         &self,
         order_id: Uuid,
         owner: &str,
         ordered: &[(Sku, i32)],
         at: Moment,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool, StoreError> {
         // Each SKU once, in one order.
-        let mut sums: BTreeMap<Sku, i32> = BTreeMap::new();
+        let mut sums: BTreeMap<&Sku, i32> = BTreeMap::new();
         for (sku, quantity) in ordered {
-            let sum = sums.entry(sku.clone()).or_default();
+            let sum = sums.entry(sku).or_default();
             *sum = sum.saturating_add(*quantity);
         }
-        let (owner, ordered) = (owner.to_owned(), sums);
+        let ordered = &sums;
         self.pool
-            .run_tx("remove_ordered_lines", Class::Normal, move |tx: Tx| {
-                let (owner, ordered) = (owner.clone(), ordered.clone());
-                async move {
-                    let mut once = Query::insert();
-                    once.into_table(removal::Entity)
-                        .columns([removal::Column::OrderId, removal::Column::RemovedAt])
-                        .values_panic([order_id.into(), at.now_ms.into()])
-                        .on_conflict(OnConflict::column(removal::Column::OrderId).do_nothing().to_owned());
-                    if tx.execute(&once).await?.rows_affected() == 0 {
-                        return Ok(false);
-                    }
-                    let has_expired = lock_row(&tx, &owner, at).await? <= at.now_ms;
-                    let of_sku = |sku: &Sku| Condition::all().add(line::Column::Sku.eq(sku.as_str()));
-                    let bought = ordered.iter().fold(Condition::any(), |any, (sku, quantity)| {
-                        any.add(of_sku(sku).add(line::Column::Quantity.lte(*quantity)))
-                    });
-                    let gone = if has_expired { Condition::all() } else { bought };
-                    let lines = line::Entity::delete_many().filter(line::Column::Owner.eq(owner.as_str()));
-                    let removed = lines.filter(gone).exec(&tx).await?.rows_affected;
-                    if has_expired || removed >= ordered.len() as u64 {
-                        return Ok::<_, Error>(true);
-                    }
-                    for (sku, quantity) in &ordered {
-                        line::Entity::update_many()
-                            .col_expr(line::Column::Quantity, Expr::col(line::Column::Quantity).sub(*quantity))
-                            .filter(line::Column::Owner.eq(owner.as_str()))
-                            .filter(of_sku(sku).add(line::Column::Quantity.gt(*quantity)))
-                            .exec(&tx)
-                            .await?;
-                    }
-                    Ok(true)
+            .run_tx("cart_remove_ordered", Class::Normal, |tx: Tx| async move {
+                let mut once = Query::insert();
+                once.into_table(removal::Entity)
+                    .columns([removal::Column::OrderId, removal::Column::RemovedAt])
+                    .values_panic([order_id.into(), at.now_ms.into()])
+                    .on_conflict(OnConflict::column(removal::Column::OrderId).do_nothing().to_owned());
+                if tx.execute(&once).await?.rows_affected() == 0 {
+                    return Ok(false);
                 }
+                let has_expired = lock_row(&tx, owner, at).await? <= at.now_ms;
+                let of_sku = |sku: &Sku| Condition::all().add(line::Column::Sku.eq(sku.as_str()));
+                let bought = ordered.iter().fold(Condition::any(), |any, (sku, quantity)| {
+                    any.add(of_sku(sku).add(line::Column::Quantity.lte(*quantity)))
+                });
+                let gone = if has_expired { Condition::all() } else { bought };
+                let lines = line::Entity::delete_many().filter(line::Column::Owner.eq(owner));
+                let removed = lines.filter(gone).exec(&tx).await?.rows_affected;
+                if has_expired || removed >= ordered.len() as u64 {
+                    return Ok(true);
+                }
+                for (sku, quantity) in ordered {
+                    line::Entity::update_many()
+                        .col_expr(line::Column::Quantity, Expr::col(line::Column::Quantity).sub(*quantity))
+                        .filter(line::Column::Owner.eq(owner))
+                        .filter(of_sku(sku).add(line::Column::Quantity.gt(*quantity)))
+                        .exec(&tx)
+                        .await?;
+                }
+                Ok(true)
             })
             .await
     }
@@ -217,10 +219,10 @@ impl Store {
     /// Returns how many rows of these went. One transaction of two to five statements.
     ///
     /// # Errors
-    /// The database's.
-    pub async fn cart_purge(&self, now_ms: i64, removed_before: i64) -> Result<u64, Error> {
+    /// [`StoreError::Database`]; the next purge takes what is left.
+    pub async fn cart_purge(&self, now_ms: i64, removed_before: i64) -> Result<u64, StoreError> {
         self.pool
-            .run_tx("purge_carts", Class::Sheddable, move |tx: Tx| async move {
+            .run_tx("cart_purge", Class::Sheddable, move |tx: Tx| async move {
                 let owners: Vec<String> = cart::Entity::find()
                     .select_only()
                     .column(cart::Column::Owner)
@@ -250,7 +252,7 @@ impl Store {
                     let these = removal::Column::OrderId.is_in(orders);
                     purged += removal::Entity::delete_many().filter(these).exec(&tx).await?.rows_affected;
                 }
-                Ok::<_, Error>(purged)
+                Ok(purged)
             })
             .await
     }
@@ -265,7 +267,7 @@ struct Locked {
 }
 
 /// Locks the row of `owner`, made if need be, and puts its expiry off; returns when it would have been forgotten.
-async fn lock_row(tx: &Tx, owner: &str, at: Moment) -> Result<i64, Error> {
+async fn lock_row(tx: &Tx, owner: &str, at: Moment) -> Result<i64, StoreError> {
     let mut upsert = Query::insert();
     upsert
         .into_table(cart::Entity)
@@ -279,15 +281,15 @@ async fn lock_row(tx: &Tx, owner: &str, at: Moment) -> Result<i64, Error> {
         )
         .returning_col(cart::Column::PreviousExpireAt);
     let row = tx.query_one(&upsert).await?;
-    let row = row.ok_or_else(|| Error::internal("an upsert returned no row"))?;
+    let row = row.ok_or_else(|| StoreError::damaged("a cart's row", "it was upserted and not returned"))?;
     Ok(row.try_get("", "previous_expire_at")?)
 }
 
 /// Locks the row of `owner` and reads its lines.
-async fn lock(tx: &Tx, owner: &str, at: Moment) -> Result<Locked, Error> {
+async fn lock(tx: &Tx, owner: &str, at: Moment) -> Result<Locked, StoreError> {
     let previous_expire_at = lock_row(tx, owner, at).await?;
     let lines = line::Entity::find().filter(line::Column::Owner.eq(owner)).all(tx).await?;
-    let lines = lines.iter().map(|row| restored(&row.sku, row.quantity, row.position)).collect::<Result<_, Error>>()?;
+    let lines = lines.iter().map(|row| restored(&row.sku, row.quantity, row.position)).collect::<Result<_, _>>()?;
     let stored = Cart::of(lines);
     let cart = if previous_expire_at <= at.now_ms { Cart::default() } else { stored.clone() };
     Ok(Locked { cart, stored })
@@ -318,8 +320,8 @@ async fn write(tx: &Tx, owner: &str, stored: &Cart, cart: &Cart) -> Result<(), D
     Ok(())
 }
 
-fn restored(sku: &str, quantity: i32, position: i32) -> Result<Line, Error> {
-    let sku = Sku::parse(sku).ok_or_else(|| Error::internal("a stored SKU isn't one"))?;
+fn restored(sku: &str, quantity: i32, position: i32) -> Result<Line, StoreError> {
+    let sku = Sku::parse(sku).ok_or_else(|| StoreError::damaged("a cart's line", format!("'{sku}' is no SKU")))?;
     Ok(Line { sku, quantity, position })
 }
 

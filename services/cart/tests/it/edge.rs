@@ -25,7 +25,7 @@ fn removal(owner: &str, sku: &str, quantity: i32) -> RemoveOrderedLinesRequest {
 async fn fill(shop: &Shop, owner: &str, what: &str, quantity: i32) {
     let what = sku(what);
     let add = move |cart: &selvage_cart::domain::cart::Cart| cart.add(&what, quantity);
-    shop.shelf.store.cart_change(owner, at(NOON), None, add).await.unwrap();
+    shop.shelf.store.cart_change(owner, at(NOON), None, add).await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -60,8 +60,8 @@ async fn main() -> ExitCode {
         .unwrap();
     let variants = store.product_get(&slug).await.unwrap().unwrap().product.variants.len();
 
-    let serve = async |pool: Pool, kept_bytes: u64| {
-        let settings = Settings { kept_bytes, ..Settings::default() };
+    let serve = async |pool: Pool, cache_bytes: u64| {
+        let settings = Settings { cache_bytes, ..Settings::default() };
         let host = Host {
             clock: clock.clone(),
             verifier: tokens.verifier(),
@@ -70,7 +70,7 @@ async fn main() -> ExitCode {
             faults: Faults::off(),
         };
         let app = App::new(pool, settings, Peers::default(), host);
-        if kept_bytes > 0 {
+        if cache_bytes > 0 {
             eventually(std::time::Duration::from_secs(10), "it listens", async || app.changes().are_followed()).await;
         }
         let mut services = grpc::Services::default();
@@ -82,7 +82,7 @@ async fn main() -> ExitCode {
         port
     };
     let from_database = serve(pool, 0).await;
-    let from_memory = serve(open().await.1, Settings::default().kept_bytes).await;
+    let from_memory = serve(open().await.1, Settings::default().cache_bytes).await;
     let as_it_was = plain::two_selects(database.url(), connections, &slug).await;
 
     let token = tokens.of(Role::Guest, "somebody");

@@ -18,18 +18,18 @@ use tonic::server::{Grpc, NamedService, UnaryService};
 use tonic::{Request, Response, Status};
 
 use super::Server;
-use crate::copies::{Answer, Copies};
+use crate::answer_cache::{Answer, AnswerCache};
 use crate::store::Subject;
 
-/// What is kept, and who answers what isn't.
-pub(crate) struct Kept {
+/// What is cached, and who answers what isn't.
+pub(crate) struct CachedReads {
     pub(crate) server: Arc<Server>,
-    pub(crate) products: Copies,
-    pub(crate) listings: Copies,
+    pub(crate) products: AnswerCache,
+    pub(crate) listings: AnswerCache,
 }
 
-impl Kept {
-    /// The answer that is kept for this request, if its caller may have it.
+impl CachedReads {
+    /// The cached answer to this request, if its caller may have it.
     fn find(&self, method: Method, message: &[u8], extensions: &http::Extensions) -> Option<Answer> {
         extensions.get::<Caller>()?;
         match method {
@@ -96,10 +96,10 @@ fn found(answer: Answer) -> http::Response<Body> {
     response
 }
 
-/// The service: two of its methods as [`Kept`] has them.
+/// The service: two of its methods are answered by [`CachedReads`], the others by the server behind it.
 #[derive(Clone)]
-pub(crate) struct Front {
-    pub(crate) kept: Arc<Kept>,
+pub(crate) struct CachingService {
+    pub(crate) cached: Arc<CachedReads>,
     pub(crate) rest: CatalogueServer<Server>,
     pub(crate) max_request_bytes: usize,
 }
@@ -110,11 +110,11 @@ enum Method {
     ListProducts,
 }
 
-impl NamedService for Front {
+impl NamedService for CachingService {
     const NAME: &'static str = SERVICE_NAME;
 }
 
-impl Service<http::Request<Body>> for Front {
+impl Service<http::Request<Body>> for CachingService {
     type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = BoxFuture<Self::Response, Infallible>;
@@ -129,7 +129,7 @@ impl Service<http::Request<Body>> for Front {
             "/selvage.catalogue.v1.Catalogue/ListProducts" => Method::ListProducts,
             _ => return self.rest.call(request),
         };
-        let (kept, max_bytes) = (self.kept.clone(), self.max_request_bytes);
+        let (cached, max_bytes) = (self.cached.clone(), self.max_request_bytes);
         Box::pin(async move {
             let (parts, body) = request.into_parts();
             let frame = match Limited::new(body, PREFIX + max_bytes).collect().await {
@@ -140,28 +140,29 @@ impl Service<http::Request<Body>> for Front {
                 }
                 Err(error) => return Ok(Status::from_error(error).into_http()),
             };
-            if let Some(answer) = message_of(&frame).and_then(|message| kept.find(method, message, &parts.extensions)) {
+            if let Some(answer) = message_of(&frame).and_then(|message| cached.find(method, message, &parts.extensions))
+            {
                 return Ok(found(answer));
             }
             let request = http::Request::from_parts(parts, Full::new(frame));
             let mut grpc = Grpc::new(Raw).max_decoding_message_size(max_bytes);
-            Ok(grpc.unary(Unary(kept, method), request).await)
+            Ok(grpc.unary(Unary(cached, method), request).await)
         })
     }
 }
 
-struct Unary(Arc<Kept>, Method);
+struct Unary(Arc<CachedReads>, Method);
 
 impl UnaryService<Bytes> for Unary {
     type Response = Bytes;
     type Future = BoxFuture<Response<Bytes>, Status>;
 
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
-        let (kept, method) = (self.0.clone(), self.1);
+        let (cached, method) = (self.0.clone(), self.1);
         Box::pin(async move {
             let answer = match method {
-                Method::GetProduct => kept.get_product(request).await,
-                Method::ListProducts => kept.list_products(request).await,
+                Method::GetProduct => cached.get_product(request).await,
+                Method::ListProducts => cached.list_products(request).await,
             };
             answer.map(|frame| Response::new(frame.slice(PREFIX..)))
         })

@@ -5,5 +5,5 @@ mod encoded;
 mod parse;
 mod server;
 
-pub(crate) use encoded::{Front, Kept};
+pub(crate) use encoded::{CachedReads, CachingService};
 pub(crate) use server::Server;

@@ -91,6 +91,20 @@ pub(super) struct Asked {
     pub(super) with_facets: bool,
 }
 
+impl From<api::ListProductsRequest> for Asked {
+    fn from(request: api::ListProductsRequest) -> Self {
+        let api::ListProductsRequest { page_size, page_token, filter, order_by, with_facets } = request;
+        Self { query: None, page_size, page_token, filter, order_by, with_facets }
+    }
+}
+
+impl From<api::SearchProductsRequest> for Asked {
+    fn from(request: api::SearchProductsRequest) -> Self {
+        let api::SearchProductsRequest { query, page_size, page_token, filter, order_by, with_facets } = request;
+        Self { query: Some(query), page_size, page_token, filter, order_by, with_facets }
+    }
+}
+
 /// The listing, and what says which one it is.
 pub(super) fn listing(asked: Asked) -> Result<(Listing, String)> {
     let mut violations = FieldViolations::default();

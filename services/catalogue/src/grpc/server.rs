@@ -34,33 +34,12 @@ type Answer<T> = std::result::Result<Response<T>, Status>;
 impl Catalogue for Server {
     async fn list_products(&self, request: Request<ListProductsRequest>) -> Answer<ListProductsResponse> {
         caller(&request)?;
-        let request = request.into_inner();
-        let page = self
-            .page(Asked {
-                query: None,
-                page_size: request.page_size,
-                page_token: request.page_token,
-                filter: request.filter,
-                order_by: request.order_by,
-                with_facets: request.with_facets,
-            })
-            .await?;
-        Ok(Response::new(page))
+        Ok(Response::new(self.page(request.into_inner().into()).await?))
     }
 
     async fn search_products(&self, request: Request<SearchProductsRequest>) -> Answer<SearchProductsResponse> {
         caller(&request)?;
-        let request = request.into_inner();
-        let page = self
-            .page(Asked {
-                query: Some(request.query),
-                page_size: request.page_size,
-                page_token: request.page_token,
-                filter: request.filter,
-                order_by: request.order_by,
-                with_facets: request.with_facets,
-            })
-            .await?;
+        let page = self.page(request.into_inner().into()).await?;
         Ok(Response::new(SearchProductsResponse {
             products: page.products,
             next_page_token: page.next_page_token,

@@ -69,8 +69,8 @@ impl Store {
         &self.pool.changes
     }
 
-    /// Milliseconds after which a copy isn't used any more, whatever was heard.
-    pub fn copies_last_ms(&self) -> i64 {
+    /// Milliseconds after which a cached answer isn't given any more, whatever was heard.
+    pub fn cache_max_age_ms(&self) -> i64 {
         if self.has_one_writer() { AGE_BESIDE_OTHERS_MS } else { AGE_MS }
     }
 

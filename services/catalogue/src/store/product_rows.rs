@@ -4,8 +4,7 @@ use sea_orm::ActiveValue::{NotSet, Set};
 use selvage_pool::{StoreError, to_json};
 
 use super::entity::{product, variant};
-use super::stored::StoredVariant;
-use crate::domain::product::{Product, Variant};
+use crate::domain::product::Product;
 
 /// A product's row; `version` and the moments are the caller's to set.
 pub(super) fn product_row(product: &Product, currency: &str, now_ms: i64) -> Result<product::ActiveModel, StoreError> {
@@ -56,21 +55,4 @@ pub(super) fn variant_rows(product: &Product) -> Vec<variant::ActiveModel> {
         withdrawn: Set(false),
     });
     rows.collect()
-}
-
-/// A variant's row as the store hands it out.
-pub(super) fn stored_variant(row: variant::Model) -> StoredVariant {
-    StoredVariant {
-        available: row.stock - row.reserved,
-        variant: Variant {
-            sku: row.sku,
-            size: row.size,
-            colour: row.colour,
-            colour_hex: row.colour_hex,
-            price: row.price,
-            compare_at: row.compare_at,
-            grams: row.grams,
-            stock: row.stock,
-        },
-    }
 }

@@ -34,12 +34,12 @@ pub(super) struct ProductRow {
     created_at: i64,
     updated_at: i64,
     /// `None`, or an empty array, without any.
-    variants: Option<FromJson<Vec<SoldVariant>>>,
+    variants: Option<FromJson<Vec<VariantRow>>>,
 }
 
-/// A variant that is sold: an array of JSON, whose values are in the order of these fields.
-#[derive(Deserialize)]
-struct SoldVariant {
+/// A variant: the columns of a row, or an array of JSON whose values are in the order of these fields.
+#[derive(Deserialize, FromQueryResult)]
+pub(super) struct VariantRow {
     sku: String,
     size: String,
     colour: String,
@@ -123,33 +123,32 @@ impl From<ProductRow> for StoredProduct {
     }
 }
 
-impl From<SoldVariant> for Variant {
-    fn from(sold: SoldVariant) -> Self {
+impl From<VariantRow> for Variant {
+    fn from(row: VariantRow) -> Self {
         Self {
-            sku: sold.sku,
-            size: sold.size,
-            colour: sold.colour,
-            colour_hex: sold.colour_hex,
-            price: sold.price,
-            compare_at: sold.compare_at,
-            grams: sold.grams,
-            stock: sold.stock,
+            sku: row.sku,
+            size: row.size,
+            colour: row.colour,
+            colour_hex: row.colour_hex,
+            price: row.price,
+            compare_at: row.compare_at,
+            grams: row.grams,
+            stock: row.stock,
         }
     }
 }
 
-/// A variant with what a line shows of its product.
+impl From<VariantRow> for StoredVariant {
+    fn from(row: VariantRow) -> Self {
+        Self { available: row.stock - row.reserved, variant: row.into() }
+    }
+}
+
+/// A variant with what a line of a cart shows of its product.
 #[derive(FromQueryResult)]
-pub(super) struct VariantRow {
-    sku: String,
-    size: String,
-    colour: String,
-    colour_hex: String,
-    price: i64,
-    compare_at: Option<i64>,
-    grams: i32,
-    stock: i32,
-    reserved: i32,
+pub(super) struct VariantOfProductRow {
+    #[sea_orm(nested)]
+    variant: VariantRow,
     slug: String,
     title: String,
     currency: String,
@@ -157,7 +156,7 @@ pub(super) struct VariantRow {
     picture: FromJson<Picture>,
 }
 
-impl VariantRow {
+impl VariantOfProductRow {
     pub(super) const OF_VARIANT: [variant::Column; 9] = [
         variant::Column::Sku,
         variant::Column::Size,
@@ -178,20 +177,10 @@ impl VariantRow {
     ];
 }
 
-impl From<VariantRow> for VariantOfProduct {
-    fn from(row: VariantRow) -> Self {
-        let variant = Variant {
-            sku: row.sku,
-            size: row.size,
-            colour: row.colour,
-            colour_hex: row.colour_hex,
-            price: row.price,
-            compare_at: row.compare_at,
-            grams: row.grams,
-            stock: row.stock,
-        };
+impl From<VariantOfProductRow> for VariantOfProduct {
+    fn from(row: VariantOfProductRow) -> Self {
         Self {
-            variant: StoredVariant { variant, available: row.stock - row.reserved },
+            variant: row.variant.into(),
             currency: row.currency,
             slug: row.slug,
             title: row.title,

@@ -8,7 +8,7 @@ use selvage_pool::{Class, StoreError};
 
 use super::Store;
 use super::entity::{product, variant};
-use super::product_select::{ProductRow, RequestedRow, VariantRow};
+use super::product_select::{ProductRow, RequestedRow, VariantOfProductRow};
 use super::stored::{StoredProduct, VariantOfProduct};
 
 impl Store {
@@ -75,12 +75,12 @@ impl Store {
         // Of a product no more than a line shows: its texts are many times as large.
         let rows = variant::Entity::find()
             .select_only()
-            .columns(VariantRow::OF_VARIANT)
-            .columns(VariantRow::OF_PRODUCT)
+            .columns(VariantOfProductRow::OF_VARIANT)
+            .columns(VariantOfProductRow::OF_PRODUCT)
             .join(JoinType::InnerJoin, product.into())
             .filter(variant::Column::Sku.is_in(skus))
             .filter(variant::Column::Withdrawn.eq(false))
-            .into_model::<VariantRow>()
+            .into_model::<VariantOfProductRow>()
             .all(&db)
             .await?;
         Ok(rows.into_iter().map(VariantOfProduct::from).collect())

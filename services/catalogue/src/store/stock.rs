@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::Store;
 use super::entity::{adjustment, reservation, variant};
-use super::product_rows::stored_variant;
+use super::product_select::VariantRow;
 use super::stored::StoredVariant;
 use crate::domain::stock::{Line, State, summed};
 
@@ -286,8 +286,8 @@ impl Store {
                         return Ok(Adjusted::OtherRequest);
                     }
                 }
-                let after = variant::Entity::find_by_id(sku).one(&tx).await?;
-                Ok(after.map_or(Adjusted::Missing, |row| Adjusted::Done(stored_variant(row))))
+                let after = variant::Entity::find_by_id(sku).into_model::<VariantRow>().one(&tx).await?;
+                Ok(after.map_or(Adjusted::Missing, |row| Adjusted::Done(row.into())))
             })
             .await;
         Rollback::outcome(adjusted).map(|(Ok(adjusted) | Err(adjusted))| adjusted)

@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod cached;
 mod edge;
 mod goods;
 mod import;
-mod kept;
 mod lapse;
 mod listing;
 mod races;

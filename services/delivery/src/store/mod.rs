@@ -1,5 +1,6 @@
 //! Shipments in the database.
 
+mod entity;
 mod rows;
 
 use sea_orm::sea_query::{LockBehavior, LockType, OnConflict};
@@ -13,7 +14,8 @@ use uuid::Uuid;
 
 use crate::domain::shipment::{Consignment, Event, OnItsWay, Shipment, State, WAREHOUSE};
 use crate::domain::tracking_number::tracking_number;
-use rows::{event, label_created, shipment};
+use entity::{event, shipment};
+use rows::label_created;
 
 /// Shipments that the carrier moves in one transaction: about 10 ms of work, and five statements whatever their number.
 pub const CARRIER_BATCH: u64 = 100;

@@ -1,4 +1,4 @@
-//! The rows behind carts, private to the store.
+//! The tables; nobody outside the store sees them.
 
 pub(super) mod cart {
     use sea_orm::entity::prelude::*;

@@ -1,4 +1,4 @@
-//! Answers that were given before, kept in bounded memory until what they tell of changes.
+//! A cache of answers in bounded memory. An answer is given again until what it tells of has changed, or until it is too old.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 
 use crate::store::{Changes, Mark, Subject};
 
-/// What an entry takes beside its key and its answer: two allocations, counts, and its place in the table.
+/// What an entry takes beside its key and its answer: two allocations, counts, and its slot in the table.
 const OVERHEAD_BYTES: u64 = 200;
 /// A usual answer: for the first size of the table, which grows.
 const USUAL_BYTES: u64 = 4 * 1024;
@@ -24,17 +24,18 @@ const WAIT: Duration = Duration::from_millis(250);
 pub(crate) type Answer = Result<Bytes, Status>;
 
 /// Answers by the requests' own bytes.
-pub(crate) struct Copies {
-    cache: Cache<Vec<u8>, Arc<Copy>, Weight>,
+pub(crate) struct AnswerCache {
+    cache: Cache<Vec<u8>, Arc<Entry>, Weight>,
     changes: Changes,
     clock: Clock,
-    last_ms: i64,
+    max_age_ms: i64,
     /// Reads begun so far.
     reads: AtomicU64,
     counts: Counts,
 }
 
-struct Copy {
+/// An answer, and what says whether it may still be given.
+struct Entry {
     answer: Answer,
     mark: Mark,
     made_ms: i64,
@@ -49,29 +50,29 @@ pub struct Counts {
     pub hits: AtomicU64,
     /// Read, and kept until it changes.
     pub misses: AtomicU64,
-    /// Read without a look, for changes weren't heard of.
+    /// Read without a look, while changes weren't followed.
     pub bypassed: AtomicU64,
 }
 
 #[derive(Clone)]
 struct Weight;
 
-impl Weighter<Vec<u8>, Arc<Copy>> for Weight {
-    fn weight(&self, key: &Vec<u8>, copy: &Arc<Copy>) -> u64 {
-        let answer = copy.answer.as_ref().map_or(0, Bytes::len);
+impl Weighter<Vec<u8>, Arc<Entry>> for Weight {
+    fn weight(&self, key: &Vec<u8>, entry: &Arc<Entry>) -> u64 {
+        let answer = entry.answer.as_ref().map_or(0, Bytes::len);
         (key.len() + answer) as u64 + OVERHEAD_BYTES
     }
 }
 
-impl Copies {
-    /// In at most `bytes` of memory, each for `last_ms` at the most.
-    pub(crate) fn new(bytes: u64, last_ms: i64, changes: Changes, clock: Clock) -> Self {
+impl AnswerCache {
+    /// A cache of at most `bytes`, with each answer for `max_age_ms` at the most.
+    pub(crate) fn new(bytes: u64, max_age_ms: i64, changes: Changes, clock: Clock) -> Self {
         let usual = usize::try_from(bytes / USUAL_BYTES).unwrap_or(usize::MAX);
         Self {
             cache: Cache::with_weighter(usual, bytes, Weight),
             changes,
             clock,
-            last_ms,
+            max_age_ms,
             reads: AtomicU64::default(),
             counts: Counts::default(),
         }
@@ -83,9 +84,9 @@ impl Copies {
 
     /// The answer to `key`, if it was given before and still holds.
     pub(crate) fn get(&self, key: &[u8]) -> Option<Answer> {
-        let copy = self.cache.get(key).filter(|copy| self.holds(copy))?;
+        let entry = self.cache.get(key).filter(|entry| self.holds(entry))?;
         self.counts.hits.fetch_add(1, Ordering::Relaxed);
-        Some(copy.answer.clone())
+        Some(entry.answer.clone())
     }
 
     /// What `read` gives, kept for those who ask the same. Of those who ask at once one reads, and the others wait for it.
@@ -102,19 +103,19 @@ impl Copies {
         // Whatever was read from here on is new enough for this caller, though it may have changed again: who waits does so
         // for the read that goes on, and for one more at the most.
         let asked = self.reads.load(Ordering::SeqCst);
-        let found = |_: &Vec<u8>, copy: &mut Arc<Copy>| {
-            if copy.begun >= asked || self.holds(copy) {
-                EntryAction::Retain(copy.answer.clone())
+        let found = |_: &Vec<u8>, entry: &mut Arc<Entry>| {
+            if entry.begun >= asked || self.holds(entry) {
+                EntryAction::Retain(entry.answer.clone())
             } else {
                 EntryAction::ReplaceWithGuard
             }
         };
-        let place = match tokio::time::timeout(WAIT, self.cache.entry_async(key, found)).await {
+        let slot = match tokio::time::timeout(WAIT, self.cache.entry_async(key, found)).await {
             Ok(EntryResult::Retained(answer)) => {
                 self.counts.hits.fetch_add(1, Ordering::Relaxed);
                 return answer;
             }
-            Ok(EntryResult::Vacant(place) | EntryResult::Replaced(place, _)) => Some(place),
+            Ok(EntryResult::Vacant(slot) | EntryResult::Replaced(slot, _)) => Some(slot),
             Ok(EntryResult::Removed(..) | EntryResult::Timeout) | Err(_) => None,
         };
         self.counts.misses.fetch_add(1, Ordering::Relaxed);
@@ -122,17 +123,17 @@ impl Copies {
         let (mark, made_ms) = (self.changes.mark(subject), self.clock.now_ms());
         let begun = self.reads.fetch_add(1, Ordering::SeqCst);
         let answer = read.await;
-        let is_kept = answer.as_ref().err().is_none_or(|status| status.code() == Code::NotFound);
-        if let (Some(place), Some(mark), true) = (place, mark, is_kept) {
+        let may_be_kept = answer.as_ref().err().is_none_or(|status| status.code() == Code::NotFound);
+        if let (Some(slot), Some(mark), true) = (slot, mark, may_be_kept) {
             // In vain if it was thrown out in the meantime: there are others who need the room more.
-            let _ = place.insert(Arc::new(Copy { answer: answer.clone(), mark, made_ms, begun }));
+            let _ = slot.insert(Arc::new(Entry { answer: answer.clone(), mark, made_ms, begun }));
         }
         answer
     }
 
-    fn holds(&self, copy: &Copy) -> bool {
+    fn holds(&self, entry: &Entry) -> bool {
         // A clock that was set back makes nothing last longer.
-        (0..self.last_ms).contains(&(self.clock.now_ms() - copy.made_ms)) && self.changes.holds(&copy.mark)
+        (0..self.max_age_ms).contains(&(self.clock.now_ms() - entry.made_ms)) && self.changes.holds(&entry.mark)
     }
 }
 
@@ -145,10 +146,10 @@ mod tests {
 
     use super::*;
 
-    fn copies(bytes: u64) -> (Copies, Changes, Clock) {
+    fn copies(bytes: u64) -> (AnswerCache, Changes, Clock) {
         let (changes, clock) = (Changes::not_followed(), Clock::standing_at(0));
         changes.set_followed(true);
-        (Copies::new(bytes, 1_000, changes.clone(), clock.clone()), changes, clock)
+        (AnswerCache::new(bytes, 1_000, changes.clone(), clock.clone()), changes, clock)
     }
 
     fn answer(text: &'static str) -> Answer {
@@ -156,7 +157,7 @@ mod tests {
     }
 
     /// What comes of asking, when a read would give `text`.
-    async fn ask(copies: &Copies, text: &'static str) -> Bytes {
+    async fn ask(copies: &AnswerCache, text: &'static str) -> Bytes {
         if let Some(found) = copies.get(b"shirt") {
             return found.unwrap();
         }

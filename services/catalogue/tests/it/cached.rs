@@ -90,11 +90,11 @@ impl Replica {
 
     /// Answers from memory of products, or of listings.
     fn hits(&self, of: usize) -> u64 {
-        self.app.kept().unwrap()[of].hits.load(Ordering::Relaxed)
+        self.app.cache_counts().unwrap()[of].hits.load(Ordering::Relaxed)
     }
 
     fn bypassed(&self) -> u64 {
-        self.app.kept().unwrap()[0].bypassed.load(Ordering::Relaxed)
+        self.app.cache_counts().unwrap()[0].bypassed.load(Ordering::Relaxed)
     }
 }
 

@@ -9,10 +9,10 @@ use crate::domain::cart::Line;
 use crate::domain::offer::{Availability, Offers, line_total};
 use crate::store::KeptCart;
 
-pub(super) fn view(kept: &KeptCart, offers: &Offers, currency: &str) -> CartView {
+pub(super) fn cart(kept: &KeptCart, offers: &Offers, currency: &str) -> CartView {
     let money = |minor_units| Money::new(currency, minor_units);
     CartView {
-        lines: kept.cart.lines().iter().map(|line| line_view(line, offers, money)).collect(),
+        lines: kept.cart.lines().iter().map(|line| self::line(line, offers, money)).collect(),
         subtotal: Some(money(offers.subtotal(&kept.cart))),
         etag: kept.cart.etag(),
         expire_time: kept.expire_at.map(timestamp),
@@ -20,7 +20,7 @@ pub(super) fn view(kept: &KeptCart, offers: &Offers, currency: &str) -> CartView
     }
 }
 
-fn line_view(line: &Line, offers: &Offers, money: impl Fn(i64) -> Money) -> CartLine {
+fn line(line: &Line, offers: &Offers, money: impl Fn(i64) -> Money) -> CartLine {
     let availability = match offers.availability(line) {
         Availability::Available => ProtoAvailability::Available,
         Availability::Insufficient => ProtoAvailability::Insufficient,
