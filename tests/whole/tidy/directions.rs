@@ -2,32 +2,47 @@
 
 use std::collections::BTreeSet;
 
-use super::metadata::{self, Package};
-use super::{manifest, nothing_found, source};
+use cargo_metadata::Package;
+use toml::{Table, Value};
+
+use super::source::Source;
+use super::{manifest, metadata, nothing_found, source};
 
 /// The services: each stands alone.
 const SERVICES: &[&str] = &["selvage-cart", "selvage-catalogue", "selvage-checkout", "selvage-delivery", "selvage-web"];
-/// What services share and what is none: the API, and the drawing of garments.
-const LIBRARIES: &[&str] = &["selvage-drawing", "selvage-proto"];
 /// What puts services together.
 const ASSEMBLIES: &[&str] = &["selvage", "selvage-tests"];
+/// What services share and what is none: the API, and the drawing of garments.
+const LIBRARIES: &[&str] = &["selvage-drawing", "selvage-proto"];
 /// What has a database.
 const STORED: &[&str] = &["selvage-cart", "selvage-catalogue", "selvage-checkout", "selvage-delivery"];
 
-fn is_kit(package: &Package) -> bool {
-    package.folder.starts_with("services/kit/")
+fn is_one_of(package: &Package, names: &[&str]) -> bool {
+    names.contains(&package.name.as_str())
+}
+
+fn ours() -> Vec<&'static Package> {
+    metadata::ours().collect()
+}
+
+/// Dependencies on services of crates that aren't assemblies.
+fn on_services(packages: &[&Package]) -> Vec<String> {
+    let mut findings = Vec::new();
+    for package in packages.iter().filter(|package| !is_one_of(package, ASSEMBLIES)) {
+        let others = package.dependencies.iter().filter(|wanted| SERVICES.contains(&wanted.name.as_str()));
+        findings.extend(others.map(|wanted| format!("{} depends on {} ({})", package.name, wanted.name, wanted.kind)));
+    }
+    findings
 }
 
 #[test]
 fn services_stand_alone() {
-    let mut findings = Vec::new();
-    for package in metadata::ours().filter(|package| !ASSEMBLIES.contains(&package.name.as_str())) {
-        let others = package.dependencies.iter().filter(|wanted| SERVICES.contains(&wanted.name.as_str()));
-        findings.extend(others.map(|wanted| format!("{} depends on {} ({})", package.name, wanted.name, wanted.kind)));
-    }
-    nothing_found(&findings, "Services meet over gRPC, as selvage-proto describes it; kit crates know no service.");
-    let known: BTreeSet<_> =
-        metadata::ours().filter(|package| !is_kit(package)).map(|package| &*package.name).collect();
+    nothing_found(
+        &on_services(&ours()),
+        "Services meet over gRPC, as selvage-proto describes it; the kit knows no service.",
+    );
+    let outside_the_kit = metadata::ours().filter(|package| !metadata::folder(package).starts_with("services/kit/"));
+    let known: BTreeSet<_> = outside_the_kit.map(|package| package.name.as_str()).collect();
     let listed: BTreeSet<_> = SERVICES.iter().chain(ASSEMBLIES).chain(LIBRARIES).copied().collect();
     assert_eq!(
         known, listed,
@@ -35,8 +50,8 @@ fn services_stand_alone() {
     );
 }
 
-#[test]
-fn a_database_is_reached_through_the_pool_alone() {
+/// Users of what leads to a database that aren't listed as such.
+fn past_the_pool(packages: &[&Package]) -> Vec<String> {
     let pool: &[&str] = &["selvage-pool"];
     let kit = ["selvage-boot", "selvage-faults", "selvage-outbox", "selvage-status"];
     let only: [(&str, Vec<&str>); 5] = [
@@ -49,77 +64,192 @@ fn a_database_is_reached_through_the_pool_alone() {
     ];
     let mut findings = Vec::new();
     for (wanted, users) in only {
-        let using = |package: &&Package| package.dependencies.iter().any(|found| found.name == wanted);
-        let wrong = metadata::ours().filter(using).filter(|package| !users.contains(&package.name.as_str()));
-        findings.extend(wrong.map(|package| format!("{}/Cargo.toml: {} uses {wanted}", package.folder, package.name)));
+        let using = packages.iter().filter(|package| package.dependencies.iter().any(|found| found.name == wanted));
+        let wrong = using.filter(|package| !is_one_of(package, &users));
+        findings.extend(wrong.map(|package| format!("{} uses {wanted}", package.name)));
     }
-    nothing_found(&findings, "Only the pool kit speaks to databases; services with a store use it, and SeaORM on top.");
+    findings
+}
+
+#[test]
+fn a_database_is_reached_through_the_pool_alone() {
+    nothing_found(
+        &past_the_pool(&ours()),
+        "Only the pool kit speaks to databases; services with a store use it, and SeaORM on top.",
+    );
+}
+
+/// The databases' crates in what `cargo tree` prints.
+fn databases(tree: &str) -> Vec<String> {
+    let databases = ["selvage-pool", "selvage-outbox", "sea-orm", "sea-query", "sqlx", "sqlx-core", "libsqlite3-sys"];
+    let linked: BTreeSet<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    databases.iter().filter(|name| linked.contains(*name)).map(ToString::to_string).collect()
+}
+
+/// What `cargo tree` prints of the crates that are linked into `package`.
+fn linked(package: &str) -> String {
+    metadata::cargo(&["tree", "--package", package, "--edges=normal", "--prefix=none", "--locked", "--offline"])
 }
 
 #[test]
 fn web_has_no_database_in_it() {
-    let arguments = ["tree", "--package=selvage-web", "--edges=normal", "--prefix=none", "--locked", "--offline"];
-    let tree = metadata::cargo(&arguments);
+    let tree = linked("selvage-web");
     assert!(tree.contains("selvage-rpc"), "cargo tree says nothing:\n{tree}");
-    let databases = ["selvage-pool", "selvage-outbox", "sea-orm", "sea-query", "sqlx", "sqlx-core", "libsqlite3-sys"];
-    let linked: BTreeSet<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
-    let findings: Vec<_> = databases.iter().filter(|name| linked.contains(*name)).map(ToString::to_string).collect();
-    nothing_found(&findings, "The pages come from the services' rpcs: take it out of selvage-web's dependencies.");
+    nothing_found(
+        &databases(&tree),
+        "The pages come from the services' rpcs: take it out of selvage-web's dependencies.",
+    );
+}
+
+/// The tables of dependencies in a manifest, those for some platforms included.
+fn dependency_tables(manifest: &Table) -> impl Iterator<Item = (&str, &Table)> {
+    const KINDS: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
+    let targets = manifest.get("target").and_then(Value::as_table).into_iter().flat_map(Table::values);
+    let places = std::iter::once(manifest).chain(targets.filter_map(Value::as_table));
+    places.flat_map(|place| KINDS.into_iter().filter_map(|kind| Some((kind, place.get(kind)?.as_table()?))))
+}
+
+/// What a member's manifest says by itself though the workspace says it.
+fn said_twice(path: &str, manifest: &Table) -> Vec<String> {
+    let inherits = |value: Option<&Value>| {
+        value.and_then(|value| value.get("workspace")).and_then(Value::as_bool).unwrap_or_default()
+    };
+    let mut findings = Vec::new();
+    if !inherits(manifest.get("lints")) {
+        findings.push(format!("{path}: no [lints] workspace = true"));
+    }
+    for key in ["version", "edition", "rust-version", "license", "publish"] {
+        if !inherits(manifest.get("package").and_then(|package| package.get(key))) {
+            findings.push(format!("{path}: no {key}.workspace = true"));
+        }
+    }
+    for (kind, table) in dependency_tables(manifest) {
+        let own = table.iter().filter(|(_, wanted)| {
+            !inherits(Some(wanted)) || ["version", "path", "git"].iter().any(|key| wanted.get(key).is_some())
+        });
+        findings.extend(own.map(|(name, wanted)| format!("{path}, [{kind}]: {name} = {wanted:?}")));
+    }
+    findings
 }
 
 #[test]
 fn members_inherit_what_the_workspace_says() {
-    let members: BTreeSet<_> = metadata::ours().map(|package| format!("{}/Cargo.toml", package.folder)).collect();
+    let members: BTreeSet<_> =
+        metadata::ours().map(|package| format!("{}/Cargo.toml", metadata::folder(package))).collect();
     let mut findings = Vec::new();
-    for file in manifest::members() {
-        if !members.contains(&file.path) {
-            findings.push(format!("{} is no member of the workspace", file.path));
+    for (path, manifest) in manifest::members() {
+        if !members.contains(path) {
+            findings.push(format!("{path} is no member of the workspace"));
         }
-        let entries = manifest::entries(&file.text);
-        let has = |table: &str, key: &str| {
-            entries.iter().any(|entry| entry.table == table && entry.key == key && entry.value == "true")
-        };
-        if !has("lints", "workspace") {
-            findings.push(format!("{}: no [lints] workspace = true", file.path));
-        }
-        for key in ["version", "edition", "rust-version", "license", "publish"] {
-            if !has("package", &format!("{key}.workspace")) {
-                findings.push(format!("{}: no {key}.workspace = true", file.path));
-            }
-        }
-        for entry in entries.iter().filter(|entry| entry.table.ends_with("dependencies")) {
-            let inherits = entry.key.ends_with(".workspace") || entry.value.contains("workspace = true");
-            if !inherits || entry.value.contains("version") || entry.value.contains("path") {
-                findings.push(format!("{}:{}: {} = {}", file.path, entry.line, entry.key, entry.value));
-            }
-        }
-        let tables = entries.iter().filter(|entry| entry.table.contains("dependencies."));
-        findings.extend(tables.map(|entry| format!("{}:{}: [{}]", file.path, entry.line, entry.table)));
+        findings.extend(said_twice(path, &manifest));
     }
     nothing_found(&findings, "Versions, paths, edition and lints stand in the workspace's Cargo.toml, once.");
 }
 
+/// Packages whose library has another name.
+const RENAMED: &[(&str, &str)] = &[("layout-rs", "layout")];
 /// Dependencies that are used by code that a build script writes.
 const IN_GENERATED_CODE: &[(&str, &str)] = &[("selvage-proto", "tonic-prost")];
 
+/// Dependencies of `package` that nothing in these files names.
+fn unused(package: &Package, sources: &[&Source]) -> Vec<String> {
+    let unused = package.dependencies.iter().filter(|wanted| {
+        let is_known = IN_GENERATED_CODE.contains(&(package.name.as_str(), wanted.name.as_str()));
+        let library = RENAMED.iter().find(|(package, _)| *package == wanted.name);
+        let name = library.map_or_else(|| wanted.name.replace('-', "_"), |(_, library)| (*library).to_owned());
+        !is_known && !sources.iter().any(|source| source.has(&name))
+    });
+    unused.map(|wanted| format!("{}: {} ({})", package.name, wanted.name, wanted.kind)).collect()
+}
+
+/// Dependencies that the workspace offers, and no member wants.
+fn unwanted(workspace: &Table, packages: &[&Package]) -> Vec<String> {
+    let wanted: BTreeSet<_> =
+        packages.iter().flat_map(|package| &package.dependencies).map(|wanted| wanted.name.as_str()).collect();
+    let offered = workspace["workspace"]["dependencies"].as_table().expect("a table of dependencies");
+    let unwanted = offered.keys().filter(|name| !wanted.contains(name.as_str()));
+    unwanted.map(|name| format!("Cargo.toml: {name} is wanted by no member")).collect()
+}
+
 #[test]
 fn every_dependency_is_used() {
-    let mut findings = Vec::new();
+    let mut findings = unwanted(&manifest::top("Cargo.toml"), &ours());
     for package in metadata::ours() {
-        let below = format!("{}/", package.folder);
+        let below = format!("{}/", metadata::folder(package));
         let sources: Vec<_> = source::ending(&[".rs"]).filter(|source| source.path.starts_with(&below)).collect();
-        for wanted in &package.dependencies {
-            let is_known = IN_GENERATED_CODE.contains(&(&*package.name, &*wanted.name));
-            let name = wanted.name.replace('-', "_");
-            if !is_known && !sources.iter().any(|source| source.has(&name)) {
-                findings.push(format!("{below}Cargo.toml: {} ({})", wanted.name, wanted.kind));
+        findings.extend(unused(package, &sources));
+    }
+    nothing_found(&findings, "Take unused dependencies out.");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str) -> Package {
+        metadata::ours().find(|package| package.name.as_str() == name).expect(name).clone()
+    }
+
+    /// `package` as it is, and a dependency more, which another one of ours has.
+    fn with(package_name: &str, dependency: &str) -> Package {
+        let mut package = package(package_name);
+        let known = metadata::ours().flat_map(|package| &package.dependencies).find(|known| known.name == dependency);
+        package.dependencies.push(known.expect(dependency).clone());
+        package
+    }
+
+    #[test]
+    fn a_wrong_direction_is_found() {
+        for (package, dependency) in
+            [("selvage-cart", "selvage-catalogue"), ("selvage-rpc", "selvage-cart"), ("selvage-proto", "selvage-web")]
+        {
+            let findings = on_services(&[&with(package, dependency)]);
+            assert!(findings.len() == 1 && findings[0].contains(dependency), "{findings:?}");
+        }
+        for (package, dependency) in [
+            ("selvage-cart", "sqlx"),
+            ("selvage-outbox", "sea-query-sqlx"),
+            ("selvage-web", "sea-orm"),
+            ("selvage-rpc", "sea-orm-migration"),
+            ("selvage-web", "selvage-pool"),
+        ] {
+            let findings = past_the_pool(&[&with(package, dependency)]);
+            assert_eq!(findings, [format!("{package} uses {dependency}")]);
+        }
+        assert_eq!(databases("selvage-web v0.1.0 (x)\nsqlx-core v0.9.0\nsqlx-like v1.0.0"), ["sqlx-core"]);
+        assert!(databases(&linked("selvage-cart")).contains(&"selvage-pool".to_owned()));
+    }
+
+    #[test]
+    fn what_a_member_says_by_itself_is_found() {
+        let sound = "[package]\nversion.workspace = true\nedition.workspace = true\nrust-version.workspace = true\n\
+                     license.workspace = true\npublish.workspace = true\n[lints]\nworkspace = true\n";
+        let findings = |text: &str| said_twice("x", &text.parse().expect("TOML"));
+        for line in ["version.workspace = true\n", "publish.workspace = true\n", "[lints]\nworkspace = true\n"] {
+            assert_eq!(findings(&sound.replacen(line, "", 1)).len(), 1, "without {line}");
+        }
+        for table in ["dependencies", "dev-dependencies", "build-dependencies", "target.'cfg(unix)'.dependencies"] {
+            let sound = format!("{sound}[{table}]\na.workspace = true\nb = {{ workspace = true, optional = true }}\n");
+            assert_eq!(findings(&sound), [""; 0]);
+            for own in [
+                "c = '1'",
+                "c = { version = '1' }",
+                "c.workspace = false",
+                "c = { workspace = true, version = '1' }",
+                "c = { workspace = true, path = '..' }",
+            ] {
+                assert_eq!(findings(&format!("{sound}{own}")).len(), 1, "[{table}] {own}");
             }
         }
     }
-    let wanted: BTreeSet<_> =
-        metadata::ours().flat_map(|package| &package.dependencies).map(|found| &*found.name).collect();
-    let offered = manifest::top("Cargo.toml").into_iter().filter(|entry| entry.table == "workspace.dependencies");
-    let unwanted = offered.filter(|entry| !wanted.contains(entry.key.as_str()));
-    findings.extend(unwanted.map(|entry| format!("Cargo.toml:{}: {} is wanted by no member", entry.line, entry.key)));
-    nothing_found(&findings, "Take unused dependencies out.");
+
+    #[test]
+    fn what_nothing_uses_is_found() {
+        let cart = with("selvage-cart", "csv");
+        let sources: Vec<_> =
+            source::ending(&[".rs"]).filter(|source| source.path.starts_with("services/cart/")).collect();
+        assert_eq!(unused(&cart, &sources), ["selvage-cart: csv (normal)"]);
+        let offered: Table = "[workspace.dependencies]\ncsv = \"1\"\nnobody-wants-this = \"1\"".parse().unwrap();
+        assert_eq!(unwanted(&offered, &[&cart]), ["Cargo.toml: nobody-wants-this is wanted by no member"]);
+    }
 }

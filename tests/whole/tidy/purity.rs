@@ -3,10 +3,13 @@
 use super::nothing_found;
 use super::source::{self, Source};
 
+/// Files that may do what others may not, each with the reason.
+type Exceptions<'a> = &'a [(&'a str, &'a str)];
+
 /// The files that `allowed` names may use `words`; no other may, and each of those does.
 fn only_in<'a>(
-    sources: impl Iterator<Item = &'a Source>,
-    allowed: &[(&str, &str)],
+    sources: impl IntoIterator<Item = &'a Source>,
+    allowed: Exceptions<'_>,
     uses: impl Fn(&Source) -> Vec<String>,
 ) -> Vec<String> {
     let mut findings = Vec::new();
@@ -24,8 +27,8 @@ fn only_in<'a>(
     findings
 }
 
-#[test]
-fn the_domain_is_pure() {
+/// What a domain uses that isn't pure.
+fn impure<'a>(domain: impl IntoIterator<Item = &'a Source>) -> Vec<String> {
     let outside = [
         "sea_orm",
         "sea_query",
@@ -53,31 +56,45 @@ fn the_domain_is_pure() {
         "selvage_rpc",
     ];
     let inwards = ["crate::app", "crate::grpc", "crate::store", "crate::saga", "crate::migration", "crate::args"];
+    let words = [outside.as_slice(), &inwards].concat();
+    domain.into_iter().flat_map(|source| source.uses(&words)).collect()
+}
+
+#[test]
+fn the_domain_is_pure() {
     let domain: Vec<_> = source::shipped().filter(|source| source.is_in("domain")).collect();
     assert!(domain.len() > 15, "the domains stand elsewhere now: {} files", domain.len());
-    let words = [outside.as_slice(), &inwards].concat();
-    let findings: Vec<_> = domain.iter().flat_map(|source| source.uses(&words)).collect();
-    nothing_found(&findings, "The domain decides, from values that it is given: fetch them outside and pass them in.");
+    nothing_found(
+        &impure(domain),
+        "The domain decides, from values that it is given: fetch them outside and pass them in.",
+    );
+}
+
+/// Files outside of a store that have a table of their own.
+const ENTITIES: &[(&str, &str)] =
+    &[("services/checkout/src/payment/test_provider.rs", "plays a system outside, with a table of its own")];
+
+/// What speaks of a database outside of the stores.
+fn outside_the_store<'a>(shipped: impl IntoIterator<Item = &'a Source>, allowed: Exceptions<'_>) -> Vec<String> {
+    let shipped: Vec<_> = shipped.into_iter().collect();
+    let grpc = shipped.iter().filter(|source| source.is_in("grpc") || source.stem() == "grpc");
+    let words = ["sea_orm", "sea_query", "sqlx", "selvage_pool"];
+    let mut findings: Vec<_> = grpc.flat_map(|source| source.uses(&words)).collect();
+    let entities = shipped.iter().filter(|source| !source.path.starts_with("services/kit/") && !source.is_in("store"));
+    findings.extend(only_in(entities.copied(), allowed, |source| source.uses(&["DeriveEntityModel"])));
+    findings
 }
 
 #[test]
 fn the_database_stays_in_the_store() {
-    let grpc = source::shipped().filter(|source| source.is_in("grpc") || source.stem() == "grpc");
-    let words = ["sea_orm", "sea_query", "sqlx", "selvage_pool"];
-    let mut findings: Vec<_> = grpc.flat_map(|source| source.uses(&words)).collect();
-    let entities =
-        source::shipped().filter(|source| !source.path.starts_with("services/kit/") && !source.is_in("store"));
-    let allowed =
-        [("services/checkout/src/payment/test_provider.rs", "plays a system outside, with a table of its own")];
-    findings.extend(only_in(entities, &allowed, |source| source.uses(&["DeriveEntityModel"])));
     nothing_found(
-        &findings,
+        &outside_the_store(source::shipped(), ENTITIES),
         "Entities are the store's alone: give it a method for what you need, in the domain's types.",
     );
 }
 
-#[test]
-fn transactions_go_through_run_tx() {
+/// Transactions that are begun by hand, outside of the pool.
+fn raw_transactions<'a>(rust: impl IntoIterator<Item = &'a Source>) -> Vec<String> {
     let raw = [
         ".begin()",
         ".begin_with_config(",
@@ -87,61 +104,125 @@ fn transactions_go_through_run_tx() {
         "TransactionTrait",
         "TransactionSession",
     ];
-    let rust = source::ending(&[".rs"]).filter(|source| !source.path.starts_with("services/kit/pool/"));
-    let findings: Vec<_> = rust.flat_map(|source| source.uses(&raw)).collect();
+    let rust = rust.into_iter().filter(|source| !source.path.starts_with("services/kit/pool/"));
+    rust.flat_map(|source| source.uses(&raw)).collect()
+}
+
+#[test]
+fn transactions_go_through_run_tx() {
+    let findings = raw_transactions(source::ending(&[".rs"]));
     nothing_found(&findings, "Use Pool::run_tx(name, class, closure): it bounds, retries and measures transactions.");
+}
+
+/// Who may ask for the time of day.
+const CLOCKS: &[(&str, &str)] = &[
+    ("services/kit/context/src/clock.rs", "is the clock"),
+    ("services/kit/telemetry/src/logs.rs", "stamps the lines of the log"),
+    ("services/kit/telemetry/src/otlp/encode.rs", "writes down the moments that spans have"),
+];
+/// Who may measure time with a clock that no test can pause. Deadlines and waits are tokio's, which a test can.
+const STOPWATCHES: &[(&str, &str)] = &[
+    ("services/kit/testkit/src/wait.rs", "waits in real time, whatever the clock says"),
+    ("services/selvage/src/import.rs", "tells a person how long an import took"),
+];
+/// Who may make a clock: whoever starts a process. Everybody else is given it.
+const CLOCKMAKERS: &[(&str, &str)] = &[
+    ("services/kit/boot/src/process.rs", "starts a process"),
+    ("services/kit/testkit/src/lib.rs", "signs tokens for real processes"),
+    ("services/selvage/src/import.rs", "is a command of its own"),
+    ("services/selvage/src/token.rs", "is a command of its own"),
+];
+
+fn times_of_day(source: &Source) -> Vec<String> {
+    source.uses(&["SystemTime", "now_utc", "now_local", "UNIX_EPOCH"])
+}
+
+fn stopwatches(source: &Source) -> Vec<String> {
+    let code = source::code(&source.text);
+    let std = |line: &str| line.contains("std::time::") && line.contains("Instant");
+    let lines = code.lines().enumerate().filter(|(_, line)| std(line));
+    lines.map(|(index, _)| format!("{}:{}: std::time::Instant", source.path, index + 1)).collect()
+}
+
+fn system_clocks(source: &Source) -> Vec<String> {
+    source.uses(&["Clock::system"])
 }
 
 #[test]
 fn the_time_of_day_is_passed_in() {
-    let allowed = [
-        ("services/kit/context/src/clock.rs", "is the clock"),
-        ("services/kit/telemetry/src/logs.rs", "stamps the lines of the log"),
-        ("services/kit/telemetry/src/otlp/encode.rs", "writes down the moments that spans have"),
+    let findings = [
+        only_in(source::shipped(), CLOCKS, times_of_day),
+        only_in(source::shipped(), STOPWATCHES, stopwatches),
+        only_in(source::shipped(), CLOCKMAKERS, system_clocks),
     ];
-    let words = ["SystemTime", "now_utc", "now_local", "UNIX_EPOCH"];
-    let mut findings = only_in(source::shipped(), &allowed, |source| source.uses(&words));
-    // Deadlines and waits are tokio's, which a test can pause; std's can't be.
-    let allowed = [
-        ("services/kit/testkit/src/wait.rs", "waits in real time, whatever the clock says"),
-        ("services/selvage/src/import.rs", "tells a person how long an import took"),
-    ];
-    findings.extend(only_in(source::shipped(), &allowed, |source| {
-        let code = source::code(&source.text);
-        let std = |line: &str| line.contains("std::time::") && line.contains("Instant");
-        let lines = code.lines().enumerate().filter(|(_, line)| std(line));
-        lines.map(|(index, _)| format!("{}:{}: std::time::Instant", source.path, index + 1)).collect()
-    }));
-    // Who starts a process makes its clock; everybody else is given it.
-    let allowed = [
-        ("services/kit/boot/src/process.rs", "starts a process"),
-        ("services/kit/testkit/src/lib.rs", "signs tokens for real processes"),
-        ("services/selvage/src/import.rs", "is a command of its own"),
-        ("services/selvage/src/token.rs", "is a command of its own"),
-    ];
-    findings.extend(only_in(source::shipped(), &allowed, |source| source.uses(&["Clock::system"])));
-    nothing_found(&findings, "Take a selvage_context::clock::Clock, or tokio::time::Instant for a deadline.");
+    nothing_found(&findings.concat(), "Take a selvage_context::clock::Clock, or tokio::time::Instant for a deadline.");
+}
+
+/// Who may throw dice.
+const DICE: &[(&str, &str)] = &[
+    ("services/kit/pool/src/config.rs", "names this start of the process to the database"),
+    ("services/kit/pool/src/connect.rs", "spreads attempts to connect, and the ends of connections, over time"),
+    ("services/kit/pool/src/listen.rs", "spreads the attempts to listen again over time"),
+    ("services/kit/rpc/src/peers.rs", "spreads calls over peers"),
+    ("services/kit/rpc/src/retry.rs", "spreads retries over time"),
+    ("services/kit/testkit/src/database.rs", "names a test's database"),
+    ("services/web/src/frame.rs", "masks the form's token anew on each page"),
+    ("services/web/src/pages/bag.rs", "numbers a new guest"),
+    ("services/web/src/pages/checkout.rs", "makes the form's idempotency key"),
+    ("services/web/src/pages/operations.rs", "masks its forms' tokens, and makes the nonces of its cookies"),
+    ("services/web/src/session.rs", "numbers those who only look"),
+];
+
+fn dice(source: &Source) -> Vec<String> {
+    source.uses(&["rand::rng", "rand::random", "rand::fill", "OsRng", "getrandom", "new_v4()", "now_v7()"])
 }
 
 #[test]
 fn randomness_is_passed_in() {
-    let allowed = [
-        ("services/kit/pool/src/config.rs", "names this start of the process to the database"),
-        ("services/kit/pool/src/connect.rs", "spreads attempts to connect, and the ends of connections, over time"),
-        ("services/kit/pool/src/listen.rs", "spreads the attempts to listen again over time"),
-        ("services/kit/rpc/src/peers.rs", "spreads calls over peers"),
-        ("services/kit/rpc/src/retry.rs", "spreads retries over time"),
-        ("services/kit/testkit/src/database.rs", "names a test's database"),
-        ("services/web/src/frame.rs", "masks the form's token anew on each page"),
-        ("services/web/src/pages/bag.rs", "numbers a new guest"),
-        ("services/web/src/pages/checkout.rs", "makes the form's idempotency key"),
-        ("services/web/src/pages/operations.rs", "masks its forms' tokens, and makes the nonces of its cookies"),
-        ("services/web/src/session.rs", "numbers those who only look"),
-    ];
-    let words = ["rand::rng", "rand::random", "rand::fill", "OsRng", "getrandom", "new_v4()", "now_v7()"];
-    let findings = only_in(source::shipped(), &allowed, |source| source.uses(&words));
     nothing_found(
-        &findings,
+        &only_in(source::shipped(), DICE, dice),
         "Take the random value, or the function that makes it, as an argument (new_id: fn() -> Uuid).",
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_rule_finds_what_breaks_it() {
+        let domain = "services/cart/src/domain/line.rs";
+        for text in ["use sea_orm::Value;", "async fn f() {}", "use crate::store::Store;", "f(|| Uuid::now_v7())"] {
+            assert_eq!(impure(&[Source::new(domain, text)]).len(), 1, "{text}");
+        }
+        assert_eq!(impure(&[Source::new(domain, "// sea_orm\nuse crate::domain::price;")]), [""; 0]);
+
+        let outside = |path: &str, text: &str| outside_the_store(&[Source::new(path, text)], &[]).len();
+        assert_eq!(outside("services/cart/src/grpc/mod.rs", "use selvage_pool::Pool;"), 1);
+        assert_eq!(outside("services/cart/src/grpc.rs", "use sea_orm::Value;"), 1);
+        assert_eq!(outside("services/cart/src/app.rs", "#[derive(DeriveEntityModel)]"), 1);
+        assert_eq!(outside("services/cart/src/store/lines.rs", "#[derive(DeriveEntityModel)] use sea_orm::Value;"), 0);
+
+        for text in ["database.begin().await", "use sea_orm::TransactionTrait;", "database.transaction(|_| {})"] {
+            assert_eq!(raw_transactions(&[Source::new("services/cart/src/store.rs", text)]).len(), 1, "{text}");
+            assert_eq!(raw_transactions(&[Source::new("services/kit/pool/src/x.rs", text)]), [""; 0], "{text}");
+        }
+
+        let at = |text: &str| Source::new("services/cart/src/app.rs", text);
+        assert_eq!(times_of_day(&at("let now = SystemTime::now();")).len(), 1);
+        assert_eq!(stopwatches(&at("use std::time::{Duration, Instant};")).len(), 1);
+        assert_eq!(stopwatches(&at("use std::time::Duration;\nuse tokio::time::Instant;")), [""; 0]);
+        assert_eq!(system_clocks(&at("let clock = Clock::system();")).len(), 1);
+        assert_eq!(dice(&at("let id = Uuid::new_v4();")).len(), 1);
+    }
+
+    #[test]
+    fn an_exception_is_for_one_file_and_only_while_it_needs_one() {
+        let path = "services/cart/src/app.rs";
+        let throws = Source::new(path, "rand::random()");
+        assert_eq!(only_in([&throws], &[(path, "why")], dice), [""; 0]);
+        assert_eq!(only_in([&throws], &[], dice).len(), 1);
+        assert_eq!(only_in([&Source::new(path, "")], &[(path, "why")], dice).len(), 1);
+        assert_eq!(only_in([], &[(path, "why")], dice).len(), 1);
+    }
 }

@@ -30,6 +30,12 @@ pub(super) fn all() -> &'static [Source] {
     &ALL
 }
 
+/// The text of the file at `path`.
+pub(super) fn text(path: &str) -> &'static str {
+    let found = all().iter().find(|source| source.path == path);
+    &found.unwrap_or_else(|| panic!("there is no {path}")).text
+}
+
 /// Folders with a dot that are ours.
 const OWN_DOT_FOLDERS: &[&str] = &[".cargo", ".ci", ".config", ".github"];
 
@@ -53,6 +59,8 @@ fn walk(folder: &Path, below: &str, all: &mut Vec<Source>) {
                 walk(&entry.path(), &path, all);
             }
         } else if kind.is_file()
+            // In a further work tree of a repository, .git is a file.
+            && name != ".git"
             && let Ok(bytes) = fs::read(entry.path())
         {
             all.push(Source { path, text: String::from_utf8(bytes).unwrap_or_default() });
@@ -71,6 +79,11 @@ pub(super) fn shipped() -> impl Iterator<Item = &'static Source> {
 }
 
 impl Source {
+    /// A file that isn't there, for a rule to be tried on.
+    pub(super) fn new(path: &str, text: &str) -> Self {
+        Self { path: path.to_owned(), text: text.to_owned() }
+    }
+
     /// The file's name without its ending.
     pub(super) fn stem(&self) -> &str {
         let name = self.path.rsplit('/').next().unwrap_or_default();
