@@ -14,12 +14,12 @@ use selvage_context::clock::Clock;
 use crate::cli::Import;
 use crate::data::DataFolder;
 
-/// Of a feed so much is looked at to tell its format.
+/// How much of a feed is read to tell its format.
 const BEGINNING_BYTES: u64 = 4096;
-/// A feed of a million bad rows isn't read by anyone: the first so many are told, the others counted.
+/// How many problems are printed. Further ones are counted, since nobody reads a million lines.
 const TOLD_PROBLEMS: u64 = 200;
 
-/// One writer needs one connection.
+/// An import is one writer, which uses one connection.
 const POOL: Tuned = Tuned { name: "catalogue-import", tune: |config| config.limit = 1 };
 
 /// Imports the feed and prints what was done.
@@ -73,12 +73,12 @@ pub(crate) async fn import(import: &Import) -> anyhow::Result<()> {
 fn bar(bytes: u64) -> ProgressBar {
     let style = "{bar:40} {percent:>3} %  {bytes} of {total_bytes}, {eta} to go";
     let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
-    // Hidden by itself where standard error is no terminal.
+    // The bar hides itself where standard error is no terminal.
     ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr()).with_style(style)
 }
 
 fn complain(line: &str) {
-    // A standard error that is closed has no reader to disappoint.
+    // Err: standard error is closed, so nobody reads it.
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 

@@ -1,7 +1,5 @@
 //! The operations page over plain HTTP: who may see it, and what it says when processes are away.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -35,8 +33,8 @@ fn it_is_open_to_this_machine_alone() {
         let answer = here.send(&Request::new("GET", "/ops").with(name, value));
         assert_eq!(answer.location(), "/ops/sign-in", "{name}");
     }
-    let named = b"GET /ops HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n";
-    assert_eq!(here.exchange(named).location(), "/ops/sign-in");
+    let named = here.send(&Request::new("GET", "/ops").with("host", "shop.example"));
+    assert_eq!(named.location(), "/ops/sign-in");
     let stranger = here.send(&Request::new("GET", "/ops/events").with("via", "1.1 proxy"));
     assert_eq!(stranger.location(), "/ops/sign-in", "a stream is no page, and tells as little");
 }
@@ -76,48 +74,29 @@ fn page_of_the_shop(visitor: &mut Client) -> String {
     sign_in.form("/ops/sign-in").get("csrf").to_owned()
 }
 
-/// A stream of events that was begun.
-fn watch(url: &str) -> TcpStream {
-    let host = url.strip_prefix("http://").unwrap();
-    let mut stream = TcpStream::connect(host).unwrap();
-    stream.set_read_timeout(Some(LONG)).unwrap();
-    write!(stream, "GET /ops/events HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
-    stream
-}
-
-/// What a stream has said until it said `words`.
-fn until(stream: &mut TcpStream, words: &str) -> String {
-    let (mut said, mut part) = (String::new(), [0; 4096]);
-    while !said.contains(words) {
-        let read = stream.read(&mut part).expect("it goes on");
-        assert!(read > 0, "it ended: {said}");
-        said.push_str(&String::from_utf8_lossy(&part[..read]));
-    }
-    said
-}
-
 #[tokio::test]
 async fn it_sends_what_changes_to_so_many_and_frees_their_places() {
     let shop = stocked();
-    let mut first = watch(&shop.url);
-    let said = until(&mut first, "event: faults");
-    assert!(said.starts_with("HTTP/1.1 200") && said.contains("text/event-stream"), "{said}");
+    let visitor = shop.visitor();
+    let watch = || visitor.open("/ops/events");
+    let mut first = watch();
+    assert_eq!((first.status, first.header("content-type")), (200, Some("text/event-stream")));
+    let said = first.until("event: faults").await;
     for part in ["alerts", "totals", "pools", "decisions"] {
         assert!(said.contains(&format!("event: {part}\n")), "{part}: {said}");
     }
     let mut watching = vec![first];
     let refused = loop {
-        let mut stream = watch(&shop.url);
-        let status = until(&mut stream, "\r\n");
-        if !status.starts_with("HTTP/1.1 200") {
-            break status;
+        let stream = watch();
+        if stream.status != 200 {
+            break stream.status;
         }
         watching.push(stream);
     };
-    assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    assert_eq!(refused, 503);
     assert!(watching.len() <= 8, "{}", watching.len());
     drop(watching);
-    eventually(LONG, "their places are free", async || until(&mut watch(&shop.url), "\r\n").contains("200")).await;
+    eventually(LONG, "their places are free", async || watch().status == 200).await;
 }
 
 /// The pages in a process of their own.

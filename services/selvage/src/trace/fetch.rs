@@ -1,40 +1,33 @@
-//! Asks Jaeger's API, over HTTP/1.1.
+//! Asks Jaeger's API for a trace, over HTTP/1.1.
 
 use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{anyhow, bail};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper::header::{ACCEPT, HOST};
+use hyper::header::ACCEPT;
 use hyper::{Request, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 
 use super::id::TraceId;
 
-/// Somebody waits for it at a terminal.
+/// How long connecting may take, as a person waits at a terminal.
 const CONNECT_BOUND: Duration = Duration::from_secs(5);
-/// A large trace takes Jaeger a second or two.
+/// How long the whole answer may take; a large trace takes Jaeger a second or two.
 const ANSWER_BOUND: Duration = Duration::from_secs(30);
-/// 20,000 spans of 3 KB each; a purchase has about a hundred.
+/// The largest answer: 20,000 spans of 3 KB each. A purchase has about a hundred spans.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
-/// As much of an error's text as fits on a few lines.
+/// Letters of an error's text that are printed: they fit on a few lines.
 const MAX_COMPLAINT: usize = 300;
-/// What Jaeger says of a trace that it doesn't have.
+/// Part of Jaeger's answer for a trace that it doesn't have.
 const UNKNOWN: &[u8] = b"trace not found";
 
-/// Where Jaeger's API is.
+/// Where Jaeger's API is: `http://`, its host and port, and what a proxy puts before all paths, without a slash at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Address {
-    /// As in the `Host` header: with the port, if it was said.
-    authority: String,
-    host: String,
-    port: u16,
-    /// What a proxy puts before all paths, without the slash at its end.
-    base: String,
-}
+pub(super) struct Address(String);
 
 impl FromStr for Address {
     type Err = String;
@@ -53,18 +46,13 @@ impl FromStr for Address {
         if authority.as_str().contains('@') || uri.query().is_some() {
             return Err(wrong("neither a user nor a query belongs into it"));
         }
-        Ok(Self {
-            authority: authority.as_str().to_owned(),
-            host: authority.host().trim_matches(['[', ']']).to_owned(),
-            port: authority.port_u16().unwrap_or(80),
-            base: uri.path().trim_end_matches('/').to_owned(),
-        })
+        Ok(Self(format!("http://{authority}{}", uri.path().trim_end_matches('/'))))
     }
 }
 
 impl Address {
     fn url(&self, path: &str) -> String {
-        format!("http://{}{}{path}", self.authority, self.base)
+        format!("{}{path}", self.0)
     }
 
     /// Where people look at the trace.
@@ -73,17 +61,17 @@ impl Address {
     }
 }
 
-/// What Jaeger says of a trace.
+/// Fetches a trace, in JSON.
 pub(super) async fn trace(jaeger: &Address, id: &TraceId) -> anyhow::Result<Bytes> {
-    let place = jaeger.url("");
-    // Raw: Jaeger would else take what begins after its parent's end, as messages of an outbox do, for a wrong clock's, and
-    // move it.
+    let place = &jaeger.0;
+    // Raw, since Jaeger otherwise moves spans that begin after their parent's end: it takes them for those of a wrong clock,
+    // and messages of an outbox do begin so late.
     let asked = tokio::time::timeout(ANSWER_BOUND, ask(jaeger, &format!("/api/traces/{id}?raw=true"))).await;
     let (status, body) =
         asked.map_err(|_| anyhow!("Jaeger at {place} didn't answer within {} s", ANSWER_BOUND.as_secs()))??;
     match status {
         StatusCode::OK => Ok(body),
-        // Others than Jaeger say 404 too.
+        // Other servers than Jaeger also answer 404.
         StatusCode::NOT_FOUND if body.windows(UNKNOWN.len()).any(|words| words == UNKNOWN) => bail!(
             "Jaeger at {place} has no trace {id}; spans reach it some seconds after they ended, it forgets old traces, and \
              what wasn't sampled never comes to it"
@@ -97,30 +85,23 @@ pub(super) async fn trace(jaeger: &Address, id: &TraceId) -> anyhow::Result<Byte
 }
 
 async fn ask(jaeger: &Address, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
-    let place = jaeger.url("");
-    let nobody = || format!("Jaeger can't be reached at {place}; say where it is with --jaeger URL or SELVAGE_JAEGER");
-    let connecting = TcpStream::connect((jaeger.host.as_str(), jaeger.port));
-    let stream = tokio::time::timeout(CONNECT_BOUND, connecting).await.with_context(nobody)?.with_context(nobody)?;
-    let broken = || format!("the connection to {place} broke");
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.with_context(broken)?;
-    let exchange = async {
-        let request = Request::get(format!("{}{path}", jaeger.base))
-            .header(HOST, &jaeger.authority)
-            .header(ACCEPT, "application/json")
-            .body(Empty::<Bytes>::new())?;
-        let response = sender.send_request(request).await.with_context(broken)?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_BYTES).collect().await;
-        let body =
-            body.map_err(|error| anyhow!("{place} sent no whole answer of at most {MAX_BYTES} bytes: {error}"))?;
-        Ok((status, body.to_bytes()))
-    };
-    // The connection's own work ends with the answer, or as an error of the exchange.
-    tokio::pin!(exchange);
-    tokio::select! {
-        answer = &mut exchange => answer,
-        _ = connection => exchange.await,
-    }
+    let place = &jaeger.0;
+    let mut connector = HttpConnector::new();
+    connector.set_connect_timeout(Some(CONNECT_BOUND));
+    let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
+    let request = Request::get(jaeger.url(path)).header(ACCEPT, "application/json").body(Empty::new())?;
+    let response = client.request(request).await.map_err(|error| {
+        let what = if error.is_connect() {
+            format!("Jaeger can't be reached at {place}; say where it is with --jaeger URL or SELVAGE_JAEGER")
+        } else {
+            format!("the connection to {place} broke")
+        };
+        anyhow::Error::new(error).context(what)
+    })?;
+    let status = response.status();
+    let body = Limited::new(response.into_body(), MAX_BYTES).collect().await;
+    let body = body.map_err(|error| anyhow!("{place} sent no whole answer of at most {MAX_BYTES} bytes: {error}"))?;
+    Ok((status, body.to_bytes()))
 }
 
 #[cfg(test)]
@@ -133,7 +114,7 @@ mod tests {
         let id: TraceId = "4bf92f3577b34da6a3ce929d0e0e4736".parse().unwrap();
         assert_eq!(address.page(&id), "http://localhost:16686/trace/4bf92f3577b34da6a3ce929d0e0e4736");
         let address: Address = "http://[::1]/jaeger/".parse().unwrap();
-        assert_eq!((address.host.as_str(), address.port, address.base.as_str()), ("::1", 80, "/jaeger"));
+        assert_eq!(address.page(&id), "http://[::1]/jaeger/trace/4bf92f3577b34da6a3ce929d0e0e4736");
         for wrong in ["", "localhost:16686", "https://jaeger.example", "http://a@b", "/x", "http://h/?q=1"] {
             assert!(wrong.parse::<Address>().unwrap_err().contains("http"), "{wrong}");
         }

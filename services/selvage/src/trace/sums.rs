@@ -1,4 +1,4 @@
-//! What a trace amounts to.
+//! Sums over a trace: its time, its waits for pools, its statements.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,14 @@ use super::span::Span;
 pub(super) struct Sums {
     /// When the first span began.
     pub(super) begins: u64,
-    /// From there to the end of the last.
+    /// From the beginning of the first span to the end of the last.
     pub(super) total: u64,
     pub(super) errors: usize,
-    /// By pool.
+    /// Waits for connections, by pool.
     pub(super) waits: BTreeMap<String, Waits>,
-    /// By service: statements, and the time that they took.
+    /// Statements and the time that they took, by service.
     pub(super) statements: BTreeMap<String, (usize, u64)>,
-    /// By service: its spans.
+    /// Spans, by service.
     pub(super) spans: BTreeMap<String, usize>,
 }
 

@@ -7,27 +7,27 @@ use super::span::Span;
 /// A span's line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Line {
-    /// Which of the spans.
+    /// The span's index.
     pub(super) span: usize,
     /// From the root on, whether more siblings follow below: of each ancestor but the root, then of the span itself. Empty
     /// for a root.
     pub(super) follows: Vec<bool>,
     /// Levels that were left out of `follows`.
     pub(super) deeper: usize,
-    /// Why a root that has a parent is none's child.
+    /// Why a span that names a parent is printed as a root.
     pub(super) stray: Option<Stray>,
 }
 
-/// Why a span stands at no parent.
+/// Why a span isn't printed below its parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stray {
-    /// Its parent isn't in the trace: not there yet, lost, or somebody else's.
+    /// Its parent isn't in the trace: it comes later, was lost, or belongs to another system.
     Orphan,
     /// Its ancestors are its descendants.
     Circle,
 }
 
-/// Levels that are drawn. Deeper ones are told by a number: a chain of n spans would have n² columns.
+/// Levels that are drawn. For deeper ones a number is printed, as a chain of n spans would take n² columns.
 const MAX_LEVELS: usize = 24;
 
 /// One line for each span, whatever they say of each other.
@@ -51,7 +51,7 @@ pub(super) fn lines(spans: &[Span]) -> Vec<Line> {
     for (root, stray) in roots {
         grown.grow(root, stray);
     }
-    // Whoever isn't below a root is in a circle, or below one.
+    // A span that isn't below a root is in a circle of parents, or below one.
     for index in order {
         grown.grow(index, Some(Stray::Circle));
     }
@@ -65,14 +65,15 @@ struct Growing {
 }
 
 impl Growing {
-    /// Adds the lines of a root and all below it. By a stack of its own, for a trace may be deeper than ours is.
+    /// Adds the lines of a root and of all spans below it. It uses a stack of its own, since a trace may be deeper than the
+    /// thread's stack allows.
     fn grow(&mut self, root: usize, stray: Option<Stray>) {
         let mut open = vec![Line { span: root, follows: Vec::new(), deeper: 0, stray }];
         while let Some(line) = open.pop() {
             if !self.drawn.insert(line.span) {
                 continue;
             }
-            // A span that is drawn already is the one that its circle was entered by.
+            // A child that is drawn already closes a circle.
             let below: Vec<_> = self.children.remove(&line.span).unwrap_or_default();
             let below: Vec<_> = below.into_iter().filter(|child| !self.drawn.contains(child)).collect();
             for (place, &span) in below.iter().enumerate().rev() {
