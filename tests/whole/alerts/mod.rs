@@ -1,5 +1,20 @@
-//! The alerts, with the real parts: rules as Prometheus reads them, their unit tests with promtool, pages through
+//! The alerts, tested with the real parts: rules as Prometheus reads them, their unit tests with promtool, pages through
 //! Alertmanager, and a page of the runbook for each.
+//!
+//! # How to add an alert
+//!
+//! 1. **Write the rule** into the file of its kind in `charts/selvage/files/alerts`. It may use the metrics of `metrics.txt`
+//!    and no others. It has a severity (critical wakes somebody, warning waits for the morning, info is for the record), a
+//!    summary of one sentence that names whatever the rule is grouped by, a description with the likely cause, and a
+//!    `runbook_url` that ends in the alert's name. The group `selvage-fast` is evaluated each second, for what must be seen
+//!    within seconds: its rules look at gauges as they are, and have no `for`.
+//! 2. **Test it** in the file of the same name in `alerts/tests`: one test in which it fires, and one in which it nearly does
+//!    and stays silent. `alerts::unit` breaks each rule in several ways, and fails if no test notices.
+//! 3. **Write its page** `k8s/runbooks/NAME.md`, with the six parts that the other pages have, and name it in the table of
+//!    `k8s/runbooks/README.md`. A person reads it at three in the morning: commands to copy, no theory.
+//! 4. **Show it on `/ops`**, if a process can tell by itself: `services/web/src/operations` has the fast alerts with the same
+//!    names and conditions. Mark it on a panel of `tests/whole/dashboards`, so that the panel links to the page.
+//! 5. `cargo test -p selvage-tests --test whole -- alerts` says what is missing.
 
 mod commands;
 mod fast;

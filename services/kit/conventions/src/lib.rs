@@ -1,9 +1,25 @@
-//! The names that traces and metrics go by, in one place: OpenTelemetry's semantic conventions as they are at 1.44, and
-//! beside them our own under `selvage.`. A convention that is renamed is renamed here.
+//! The names of metrics, spans and attributes: those of OpenTelemetry's semantic conventions, version 1.44, and beside them
+//! our own, which begin with `selvage.`. If a convention is renamed, its constant changes here and nowhere else.
+//!
+//! # How to add a metric
+//!
+//! 1. **Name it.** If the semantic conventions have a name, it is a constant here. Else it is `selvage.<part>.<what>`, such
+//!    as `selvage.outbox.lag`: a constant here if two crates use it, a literal where it is made if one does. Its unit is
+//!    UCUM's (`s`, `By`, `{span}`); Prometheus' name follows from both, `selvage_outbox_lag_seconds`.
+//! 2. **Make it** from `opentelemetry::global::meter("selvage.<crate>")`, after `Telemetry::start`: in a `LazyLock` if it is
+//!    counted where something happens, as an observable instrument with a callback if it is a state. Histograms of seconds
+//!    have the bounds [`SECONDS`]. The values of its attributes are a closed list: never a name, an id or a text of a
+//!    caller's, since each value is a series for as long as the process lives.
+//! 3. **List it** in `tests/whole/alerts/metrics.txt`, a line with type, Prometheus' name and labels. The test
+//!    `alerts::series` finds each line at the running shop, and refuses rules and dashboards that use anything else; let its
+//!    shop do whatever the metric counts.
+//! 4. **Show it** in a panel of `tests/whole/dashboards`, if somebody should see it, and write the dashboards anew:
+//!    `SELVAGE_DASHBOARDS=write cargo test -p selvage-tests --test whole -- dashboards`. If somebody should be woken by it,
+//!    `tests/whole/alerts/mod.rs` says how to add an alert.
 
-/// Attributes that say how something ended.
+/// How something failed.
 pub mod error {
-    /// Why it failed, a short constant: a status code, an SQLSTATE. Absent where nothing failed.
+    /// Why it failed, as a short constant such as a status code or an SQLSTATE. It is absent where nothing failed.
     pub const TYPE: &str = "error.type";
 }
 
@@ -15,7 +31,7 @@ pub mod rpc {
     pub const GRPC: &str = "grpc";
     /// `package.Service/Method`, or [`OTHER`].
     pub const METHOD: &str = "rpc.method";
-    /// A method that isn't there: whatever callers make up is one value.
+    /// The value for all methods that don't exist, so that callers can't make up values.
     pub const OTHER: &str = "_OTHER";
     /// gRPC's name of the status code, "OK" or "RESOURCE_EXHAUSTED". It was `rpc.status_code` before 1.44.
     pub const RESPONSE_STATUS_CODE: &str = "rpc.response.status_code";
@@ -37,7 +53,7 @@ pub mod http {
     pub const RESPONSE_STATUS_CODE: &str = "http.response.status_code";
     /// "http" or "https".
     pub const URL_SCHEME: &str = "url.scheme";
-    /// The path that was asked for. No query: people search for what they like.
+    /// The path that was asked for. It is without the query, which may say what a person searched for.
     pub const URL_PATH: &str = "url.path";
     /// Seconds until the answer's headers.
     pub const SERVER_REQUEST_DURATION: &str = "http.server.request.duration";
@@ -59,19 +75,19 @@ pub mod db {
     pub const SERVER_ADDRESS: &str = "server.address";
     /// Port of the server.
     pub const SERVER_PORT: &str = "server.port";
-    /// Tells pools apart.
+    /// The pool's name, which is its own within its service.
     pub const POOL_NAME: &str = "db.client.connection.pool.name";
     /// "idle" or "used".
     pub const CONNECTION_STATE: &str = "db.client.connection.state";
-    /// A span: from asking for a connection to having one, or to giving up.
+    /// The name of the span from asking for a connection until having one or giving up.
     pub const POOL_WAIT: &str = "pool.wait";
     /// How much an operation matters: "critical", "normal", "sheddable".
     pub const POOL_CLASS: &str = "selvage.pool.class";
-    /// What a connection was asked for, as the code calls it.
+    /// The operation that the connection is for, by the name that the code gives it.
     pub const POOL_OPERATION: &str = "selvage.pool.operation";
     /// How a transaction ended: "committed", "failed", "not_begun", "cancelled".
     pub const TRANSACTION_OUTCOME: &str = "selvage.transaction.outcome";
-    /// How often it was done again because the database asked for it.
+    /// How often it was repeated because the database asked for that.
     pub const TRANSACTION_RETRIES: &str = "selvage.transaction.retries";
 }
 
@@ -85,13 +101,13 @@ pub mod messaging {
     pub const DESTINATION_NAME: &str = "messaging.destination.name";
     /// "process", "receive" or "settle".
     pub const OPERATION_NAME: &str = "messaging.operation.name";
-    /// The same as one of the conventions' few.
+    /// The kind of operation, one of the few that the conventions have.
     pub const OPERATION_TYPE: &str = "messaging.operation.type";
-    /// A message's place in its outbox.
+    /// The message's id in its outbox.
     pub const MESSAGE_ID: &str = "messaging.message.id";
     /// How many messages a batch has.
     pub const BATCH_COUNT: &str = "messaging.batch.message_count";
-    /// How often a message was tried before.
+    /// How often the message was attempted before.
     pub const ATTEMPTS: &str = "selvage.outbox.attempts";
 }
 

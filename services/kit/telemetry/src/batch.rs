@@ -1,5 +1,5 @@
-//! Spans on their way out. Where they end nothing is done but to put them into a bounded queue; a thread of its own sends
-//! them. What doesn't fit, or can't be sent, is counted and forgotten.
+//! Spans between their end and the collector. A span that ends is written into a bounded queue, and nothing more; a thread of
+//! its own sends what is in the queue, in batches. Spans that don't fit, or can't be sent, are counted and dropped.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -19,7 +19,7 @@ use crate::otlp::encode::{self, Spans};
 use crate::otlp::send::Sender;
 use crate::settings::Batch;
 
-/// Spans by what became of them.
+/// How many spans were sent, how many found no room, and how many were lost in sending.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     exported: AtomicU64,
@@ -37,7 +37,7 @@ struct Queue {
 /// Spans that wait, in the batches in which they are sent.
 #[derive(Default)]
 struct Waiting {
-    /// To be sent at once.
+    /// Full batches, which are sent at once.
     full: VecDeque<Spans>,
     filling: Spans,
     /// Spans in all of them.
@@ -45,7 +45,7 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// Whether a batch is full with it.
+    /// Adds `span`; returns whether a batch is full with it.
     fn put(&mut self, span: &SpanData, batch: &Batch) -> bool {
         self.count += 1;
         self.filling.put(span, batch.text);
@@ -56,14 +56,14 @@ impl Waiting {
         full
     }
 
-    /// The batch that is filling is sent as it is.
+    /// Counts the batch that is filling as a full one, so that it is sent as it is.
     fn close(&mut self) {
         if self.filling.count() > 0 {
             self.full.push_back(std::mem::take(&mut self.filling));
         }
     }
 
-    /// The oldest full batch; with `rest` the one that isn't, if there is no other.
+    /// Takes the oldest full batch out; if there is none, and with `rest`, the one that is filling.
     fn take(&mut self, rest: bool) -> Option<Spans> {
         if rest && self.full.is_empty() {
             self.close();
@@ -80,7 +80,7 @@ impl Queue {
     }
 }
 
-/// The end of the queue that spans are put into.
+/// The end of the queue into which spans are put.
 pub(crate) struct Processor(Arc<Queue>);
 
 impl fmt::Debug for Processor {
@@ -119,16 +119,16 @@ impl SpanProcessor for Processor {
     }
 }
 
-/// The other end.
+/// The end of the queue from which spans are sent.
 pub(crate) struct Export<E> {
     queue: Arc<Queue>,
-    /// Whose spans these are, as it stands in each request.
+    /// The resource whose spans these are, as it is written in each request.
     resource: Vec<u8>,
     sender: E,
     failing: bool,
 }
 
-/// A queue of `resource`'s spans, to be sent with `sender`.
+/// The two ends of a new queue of `resource`'s spans, which `sender` sends.
 pub(crate) fn pair<E: Sender>(batch: Batch, resource: &Resource, sender: E) -> (Processor, Export<E>) {
     let counts = Arc::new(Counts::default());
     observe(&counts);
@@ -138,8 +138,8 @@ pub(crate) fn pair<E: Sender>(batch: Batch, resource: &Resource, sender: E) -> (
 }
 
 impl<E: Sender> Export<E> {
-    /// Sends full batches until `by`, and with `rest` one that isn't full. What comes while that one is sent waits until its
-    /// time, else a busy process would send spans by twos and threes.
+    /// Sends full batches until `by`, and with `rest` also one that isn't full. Spans that end while that one is sent wait for
+    /// the next time; a busy process would otherwise send them by twos and threes.
     async fn flush(&mut self, by: Option<Instant>, rest: bool) {
         loop {
             let Some(spans) = self.queue.waiting().take(rest) else { return };
@@ -167,7 +167,7 @@ impl<E: Sender> Export<E> {
                             "traces can't be exported; the metric selvage.telemetry.spans counts them"
                         );
                     }
-                    // What has come since waits for its turn.
+                    // The other batches wait for the next attempt, as the collector seems to be away.
                     return;
                 }
             }
@@ -191,14 +191,14 @@ fn observe(counts: &Arc<Counts>) {
         .build();
 }
 
-/// Tells the exporting thread to end.
+/// Ends [`run`].
 #[derive(Debug)]
 pub(crate) struct Stop(oneshot::Sender<Duration>);
 
 impl Stop {
-    /// What is left may take so long.
+    /// Ends it; sending the spans that are left may take as long as `bound`.
     pub(crate) fn within(self, bound: Duration) {
-        // Err: it has ended already.
+        // Err: `run` has ended already.
         let _ = self.0.send(bound);
     }
 }
@@ -208,7 +208,8 @@ pub(crate) fn stop() -> (Stop, oneshot::Receiver<Duration>) {
     (Stop(sender), receiver)
 }
 
-/// Sends spans, if there are any to send, and drives the connections of whatever else is sent, until told to stop.
+/// Sends the spans of `export` until told to stop. Without it, waits until then: the caller's runtime meanwhile drives the
+/// connections by which metrics are sent.
 pub(crate) async fn run<E: Sender>(export: Option<Export<E>>, mut stopped: oneshot::Receiver<Duration>) {
     let Some(mut export) = export else {
         let _ = stopped.await;

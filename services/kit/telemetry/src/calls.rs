@@ -35,13 +35,13 @@ const CODES: [&str; 17] = [
     "DATA_LOSS",
     "UNAUTHENTICATED",
 ];
-/// What a server answers with when it is at fault; the others are the caller's doing, or its luck.
+/// The codes that a server answers with when it is itself at fault, and not the caller.
 const SERVER_FAULTS: [&str; 6] =
     ["UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"];
 const UNIMPLEMENTED: &str = "UNIMPLEMENTED";
-/// Asked every few seconds by whoever looks after the process, and never the reason for anything: in no trace.
+/// Health checks come every few seconds and cause nothing, so they are in no trace.
 const HEALTH: &str = "/grpc.health.v1.Health/";
-/// Methods that are told apart in metrics: more than there are in all services together.
+/// How many methods metrics tell apart: more than all services together have.
 const MAX_METHODS: usize = 256;
 
 /// The name of the status that `headers` (or trailers) end a call with, if they do.
@@ -55,7 +55,7 @@ pub fn name_of(code: i32) -> &'static str {
     usize::try_from(code).ok().and_then(|code| CODES.get(code)).copied().unwrap_or("UNKNOWN")
 }
 
-/// The call in whose span this runs was tried again, `times` times so far.
+/// Notes in the current span that its call was retried `times` times so far.
 pub fn retried(times: u32) {
     Context::map_current(|current| {
         current.span().set_attribute(KeyValue::new(rpc::RETRIES, i64::from(times)));
@@ -68,7 +68,7 @@ enum Side {
     Client,
 }
 
-/// A call under way. It ends with [`Call::end`], or when it is dropped: cancelled then.
+/// A call under way. It ends with [`Call::end`]. If it is dropped before that, it counts as cancelled.
 #[derive(Debug)]
 pub struct Call {
     side: Side,
@@ -107,12 +107,12 @@ impl Call {
         Self { side, span, method, begun: Instant::now(), ended: false }
     }
 
-    /// The span that its work belongs into.
+    /// The span that its work belongs to.
     pub fn span(&self) -> &Span {
         &self.span
     }
 
-    /// It has ended with the status of that name.
+    /// Ends it with the status of that name: one of gRPC's, such as "OK".
     pub fn end(&mut self, code: &'static str) {
         if std::mem::replace(&mut self.ended, true) {
             return;
@@ -165,7 +165,7 @@ fn record(side: Side, method: &'static str, code: &'static str, failed: bool, to
     DURATIONS[side as usize].record(took.as_secs_f64(), attributes);
 }
 
-/// The names of methods, which live as long as the process, so that calling one allocates nothing.
+/// The names of the methods that were called, which live as long as the process: recording a call allocates nothing.
 static KNOWN: LazyLock<RwLock<HashMap<String, &'static str>>> = LazyLock::new(RwLock::default);
 
 /// The method that `path` leads to.
@@ -175,7 +175,8 @@ fn name(path: &str) -> Cow<'static, str> {
     known.map_or_else(|| Cow::Owned(method.to_owned()), Cow::Borrowed)
 }
 
-/// Whoever asks for methods that aren't there gets UNIMPLEMENTED and no name here; the bound is for what nobody has thought of.
+/// Remembers the method's name. Methods that don't exist never come here, since they end with UNIMPLEMENTED; the bound holds
+/// even if that were wrong.
 fn learned(method: &str) -> &'static str {
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
     if known.len() >= MAX_METHODS && !known.contains_key(method) {

@@ -1,15 +1,15 @@
-//! What is said at a level that somebody should look at, as an event of the span in which it is said.
-
-use std::fmt;
+//! Warnings and errors of the log, as events of the span in which they are logged.
 
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, KeyValue};
-use tracing::field::{Field, Visit};
+use serde_json::{Map, Value};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context as Spans;
 
-/// Puts them there, whether the span was made with `tracing` or not.
+use crate::fields::Fields;
+
+/// Adds each event to the current span, whether that was made with `tracing` or with OpenTelemetry's own interface.
 pub(crate) struct Events;
 
 impl<S: Subscriber> Layer<S> for Events {
@@ -17,44 +17,29 @@ impl<S: Subscriber> Layer<S> for Events {
         let current = Context::current();
         let span = current.span();
         if span.is_recording() {
-            let mut said = Said::default();
-            event.record(&mut said);
-            span.add_event(said.message, said.attributes);
+            let mut fields = Map::new();
+            event.record(&mut Fields(&mut fields));
+            let name = fields.remove("message").map(text).unwrap_or_default();
+            span.add_event(name, fields.into_iter().map(|(name, value)| attribute(name, value)).collect());
         }
     }
 }
 
-#[derive(Default)]
-struct Said {
-    message: String,
-    attributes: Vec<KeyValue>,
-}
-
-impl Said {
-    fn put(&mut self, field: &Field, value: impl Into<opentelemetry::Value>) {
-        self.attributes.push(KeyValue::new(field.name(), value));
+fn attribute(name: String, value: Value) -> KeyValue {
+    match value {
+        Value::Bool(truth) => KeyValue::new(name, truth),
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(number), _) => KeyValue::new(name, number),
+            (None, Some(number)) => KeyValue::new(name, number),
+            (None, None) => KeyValue::new(name, number.to_string()),
+        },
+        other => KeyValue::new(name, text(other)),
     }
 }
 
-impl Visit for Said {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let text = format!("{value:?}");
-        if field.name() == "message" { self.message = text } else { self.put(field, text) }
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "message" { value.clone_into(&mut self.message) } else { self.put(field, value.to_owned()) }
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value);
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, value);
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value);
+fn text(value: Value) -> String {
+    match value {
+        Value::String(text) => text,
+        other => other.to_string(),
     }
 }

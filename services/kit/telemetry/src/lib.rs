@@ -1,12 +1,27 @@
-//! What a process says of itself: its log, its traces and its metrics.
+//! A process's log, traces and metrics.
 //!
-//! [`Telemetry::start`] reads OpenTelemetry's standard variables (`OTEL_*`) and says which of them makes no sense. Metrics
-//! are there for whoever asks ([`metrics::text`]); traces and metrics are sent by OTLP where an endpoint is given. A
-//! collector that is away, slow or silent costs nothing but the spans that it doesn't get, and those are counted.
+//! [`Telemetry::start`] reads OpenTelemetry's standard variables (`OTEL_*`) and refuses those that make no sense, by name.
+//! [`metrics::text`] has all metrics in Prometheus' format; traces and metrics are sent by OTLP where an endpoint is given.
+//! Nothing in the process waits for a collector: spans that it doesn't take in time are dropped and counted, in
+//! `selvage.telemetry.spans`.
+//!
+//! # The way of a trace
+//!
+//! A trace begins with the request of a browser, and follows each call from caller to callee in the header `traceparent`.
+//! The clients of `selvage-rpc` add that header and the servers of `selvage-boot` read it, both through [`calls`], which also
+//! measures the call. Work that outlives its request stays in the request's span ([`span::Span::around`]). An outbox stores
+//! the trace with each message, and processing the message continues it ([`messages`]), so that what follows from a request
+//! is in the request's trace. Work for many traces at once, such as fetching a batch, has links to them instead.
+//!
+//! One click may make seventy spans, so a span is decided on before anything else is done for it ([`span`]): in a trace that
+//! isn't recorded, a call costs its ids and a statement one look. Spans of rare things are made with `tracing` and the target
+//! [`TRACED`]. Both kinds nest, since each makes itself the current context. A warning in the log becomes an event of the
+//! span that is current. A span that ends is encoded into a bounded queue, which a thread of its own empties.
 
 mod batch;
 pub mod calls;
 mod events;
+mod fields;
 mod logs;
 pub mod messages;
 pub mod metrics;
@@ -26,14 +41,14 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
-use crate::batch::Stop;
+use crate::batch::{Export, Stop};
 use crate::otlp::send::Collector;
-use crate::settings::Settings;
+use crate::settings::{Settings, Traces};
 
-/// The target of `tracing`'s spans that are meant for traces. Others are the business of those who debug, and go nowhere.
+/// The target of those spans of `tracing` that are sent as traces. Spans with other targets are for debugging, and aren't sent.
 pub const TRACED: &str = "selvage_traced";
 
-/// What is said, until it is shut down.
+/// The log, traces and metrics of this process, until [`shutdown`](Self::shutdown).
 #[derive(Debug)]
 pub struct Telemetry {
     meters: Option<SdkMeterProvider>,
@@ -41,14 +56,14 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Starts the log, and what the environment says of traces and metrics, for the process `service`. `RUST_LOG` chooses
-    /// what is logged and wins over `default_log`, which has the same form.
+    /// Starts the log of the process `service`, and the traces and metrics that the environment asks for. `RUST_LOG` says
+    /// what is logged; where it is unset, `default_log` does, in the same form.
     ///
     /// A second call in a process leaves the first one's log as it is: tests start several services in one process.
     ///
     /// # Errors
-    /// If a variable has a value that makes no sense or that isn't supported, named with what would do; nothing is
-    /// started then.
+    /// If a variable has a value that makes no sense or isn't supported, or if a file that it names can't be read. The error
+    /// names the variable and what it may be; the process should end with it, since nothing was started.
     pub fn start(service: &'static str, default_log: &str) -> anyhow::Result<Self> {
         let settings = Settings::read(|name| std::env::var(name).ok())?;
         let resource = resource(service);
@@ -56,7 +71,7 @@ impl Telemetry {
         let otlp_metrics = settings.metrics.as_ref().is_some_and(|wanted| wanted.otlp.is_some());
         let (mut meters, mut tracer, mut exporting) = (None, None, None);
         {
-            // What connects to a collector does so on this runtime, apart from the process's own work.
+            // Connections to a collector are made and driven on this runtime, apart from the process's own work.
             let _on = runtime.enter();
             if let Some(wanted) = settings.metrics {
                 let provider = metrics::provider(resource.clone(), wanted, runtime.handle())?;
@@ -65,23 +80,20 @@ impl Telemetry {
                 meters = Some(provider);
             }
             if let Some(traces) = settings.traces {
-                let collector = Collector::new(traces.otlp).context("traces can't be sent")?;
-                let (processor, export) = batch::pair(traces.batch, &resource, collector);
-                let provider = SdkTracerProvider::builder().with_span_processor(processor).with_resource(resource);
-                let provider = provider.build();
+                let (provider, export) = spans(traces, resource)?;
                 tracer = Some(provider.tracer("selvage"));
                 opentelemetry::global::set_tracer_provider(provider);
-                exporting = Some(export);
+                exporting = export;
             }
         }
         if settings.propagate {
             propagation::start();
         }
+        let sends = tracer.is_some() || otlp_metrics;
         logs::start(default_log, tracer.clone());
         if let Some(tracer) = tracer {
             span::start(tracer);
         }
-        let sends = exporting.is_some() || otlp_metrics;
         let exporting = sends.then(|| {
             let (stop, stopped) = batch::stop();
             let work = batch::run(exporting, stopped);
@@ -91,10 +103,10 @@ impl Telemetry {
         Ok(Self { meters, exporting: exporting.transpose()? })
     }
 
-    /// Sends what is left, metrics and then traces, each for at most half of `bound`, and ends.
+    /// Sends the metrics and then the spans that are left, for at most half of `bound` each, and ends.
     pub fn shutdown(self, bound: Duration) {
         if let Some(meters) = self.meters {
-            // Whoever can't be told now isn't told.
+            // Err: the collector didn't take them in time, and there is nobody left to tell.
             let _ = meters.shutdown_with_timeout(bound / 2);
         }
         if let Some((stop, thread)) = self.exporting {
@@ -104,7 +116,20 @@ impl Telemetry {
     }
 }
 
-/// Who speaks: the variables `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` win.
+/// What makes the spans of `resource`, and what sends them: `None` if the library does.
+fn spans(traces: Traces, resource: Resource) -> anyhow::Result<(SdkTracerProvider, Option<Export<Collector>>)> {
+    let provider = SdkTracerProvider::builder().with_resource(resource.clone());
+    #[cfg(feature = "library-exporter")]
+    if otlp::library::is_wanted() {
+        let processor = otlp::library::processor(&traces.otlp)?;
+        return Ok((provider.with_span_processor(processor).build(), None));
+    }
+    let collector = Collector::new(traces.otlp).context("traces can't be sent")?;
+    let (processor, export) = batch::pair(traces.batch, &resource, collector);
+    Ok((provider.with_span_processor(processor).build(), Some(export)))
+}
+
+/// The attributes that name this process. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` win over `service`.
 fn resource(service: &'static str) -> Resource {
     let named = Resource::builder().build();
     let default = Resource::builder_empty()

@@ -1,8 +1,8 @@
 //! The log: lines for people on a terminal, JSON everywhere else. It goes to standard error, so that a command's output
 //! stays its own.
 //!
-//! A line in JSON bears the ids of the trace and the span in which it was said. Spans' own fields are not in the log: they
-//! are in the trace.
+//! A line in JSON has the ids of the trace and the span in which it was logged. The spans' own fields are not in the log:
+//! they are in the trace.
 
 use std::fmt;
 use std::io::{IsTerminal as _, stderr};
@@ -10,7 +10,6 @@ use std::io::{IsTerminal as _, stderr};
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry_sdk::trace::SdkTracer;
 use serde_json::{Map, Value};
-use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
 use tracing_opentelemetry::OpenTelemetryLayer;
@@ -23,38 +22,40 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
+use crate::fields::Fields;
 use crate::{TRACED, events};
 
 /// Starts the log, and with `tracer` the traces. A second call does nothing.
 pub(crate) fn start(default_filter: &str, tracer: Option<SdkTracer>) {
     let chosen = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_filter));
-    // Err means that somebody set a subscriber before, which is what "does nothing" promises.
+    // Err: a subscriber was set before, and stays.
     let _ = subscriber(chosen, tracer).try_init();
 }
 
 pub(crate) fn subscriber(chosen: EnvFilter, tracer: Option<SdkTracer>) -> impl Subscriber + Send + Sync {
-    // Each filter says from which level on it is silent: if one doesn't, every trace point of every library asks.
+    // Each filter names the most detailed level that it lets through. If one doesn't, every trace point of every library
+    // asks all filters, each time.
     let no_spans = filter_fn(|metadata| !metadata.is_span()).with_max_level_hint(LevelFilter::TRACE);
-    let spoken = chosen.and(no_spans);
+    let chosen_lines = chosen.and(no_spans);
     let lines = tracing_subscriber::fmt::layer().with_writer(stderr);
     let lines = if stderr().is_terminal() {
-        lines.with_target(false).compact().with_filter(spoken).boxed()
+        lines.with_target(false).compact().with_filter(chosen_lines).boxed()
     } else {
-        lines.event_format(Json).with_filter(spoken).boxed()
+        lines.event_format(Json).with_filter(chosen_lines).boxed()
     };
-    // Not a layer that may be none: such a layer wants to see everything, and so without traces every span of every library,
-    // h2's for each frame, would be kept account of.
+    // Layers in a list, and not an `Option` of a layer: that asks for all events and spans even if it is `None`, and each
+    // span of each library, such as h2's for each frame, would cost time though nobody sees it.
     let mut layers = vec![lines];
     if let Some(tracer) = tracer {
-        let grave = filter_fn(|metadata| metadata.is_event() && *metadata.level() <= LevelFilter::WARN)
+        let warnings = filter_fn(|metadata| metadata.is_event() && *metadata.level() <= LevelFilter::WARN)
             .with_max_level_hint(LevelFilter::WARN);
-        layers.extend([traces(tracer), events::Events.with_filter(grave).boxed()]);
+        layers.extend([traces(tracer), events::Events.with_filter(warnings).boxed()]);
     }
     tracing_subscriber::registry().with(layers)
 }
 
 fn traces(tracer: SdkTracer) -> Box<dyn Layer<Registry> + Send + Sync> {
-    let meant =
+    let traced =
         filter_fn(|metadata| metadata.is_span() && metadata.target() == TRACED).with_max_level_hint(LevelFilter::INFO);
     OpenTelemetryLayer::new(tracer)
         .with_location(false)
@@ -62,7 +63,7 @@ fn traces(tracer: SdkTracer) -> Box<dyn Layer<Registry> + Send + Sync> {
         .with_tracked_inactivity(false)
         .with_level(false)
         .with_target(false)
-        .with_filter(meant)
+        .with_filter(traced)
         .boxed()
 }
 
@@ -94,40 +95,6 @@ where
     }
 }
 
-struct Fields<'a>(&'a mut Map<String, Value>);
-
-impl Fields<'_> {
-    fn put(&mut self, field: &Field, value: impl Into<Value>) {
-        self.0.insert(field.name().to_owned(), value.into());
-    }
-}
-
-impl Visit for Fields<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field, format!("{value:?}"));
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, value);
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value);
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, value);
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, value);
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use opentelemetry::trace::TracerProvider as _;
@@ -136,8 +103,8 @@ mod tests {
 
     use super::*;
 
-    /// Whether a span that is meant for traces, one of ours and one of a library's are kept account of.
-    fn kept(tracer: Option<SdkTracer>) -> [bool; 3] {
+    /// Whether anybody listens to a span that is meant for traces, to another one of ours, and to one of a library.
+    fn enabled(tracer: Option<SdkTracer>) -> [bool; 3] {
         with_default(subscriber(EnvFilter::new("info"), tracer), || {
             [
                 tracing::info_span!(target: TRACED, "rpc"),
@@ -150,10 +117,10 @@ mod tests {
 
     #[test]
     fn spans_that_go_nowhere_cost_nothing() {
-        assert_eq!(kept(None), [false; 3]);
+        assert_eq!(enabled(None), [false; 3]);
         let provider = SdkTracerProvider::builder().build();
-        assert_eq!(kept(Some(provider.tracer("test"))), [true, false, false]);
-        assert_eq!(kept(None), [false; 3]);
+        assert_eq!(enabled(Some(provider.tracer("test"))), [true, false, false]);
+        assert_eq!(enabled(None), [false; 3]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Spans around messages that waited in a database, each a part of the trace in which it was written down.
+//! Spans for the messages of an outbox. Each is part of the trace in which the message was written.
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanKind, SpanRef, Status};
@@ -7,7 +7,7 @@ use selvage_conventions::{error, messaging};
 use crate::propagation::{continued, from_traceparent};
 use crate::span::Span;
 
-/// A message is done.
+/// The span of doing one message of this topic and id, which was attempted `attempts` times before.
 pub fn process(topic: &str, id: i64, attempts: i32, traceparent: Option<&str>) -> Span {
     let span = Span::within(&continued(traceparent), SpanKind::Consumer, "process");
     if let Some(recorded) = span.recorded() {
@@ -20,7 +20,7 @@ pub fn process(topic: &str, id: i64, attempts: i32, traceparent: Option<&str>) -
     span
 }
 
-/// What came of a batch is stored: in the first message's trace, with links to the others'.
+/// The span of storing the outcomes of a batch: in the first message's trace, with links to the others'.
 pub fn settle<'a>(mut traceparents: impl Iterator<Item = Option<&'a str>>) -> Span {
     let first = traceparents.next().flatten();
     let span = Span::within(&continued(first), SpanKind::Consumer, "settle outbox");
@@ -31,7 +31,8 @@ pub fn settle<'a>(mut traceparents: impl Iterator<Item = Option<&'a str>>) -> Sp
     span
 }
 
-/// A batch is fetched, which belongs to all of its messages' traces and so to none: [`received`] links it to them.
+/// The span of fetching a batch. It belongs to the traces of all its messages, so it is in none of them, and [`received`] links
+/// it to them.
 pub fn receive() -> Span {
     let span = Span::here(SpanKind::Consumer, "receive outbox");
     if let Some(recorded) = span.recorded() {
@@ -40,7 +41,7 @@ pub fn receive() -> Span {
     span
 }
 
-/// The batch that was fetched in `span` has these messages.
+/// Links `span`, in which a batch was fetched, to the traces of its messages.
 pub fn received<'a>(span: &Span, traceparents: impl Iterator<Item = Option<&'a str>>) {
     if let Some(recorded) = span.recorded() {
         let count = link(&recorded, traceparents);
@@ -48,7 +49,7 @@ pub fn received<'a>(span: &Span, traceparents: impl Iterator<Item = Option<&'a s
     }
 }
 
-/// A message wasn't done, for the reason that `error.type` names.
+/// Marks `span` as failed; `reason` is a short constant for `error.type`.
 pub fn failed(span: &Span, reason: &'static str) {
     if let Some(recorded) = span.recorded() {
         recorded.set_attribute(KeyValue::new(error::TYPE, reason));

@@ -1,4 +1,4 @@
-//! Metrics, for Prometheus to fetch and by OTLP from the same instruments.
+//! Metrics. Prometheus fetches them, and OTLP sends them, from the same instruments.
 
 use std::sync::OnceLock;
 
@@ -24,13 +24,13 @@ pub(crate) fn provider(resource: Resource, wanted: Metrics, runtime: &Handle) ->
     let registry = REGISTRY.get_or_init(Registry::new);
     let prometheus = opentelemetry_prometheus::exporter()
         .with_registry(registry.clone())
-        // The scope tells nothing that the names don't.
+        // The names of metrics begin with their scope.
         .scope_info_enabled(false)
-        // Every series says whose it is, whatever the one who fetches it calls us.
+        // Every series names its service, whatever Prometheus' configuration calls the job.
         .with_resource_selector(ResourceSelector::KeyAllowList([Key::from_static_str("service.name")].into()))
         .build();
     let mut provider = SdkMeterProvider::builder().with_resource(resource);
-    // Err: an earlier start in this process has registered its own, which shows what it measures.
+    // Err: an earlier start in this process registered its exporter, which stays.
     if let Ok(prometheus) = prometheus {
         provider = provider.with_reader(prometheus);
     }
@@ -41,7 +41,7 @@ pub(crate) fn provider(resource: Resource, wanted: Metrics, runtime: &Handle) ->
     Ok(provider.build())
 }
 
-/// All metrics of this process as they are now; none before [`Telemetry::start`](crate::Telemetry::start).
+/// All metrics of this process as they are now. There are none before [`Telemetry::start`](crate::Telemetry::start).
 pub fn families() -> Vec<proto::MetricFamily> {
     REGISTRY.get().map(Registry::gather).unwrap_or_default()
 }
@@ -54,7 +54,7 @@ pub fn text() -> String {
     text
 }
 
-/// Lets the runtime be observed on which the process works.
+/// Adds the metrics of the runtime on which the process works.
 pub fn observe_runtime(runtime: &Handle) {
     let meter = opentelemetry::global::meter("selvage.runtime");
     type Number = fn(&Handle) -> usize;

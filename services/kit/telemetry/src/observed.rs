@@ -1,4 +1,4 @@
-//! A call from its beginning to the end of its answer, which for a stream is long after the answer's beginning.
+//! Follows a call until the end of its answer's body, which for a stream comes long after the beginning.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,7 +8,10 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::calls::{self, Call};
 
-/// What `work` answers, observed as `call` until the end of its body. If `work` fails instead, `code` names the status.
+/// Runs `work` in the span of `call`, and ends the call with the status that the answer's headers or trailers have.
+///
+/// # Errors
+/// The error of `work`, as it is; `code` names the status that the call then ends with.
 pub async fn call<B, E>(
     mut call: Call,
     work: impl Future<Output = Result<Response<B>, E>>,
@@ -44,7 +47,7 @@ where
         let this = &mut *self;
         let Some(call) = &mut this.call else { return Pin::new(&mut this.body).poll_frame(cx) };
         let frame = {
-            // What a stream does between its messages belongs into the call's span too.
+            // The work between a stream's messages belongs to the call's span too.
             let _in = call.span().enter();
             Pin::new(&mut this.body).poll_frame(cx)
         };

@@ -1,11 +1,11 @@
-//! The process as the system sees it, from `/proc`. Where there is none, there are no such metrics.
+//! Metrics of the process, from `/proc`. On systems without it there are no such metrics.
 
 use std::fs;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 
-/// Ticks a second of the times in `/proc/self/stat`: USER_HZ, which Linux has kept at 100 on all that we run on.
+/// Ticks a second of the times in `/proc/self/stat`: USER_HZ, which is 100 on x86-64 and aarch64.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Seconds of CPU in user and in system mode.
@@ -20,7 +20,7 @@ fn parse_cpu(stat: &str) -> Option<(f64, f64)> {
     Some((seconds()?, seconds()?))
 }
 
-/// Bytes of memory that are there.
+/// Bytes of resident memory.
 fn resident_bytes() -> Option<u64> {
     parse_resident(&fs::read_to_string("/proc/self/status").ok()?)
 }
@@ -35,7 +35,7 @@ fn open_files() -> Option<u64> {
     Some(fs::read_dir("/proc/self/fd").ok()?.count() as u64)
 }
 
-/// Lets the process be observed.
+/// Adds the metrics of this process.
 pub(crate) fn observe() {
     let meter = opentelemetry::global::meter("selvage.process");
     meter
@@ -54,7 +54,7 @@ pub(crate) fn observe() {
     count(&meter, "process.unix.file_descriptor.count", "{file_descriptor}", description, open_files);
 }
 
-/// Lets a number be observed that is counted now.
+/// Adds one metric whose value `number` returns when it is asked for.
 fn count(
     meter: &Meter,
     name: &'static str,

@@ -1,4 +1,4 @@
-//! Trace contexts on their way: W3C Trace Context in headers, and as text where a message waits in a database.
+//! Passes trace contexts on: as W3C Trace Context in headers, and as text in a message that waits in a database.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,30 +15,30 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Whether contexts are taken from callers and given to callees.
-static SPOKEN: AtomicBool = AtomicBool::new(false);
+static ENABLED: AtomicBool = AtomicBool::new(false);
 
 pub(crate) fn start() {
-    SPOKEN.store(true, Ordering::Relaxed);
+    ENABLED.store(true, Ordering::Relaxed);
 }
 
-/// The context that a caller sent, or an empty one. Where no traces are made nobody would look at it: empty too.
+/// The context that a caller sent. It is empty if the caller sent none, or where no traces are made.
 pub fn extract(headers: &HeaderMap) -> Context {
-    if !span::are_made() || !SPOKEN.load(Ordering::Relaxed) || !headers.contains_key(TRACEPARENT) {
+    if !span::are_made() || !ENABLED.load(Ordering::Relaxed) || !headers.contains_key(TRACEPARENT) {
         return Context::new();
     }
     TraceContextPropagator::new().extract_with_context(&Context::new(), &HeaderExtractor(headers))
 }
 
-/// Puts the context of a call in `span` into the headers for the callee, if there is any.
+/// Adds the context of `span` to the headers of a call. If it is no span, the current context is added, if there is one.
 pub fn inject(span: &Span, headers: &mut HeaderMap) {
-    if !SPOKEN.load(Ordering::Relaxed) {
+    if !ENABLED.load(Ordering::Relaxed) {
         return;
     }
     let context = span.context();
     let context = context.span();
     let context = context.span_context();
     let Some(mut value) = to_text(context).and_then(|text| HeaderValue::try_from(text).ok()) else { return };
-    // No two are the same: a connection's table of headers has better things to remember.
+    // Marked as sensitive, so that HPACK doesn't put it into the connection's table: no two calls have the same value.
     value.set_sensitive(true);
     headers.insert(TRACEPARENT, value);
     if let Ok(state) = HeaderValue::try_from(context.trace_state().header())
@@ -48,12 +48,12 @@ pub fn inject(span: &Span, headers: &mut HeaderMap) {
     }
 }
 
-/// The `traceparent` of what runs now, to be stored with what is to be done later.
+/// The current context as a `traceparent`, to be stored with a message that is processed later.
 pub fn traceparent() -> Option<String> {
     Context::map_current(|context| context.has_active_span().then(|| to_text(context.span().span_context())))?
 }
 
-/// The `traceparent` of `span`, if it will be seen by somebody.
+/// The context of `span` as a `traceparent`, if the span is recorded.
 pub fn sampled_traceparent(span: &Span) -> Option<String> {
     to_text(span.recorded()?.span_context())
 }
@@ -63,7 +63,7 @@ fn to_text(context: &SpanContext) -> Option<String> {
     context.is_valid().then(|| format!("00-{}-{}-{flags:02x}", context.trace_id(), context.span_id()))
 }
 
-/// The context that [`traceparent`] wrote down; `None` if it isn't one.
+/// Reads what [`traceparent`] wrote; `None` if it is no context.
 pub(crate) fn from_traceparent(text: &str) -> Option<SpanContext> {
     let mut parts = text.split('-');
     let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
@@ -77,7 +77,7 @@ pub(crate) fn from_traceparent(text: &str) -> Option<SpanContext> {
     context.is_valid().then_some(context)
 }
 
-/// The context in which the trace goes on that `traceparent` is of; an empty one if there is none.
+/// The context in which the trace of `traceparent` continues; an empty one if there is none.
 pub(crate) fn continued(traceparent: Option<&str>) -> Context {
     let parent = traceparent.and_then(from_traceparent);
     parent.map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent))

@@ -1,4 +1,4 @@
-//! What OpenTelemetry's standard variables ask for.
+//! What OpenTelemetry's standard variables ask for: where traces and metrics go, and how spans are gathered.
 
 use std::time::Duration;
 
@@ -21,14 +21,14 @@ pub(crate) struct Batch {
     pub(crate) text: Option<usize>,
 }
 
-/// Traces are sent.
+/// How traces are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Traces {
     pub(crate) otlp: Otlp,
     pub(crate) batch: Batch,
 }
 
-/// Metrics are kept for whoever asks, and sent if so.
+/// Metrics are kept for Prometheus, and sent where there is a collector for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Metrics {
     pub(crate) otlp: Option<Otlp>,
@@ -42,7 +42,7 @@ pub(crate) struct Settings {
     pub(crate) propagate: bool,
 }
 
-/// Variables, an empty one being none.
+/// Reads variables; an empty one counts as unset.
 pub(crate) struct Variables<F>(pub(crate) F);
 
 impl<F: Fn(&str) -> Option<String>> Variables<F> {
@@ -116,7 +116,7 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
         })
     }
 
-    /// The SDK reads these by itself, and takes what it doesn't know for "everything": too much to be silent about.
+    /// The SDK reads these by itself. It records everything if it doesn't know a value, so that is refused here.
     fn check_sampler(&self) -> anyhow::Result<()> {
         let sampler = self.get("OTEL_TRACES_SAMPLER").unwrap_or_else(|| "parentbased_always_on".to_owned());
         let of_all = ["always_on", "always_off", "parentbased_always_on", "parentbased_always_off"];
@@ -134,8 +134,8 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
         Ok(())
     }
 
-    /// Of what callers may say about a request we take the trace context. Baggage goes on to callees and into what they
-    /// record, so strangers' is never taken; a list that names it is the standard's default, and no mistake.
+    /// Whether trace contexts are taken from callers. Baggage never is, since it would go on to callees and into what they
+    /// record; a list that names it is accepted all the same, since the standard's default does.
     fn propagate(&self) -> anyhow::Result<bool> {
         let Some(list) = self.list("OTEL_PROPAGATORS") else { return Ok(true) };
         let strange = list.iter().find(|item| !["tracecontext", "baggage", "none"].contains(&item.as_str()));
@@ -147,7 +147,10 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
 }
 
 impl Settings {
-    /// What the variables that `get` knows ask for.
+    /// Reads the settings from the variables that `get` returns.
+    ///
+    /// # Errors
+    /// If a variable's value makes no sense or isn't supported; the error names it and what it may be.
     pub(crate) fn read(get: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
         let variables = Variables(get);
         match variables.get("OTEL_SDK_DISABLED").map(|value| value.to_lowercase()).as_deref() {

@@ -1,9 +1,9 @@
 //! The spans of calls, requests and messages.
 //!
-//! There is one for each of them, at the peak as at any time, so they are made by OpenTelemetry's own interface: whether one
-//! is recorded is decided before anything else is done for it. One that isn't costs little more than its ids, which go on
-//! to callees so that they decide alike. Spans of rarer things are made with `tracing`, with the target
-//! [`TRACED`](crate::TRACED); both kinds nest in each other.
+//! Each call, request and message has a span, also at the peak, so they are made by OpenTelemetry's own interface, which
+//! decides whether a span is recorded before it does anything else. A span that isn't recorded costs little more than its
+//! ids, which are passed on so that callees decide alike. Spans of rarer things are made with `tracing`, with the target
+//! [`TRACED`](crate::TRACED). Both kinds nest in each other.
 
 use std::borrow::Cow;
 use std::pin::Pin;
@@ -14,10 +14,10 @@ use opentelemetry::trace::{Span as _, SpanKind, SpanRef, TraceContextExt as _, T
 use opentelemetry::{Context, ContextGuard};
 use opentelemetry_sdk::trace::SdkTracer;
 
-/// None where no traces are made.
+/// Unset where no traces are made.
 static TRACER: OnceLock<SdkTracer> = OnceLock::new();
 
-/// The first one stays.
+/// Makes spans with `tracer` from now on. A second call changes nothing.
 pub(crate) fn start(tracer: SdkTracer) {
     // Err: tests start several services in one process.
     let _ = TRACER.set(tracer);
@@ -28,17 +28,17 @@ pub(crate) fn are_made() -> bool {
     TRACER.get().is_some()
 }
 
-/// A span that ends with this value, if there is one.
+/// A span, or none where no traces are made. It ends when this value is dropped.
 #[derive(Debug, Default)]
 pub struct Span(Option<Context>);
 
 impl Span {
-    /// No span: what runs in it runs in the one around it.
+    /// No span. What runs in it belongs to the span around it.
     pub const fn none() -> Self {
         Self(None)
     }
 
-    /// The span around this place, for work that goes on by itself.
+    /// The current span, for work that outlives it.
     pub fn around() -> Around {
         Around(Context::map_current(|current| current.has_active_span().then(|| current.clone())))
     }
@@ -54,7 +54,7 @@ impl Span {
         }))
     }
 
-    /// A span in the trace of what runs here. None where that isn't recorded: what is passed on then are its own ids.
+    /// A span within the current one. It is none if the current one isn't recorded; callees are then passed the ids of that.
     pub fn here(kind: SpanKind, name: impl Into<Cow<'static, str>>) -> Self {
         Context::map_current(|current| {
             let around = current.span();
@@ -63,13 +63,13 @@ impl Span {
         })
     }
 
-    /// Where attributes go, if somebody will see them.
+    /// The span as something to set attributes of; `None` if it isn't recorded.
     pub fn recorded(&self) -> Option<SpanRef<'_>> {
         let span = self.0.as_ref()?.span();
         span.span_context().is_sampled().then_some(span)
     }
 
-    /// The context that its work runs in: the one around this place if there is no span.
+    /// The context with this span in it; the current one if there is no span.
     pub fn context(&self) -> Context {
         self.0.clone().unwrap_or_else(Context::current)
     }
@@ -79,14 +79,14 @@ impl Span {
         Run { context: self.0.clone(), work }
     }
 
-    /// Enters it until the guard's end, with no await between.
+    /// Makes it the current span until the guard is dropped. There must be no `await` in between.
     pub fn enter(&self) -> Option<ContextGuard> {
         self.0.clone().map(Context::attach)
     }
 }
 
 impl Drop for Span {
-    /// Work that outlives the call which it was begun for doesn't make that longer.
+    /// Ends the span, even if work that was begun for it still refers to it.
     fn drop(&mut self) {
         if let Some(span) = self.recorded() {
             span.end();
@@ -94,12 +94,12 @@ impl Drop for Span {
     }
 }
 
-/// A place in a trace. It doesn't end the span that it is in.
+/// A reference to a span, or to none. It doesn't end the span.
 #[derive(Clone, Debug)]
 pub struct Around(Option<Context>);
 
 impl Around {
-    /// Links the span around the caller to this place: work done there was done for the caller too.
+    /// Links the current span to this one: the work of the current span is done for this one too.
     pub fn link(&self) {
         let Some(there) = &self.0 else { return };
         let there = there.span().span_context().clone();
@@ -111,7 +111,7 @@ impl Around {
         });
     }
 
-    /// Runs `work` there.
+    /// Runs `work` in that span.
     pub fn run<F: Future>(&self, work: F) -> Run<F> {
         Run { context: self.0.clone(), work }
     }

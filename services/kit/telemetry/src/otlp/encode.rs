@@ -20,12 +20,12 @@ const IS_REMOTE: u32 = 0x200;
 #[derive(Default)]
 pub(crate) struct Spans {
     count: usize,
-    /// Of each scope its spans, as they stand in its message.
+    /// Each scope, and its spans as they are encoded within its message.
     scopes: Vec<(InstrumentationScope, Vec<u8>)>,
 }
 
 impl Spans {
-    /// Puts one to the others; its texts are cut off after `longest` bytes.
+    /// Adds a span. Texts in its attributes are cut off after `longest` bytes.
     pub(crate) fn put(&mut self, span: &SpanData, longest: Option<usize>) {
         self.count += 1;
         let place = self.scopes.iter().position(|(scope, _)| *scope == span.instrumentation_scope);
@@ -40,7 +40,7 @@ impl Spans {
         self.count
     }
 
-    /// An `ExportTraceServiceRequest` with all of them, of `resource`: its message.
+    /// An `ExportTraceServiceRequest` with all spans. `resource` is the encoded message that says whose they are.
     pub(crate) fn request(&self, resource: &[u8]) -> Vec<u8> {
         let scopes: Vec<_> = self.scopes.iter().map(|(scope, spans)| (scope_message(scope), spans)).collect();
         let inner = |scope: &[u8], spans: &[u8]| framed(scope.len()) + spans.len();
@@ -59,12 +59,12 @@ impl Spans {
     }
 }
 
-/// Bytes of a field with a number below 16 and `length` bytes in it.
+/// How many bytes a field takes that has `length` bytes of content and a number below 16.
 fn framed(length: usize) -> usize {
     key_len(1) + encoded_len_varint(length as u64) + length
 }
 
-/// The message that says whose spans these are.
+/// The encoded message that says whose spans these are.
 pub(crate) fn resource(resource: &Resource) -> Vec<u8> {
     let attributes = ResourceAttributesWithSchema::from(resource).attributes.0;
     ResourceMessage { attributes, ..ResourceMessage::default() }.encode_to_vec()
@@ -135,7 +135,7 @@ fn nanoseconds(time: SystemTime) -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Writes fields; those that have their default value are left out, as proto3 has it.
+/// Appends encoded fields. Fields with their default value are left out, as proto3 does.
 struct Writer<'a>(&'a mut Vec<u8>);
 
 impl Writer<'_> {
@@ -176,8 +176,8 @@ impl Writer<'_> {
         }
     }
 
-    /// A message whose length is known when it is written. Most are below 128 bytes, so one byte is kept for it; what is
-    /// longer is moved on.
+    /// Writes a message whose length is known only at its end. Most have less than 128 bytes, so one byte is kept for the
+    /// length; the content of a longer one is moved to make room.
     fn message(&mut self, field: u32, write: impl FnOnce(&mut Writer<'_>)) {
         self.frame(field, 0);
         let from = self.0.len();
@@ -206,7 +206,7 @@ impl Writer<'_> {
         }
     }
 
-    /// An `AnyValue`: one of several, so what it is stands there even if it is the default.
+    /// Writes an `AnyValue`. It is one of several kinds, so it is written even if it is the default of its kind.
     fn value(&mut self, value: &Value, longest: usize) {
         match value {
             Value::String(text) => {
@@ -228,7 +228,7 @@ impl Writer<'_> {
                 self.0.extend_from_slice(&number.to_le_bytes());
             }
             Value::Array(values) => self.message(5, |to| to.array(values, longest)),
-            // A kind that this version of the library doesn't have yet.
+            // The library may add kinds of values; this version has no other.
             _ => {}
         }
     }
@@ -336,7 +336,7 @@ mod tests {
     }
 
     proptest! {
-        /// The library's own conversion says what is right.
+        /// The library's own conversion is the reference.
         #[test]
         fn what_is_written_is_what_the_library_would_send(spans in proptest::collection::vec(spans(), 0..8)) {
             let of = Resource::builder_empty().with_service_name("shop").build();

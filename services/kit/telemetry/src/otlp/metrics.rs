@@ -17,7 +17,7 @@ use tonic::metadata::MetadataMap;
 use super::send;
 use super::settings::{Otlp, Protocol};
 
-/// Sends metrics. The SDK asks for that on a thread of its own, which knows no runtime to connect on.
+/// Sends metrics. The SDK calls it on a thread of its own, which has no runtime to connect on.
 pub(crate) struct Metrics {
     exporter: MetricExporter,
     runtime: Handle,
@@ -70,10 +70,10 @@ impl PushMetricExporter for Metrics {
     }
 }
 
-/// Work that finds `runtime` wherever it is polled.
-struct On<'a, F> {
-    runtime: &'a Handle,
-    work: Pin<Box<F>>,
+/// Work that runs within `runtime`, on whichever thread it is polled.
+pub(super) struct On<'a, F> {
+    pub(super) runtime: &'a Handle,
+    pub(super) work: Pin<Box<F>>,
 }
 
 impl<F: Future> Future for On<'_, F> {

@@ -20,8 +20,8 @@ use tonic::{Code, Request, Status};
 use super::settings::{Otlp, Protocol, Tls};
 
 const EXPORT: PathAndQuery = PathAndQuery::from_static("/opentelemetry.proto.collector.trace.v1.TraceService/Export");
-/// Before the second attempt, and before the third and last: a collector that starts again is missed for that long. Whoever
-/// waits for spans to be sent has a bound of their own.
+/// Pauses before the second attempt and before the third and last: 1.25 s together, which is as long as a collector takes to
+/// start again. Callers bound the whole of it themselves.
 const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1)];
 
 /// Takes requests to a collector.
@@ -30,13 +30,13 @@ pub(crate) trait Sender: Send {
     fn send(&self, request: Bytes) -> impl Future<Output = Result<(), String>> + Send;
 }
 
-/// Sends by OTLP.
+/// A collector that is spoken to in OTLP.
 pub(crate) enum Collector {
     Grpc { client: Grpc<Channel>, headers: MetadataMap },
     Http { client: HyperClient, otlp: Box<Otlp> },
 }
 
-/// An attempt that came to nothing.
+/// An attempt that failed, and whether another may succeed.
 struct Failed {
     why: String,
     again: bool,
@@ -72,7 +72,7 @@ impl Collector {
                 let mut client = client.clone();
                 client.ready().await.map_err(|error| Failed { why: error.to_string(), again: true })?;
                 let request = Request::from_parts(headers.clone(), http::Extensions::new(), request);
-                client.unary(request, EXPORT, Written).await.map(drop).map_err(|status| Failed::from(&status))
+                client.unary(request, EXPORT, Encoded).await.map(drop).map_err(|status| Failed::from(&status))
             }
             Self::Http { client, otlp } => {
                 let mut post = http::Request::new(request);
@@ -99,7 +99,7 @@ impl Collector {
 }
 
 impl From<&Status> for Failed {
-    /// Which are worth another attempt is what OTLP's specification says.
+    /// OTLP's specification says after which codes another attempt is worth it.
     fn from(status: &Status) -> Self {
         let again = [
             Code::Cancelled,
@@ -127,7 +127,7 @@ impl Sender for Collector {
     }
 }
 
-/// What is spoken to a collector whose address says https.
+/// The settings of TLS for a collector whose address begins with https.
 pub(crate) fn tls(tls: &Tls) -> anyhow::Result<ClientTlsConfig> {
     let read = |(name, path): &(String, std::path::PathBuf)| {
         let pem = std::fs::read(path).with_context(|| format!("{name}: the file {} can't be read", path.display()))?;
@@ -146,11 +146,11 @@ pub(crate) fn tls(tls: &Tls) -> anyhow::Result<ClientTlsConfig> {
     Ok(config)
 }
 
-/// Messages that are written already.
+/// A codec for messages that are encoded already.
 #[derive(Clone, Copy)]
-struct Written;
+struct Encoded;
 
-impl Codec for Written {
+impl Codec for Encoded {
     type Encode = Bytes;
     type Decode = ExportTraceServiceResponse;
     type Encoder = Self;
@@ -165,7 +165,7 @@ impl Codec for Written {
     }
 }
 
-impl Encoder for Written {
+impl Encoder for Encoded {
     type Item = Bytes;
     type Error = Status;
 
@@ -175,7 +175,7 @@ impl Encoder for Written {
     }
 }
 
-impl Decoder for Written {
+impl Decoder for Encoded {
     type Item = ExportTraceServiceResponse;
     type Error = Status;
 

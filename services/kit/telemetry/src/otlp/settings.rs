@@ -1,27 +1,30 @@
-//! Where OTLP is sent, and how: `OTEL_EXPORTER_OTLP_*`, of which the names with a signal in them win.
+//! Where OTLP is sent, and how: the variables `OTEL_EXPORTER_OTLP_*`. Where two say different things, the one with the
+//! signal in its name wins.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use percent_encoding::percent_decode_str;
 
 use crate::settings::Variables;
 
-/// How OTLP is spoken.
+/// The transport of OTLP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Grpc,
     HttpProtobuf,
 }
 
-/// Files in PEM, by the variables that name them.
+/// Files in PEM, each with the variable that names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tls {
-    /// Who may have signed the collector's certificate; none: whom the system trusts.
+    /// The authorities that may have signed the collector's certificate; `None`: those that the system trusts.
     pub(crate) authorities: Option<(String, PathBuf)>,
-    /// What we show to the collector: a certificate, and its key.
+    /// The certificate that the collector gets of us, and its key.
     pub(crate) own: Option<[(String, PathBuf); 2]>,
 }
 
@@ -29,7 +32,7 @@ pub(crate) struct Tls {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Otlp {
     pub(crate) protocol: Protocol,
-    /// With the signal's path in it where HTTP is spoken.
+    /// Over HTTP, it includes the signal's path.
     pub(crate) endpoint: Uri,
     pub(crate) headers: HeaderMap,
     pub(crate) gzip: bool,
@@ -39,7 +42,7 @@ pub(crate) struct Otlp {
 }
 
 impl<F: Fn(&str) -> Option<String>> Variables<F> {
-    /// The value for `signal`, or the one for all, and which variable it is of.
+    /// The value for `signal`, else the one for all signals, with the name of its variable before it.
     pub(crate) fn of(&self, signal: &str, what: &str) -> Option<(String, String)> {
         let names = [format!("OTEL_EXPORTER_OTLP_{signal}_{what}"), format!("OTEL_EXPORTER_OTLP_{what}")];
         names.into_iter().find_map(|name| self.get(&name).map(|value| (name, value)))
@@ -86,7 +89,8 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             false if insecure => format!("http://{value}"),
             false => format!("https://{value}"),
         };
-        // The variable for all signals says where the collector is, the one for a signal where that signal goes to.
+        // The variable for all signals has the collector's address, to which the path is added; the variable for one signal has
+        // the whole address.
         let whole = match protocol {
             Protocol::HttpProtobuf if !name.contains(signal) => {
                 format!("{}/v1/{}", with_scheme.trim_end_matches('/'), signal.to_lowercase())
@@ -104,7 +108,7 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
         Ok(uri)
     }
 
-    /// "key=value,key=value", what is unusual in the values percent-encoded. Values are secrets.
+    /// Reads "key=value,key=value", with percent-encoding in the values. Values are secrets, and stand in no error.
     fn headers(&self, signal: &str) -> anyhow::Result<HeaderMap> {
         let mut headers = HeaderMap::new();
         let Some((name, list)) = self.of(signal, "HEADERS") else { return Ok(headers) };
@@ -113,7 +117,7 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             let (key, value) = pair.split_once('=').with_context(wrong)?;
             let key: HeaderName = key.trim().parse().with_context(wrong)?;
             let value = percent_decoded(value.trim()).with_context(wrong)?;
-            let mut value = HeaderValue::try_from(value).with_context(wrong)?;
+            let mut value = HeaderValue::from_str(&value).with_context(wrong)?;
             value.set_sensitive(true);
             headers.append(key, value);
         }
@@ -132,18 +136,10 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
     }
 }
 
-/// `None` if it isn't that, or isn't UTF-8.
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut parts = text.split('%');
-    bytes.extend_from_slice(parts.next()?.as_bytes());
-    for part in parts {
-        // Numbers may have a sign, escapes may not.
-        let digits = part.get(..2).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
-        bytes.push(u8::from_str_radix(digits, 16).ok()?);
-        bytes.extend_from_slice(&part.as_bytes()[2..]);
-    }
-    String::from_utf8(bytes).ok()
+/// `None` if it isn't that, or isn't UTF-8. The crate leaves a `%` without two digits as it is; here it is a mistake.
+fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
+    let is_escape = |part: &str| part.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    text.split('%').skip(1).all(is_escape).then(|| percent_decode_str(text).decode_utf8().ok())?
 }
 
 #[cfg(test)]
