@@ -4,8 +4,10 @@
 mod directions;
 mod layout;
 mod licences;
+mod links;
 mod manifest;
 mod metadata;
+mod picture;
 mod protos;
 mod purity;
 mod source;
