@@ -4,7 +4,10 @@
 #![allow(missing_docs, clippy::all, clippy::pedantic, unused_qualifications, unreachable_pub)] // generated code
 
 pub mod money;
+mod rpcs;
 pub mod time;
+
+pub use rpcs::{is_rpc, rpcs};
 
 /// Products, prices and stock.
 pub mod catalogue {

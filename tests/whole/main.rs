@@ -7,6 +7,7 @@
     reason = "tests fail by panicking, and print what they found or skipped"
 )]
 
+mod access;
 mod alerts;
 mod browse;
 mod crash;
@@ -18,6 +19,7 @@ mod ledger;
 mod operations;
 mod pages;
 mod race;
+mod rotation;
 mod tidy;
 mod traces;
 mod trouble;

@@ -8,7 +8,6 @@ use selvage_pool::{Config, Pool};
 use selvage_proto::cart::v1::cart_server::CartServer;
 use selvage_rpc::Channel;
 use tonic::service::RoutesBuilder;
-use tonic::service::interceptor::InterceptedService;
 
 use crate::args::CartArgs;
 use crate::catalogue::Catalogue;
@@ -106,6 +105,6 @@ impl Service for App {
 
     fn add_to(&self, routes: &mut RoutesBuilder) {
         let server = CartServer::new(self.server.clone()).max_decoding_message_size(MAX_REQUEST);
-        routes.add_service(InterceptedService::new(server, self.host.verifier.clone()));
+        routes.add_service(self.host.verifier.guard(server));
     }
 }

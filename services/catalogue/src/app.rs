@@ -8,7 +8,6 @@ use selvage_proto::catalogue::v1::catalogue_server::CatalogueServer;
 use selvage_proto::checkout::v1::checkout_client::CheckoutClient;
 use selvage_rpc::Channel;
 use tonic::service::RoutesBuilder;
-use tonic::service::interceptor::InterceptedService;
 
 use crate::answer_cache::{AnswerCache, Counts};
 use crate::args::CatalogueArgs;
@@ -148,13 +147,13 @@ impl Service for App {
     }
 
     fn add_to(&self, routes: &mut RoutesBuilder) {
-        let (rest, verifier) = (self.server.clone(), self.host.verifier.clone());
+        let (rest, verifier) = (self.server.clone(), &self.host.verifier);
         match self.cached.clone() {
             Some(cached) => {
                 let service = CachingService { cached, rest, max_request_bytes: MAX_REQUEST_BYTES };
-                routes.add_service(InterceptedService::new(service, verifier));
+                routes.add_service(verifier.guard(service));
             }
-            None => drop(routes.add_service(InterceptedService::new(rest, verifier))),
+            None => drop(routes.add_service(verifier.guard(rest))),
         }
     }
 }

@@ -12,7 +12,6 @@ use selvage_proto::delivery::v1::delivery_client::DeliveryClient;
 use selvage_rpc::Channel;
 use tokio::sync::Semaphore;
 use tonic::service::RoutesBuilder;
-use tonic::service::interceptor::InterceptedService;
 use uuid::Uuid;
 
 use crate::args::CheckoutArgs;
@@ -173,6 +172,6 @@ impl Service for App {
     }
 
     fn add_to(&self, routes: &mut RoutesBuilder) {
-        routes.add_service(InterceptedService::new(self.server.clone(), self.host.verifier.clone()));
+        routes.add_service(self.host.verifier.guard(self.server.clone()));
     }
 }

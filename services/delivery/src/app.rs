@@ -7,7 +7,6 @@ use selvage_boot::{Database, Host, Service, Tuned};
 use selvage_pool::{Config, Pool};
 use selvage_proto::delivery::v1::delivery_server::DeliveryServer;
 use tonic::service::RoutesBuilder;
-use tonic::service::interceptor::InterceptedService;
 
 use crate::args::{DeliveryArgs, Step};
 use crate::carrier;
@@ -104,6 +103,6 @@ impl Service for App {
 
     fn add_to(&self, routes: &mut RoutesBuilder) {
         let server = DeliveryServer::new(self.server.clone()).max_decoding_message_size(MAX_REQUEST);
-        routes.add_service(InterceptedService::new(server, self.host.verifier.clone()));
+        routes.add_service(self.host.verifier.guard(server));
     }
 }

@@ -10,7 +10,7 @@ use selvage_proto::money::Currency;
 pub(crate) enum Command {
     /// Import products from a feed: Shopify's product CSV, or JSON Lines
     Import(Import),
-    /// Print a token, for grpcurl and for admins
+    /// Print a token: for grpcurl, for admins, for the operations page
     Token(Token),
     /// Whether a deployment's pools fit into its database
     Budget(crate::budget::Budget),
@@ -40,11 +40,11 @@ pub(crate) struct Serve {
     /// The shop's currency, an ISO 4217 code
     #[arg(long, env = "SELVAGE_CURRENCY", value_name = "CODE", default_value = "EUR")]
     pub(crate) currency: Currency,
-    /// Whether admins may start faults (slow queries, held connections and the like): off or allow [default: allow, if all
+    /// Whether faults may be started (slow queries, held connections and the like): off or allow [default: allow, if all
     /// addresses are this machine's own]
     #[arg(long, env = "SELVAGE_FAULTS", value_name = "POLICY")]
     pub(crate) faults: Option<FaultPolicy>,
-    /// Who may look at the operations page, /ops: who has an admin's token, or also who reaches the shop from this very
+    /// Who may look at the operations page, /ops: who has a token for it, or also who reaches the shop from this very
     /// machine. Behind a proxy on this machine, token
     #[arg(long, env = "SELVAGE_OPERATIONS", value_name = "WHO", value_enum, default_value_t)]
     pub(crate) operations: OperationsAccess,
@@ -53,7 +53,7 @@ pub(crate) struct Serve {
 /// Who may look at the operations page.
 #[derive(Clone, Copy, Default, ValueEnum)]
 pub(crate) enum OperationsAccess {
-    /// Who has an admin's token
+    /// Who has a token of the role operations, faults or admin
     Token,
     /// And who is at this machine
     #[default]
@@ -77,11 +77,14 @@ pub(crate) struct Import {
 
 #[derive(Args)]
 pub(crate) struct Token {
-    /// guest, customer, service or admin
+    /// guest, customer, service, operations (looks at processes), faults (and starts faults in them) or admin
     #[arg(default_value = "admin")]
     pub(crate) role: Role,
     #[command(flatten)]
     pub(crate) data: Data,
+    /// Whose key signs it, where several may: a service's token may call what that service's key may
+    #[arg(long, value_name = "HOLDER")]
+    pub(crate) key: Option<String>,
     /// Whose token: an opaque id of 1 to 64 letters, digits and hyphens
     #[arg(long, default_value = "operator")]
     pub(crate) subject: String,
@@ -92,6 +95,6 @@ pub(crate) struct Token {
 
 #[derive(Args)]
 pub(crate) struct Keys {
-    /// Where the key files go; keys that are there are kept
+    /// Where the key files go; keys that are there, and lines of the list that others wrote, are kept
     pub(crate) folder: PathBuf,
 }

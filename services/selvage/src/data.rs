@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use selvage_boot::{Database, KeyFolder};
 
+use crate::holders::make_keys;
+
 /// A folder that belongs to one shop.
 pub(crate) struct DataFolder(PathBuf);
 
@@ -36,10 +38,15 @@ impl DataFolder {
         self.0.join("mail")
     }
 
-    /// The shop's keys, made at the first start.
-    pub(crate) fn keys(&self) -> anyhow::Result<KeyFolder> {
-        KeyFolder::make(&self.0.join("keys"))
+    /// The shop's keys; those that are missing are made.
+    pub(crate) fn make_keys(&self) -> anyhow::Result<KeyFolder> {
+        make_keys(&keys_in(&self.0))
     }
+}
+
+/// Where a shop's keys are in its data folder.
+pub(crate) fn keys_in(data: &Path) -> PathBuf {
+    data.join("keys")
 }
 
 /// A folder that only its owner can look into.

@@ -3,16 +3,19 @@
 use std::io::Write as _;
 use std::net::IpAddr;
 
-use selvage_boot::{Context, Database, FaultPolicy, Faults, Host, Life, Process, Service, Together, grpc, listen};
+use selvage_boot::{
+    Context, Database, FaultPolicy, Faults, Host, Keys, Life, Process, Service, Together, grpc, listen,
+};
 use selvage_cart::CartArgs;
 use selvage_catalogue::CatalogueArgs;
 use selvage_checkout::CheckoutArgs;
 use selvage_delivery::DeliveryArgs;
-use selvage_identity::{Issuer, Role, ServiceToken, Verifier};
+use selvage_identity::{Role, ServiceToken};
 use selvage_rpc::{Channel, InProcess, Target};
 
 use crate::cli::{Command, OperationsAccess, Serve};
 use crate::data::DataFolder;
+use crate::holders::make_keys;
 use crate::{budget, import, token, trace};
 
 /// Connections of each service's main pool: one process on one file needs few, and each costs a thread and some memory.
@@ -46,18 +49,18 @@ impl Process for House {
         // Two lives: at a signal the pages end, and what they call only after them.
         let Context { clock, life, .. } = context;
         let behind = life.behind();
-        let keys = folder.keys()?;
+        let (key_folder, mut keys) = (folder.make_keys()?, Keys::new(clock.clone()));
         let address = pages.local_addr()?;
         let faults = serve.faults.unwrap_or_else(|| default_faults(address.ip(), &serve));
         let host = Host {
-            verifier: Verifier::new(keys.trusted()?, clock.clone()),
+            verifier: keys.verifier(&key_folder.trusted_file())?,
             faults: Faults::new(faults, clock.clone()),
             life: behind.clone(),
             token: None,
             clock: clock.clone(),
         };
-        let token = |holder: &'static str| -> anyhow::Result<Option<ServiceToken>> {
-            Ok(Some(ServiceToken::new(Issuer::new(keys.of(holder)?, clock.clone()), holder)))
+        let mut token = |holder: &'static str| -> anyhow::Result<Option<ServiceToken>> {
+            Ok(Some(ServiceToken::new(keys.issuer(&key_folder.file(holder))?, holder)))
         };
         // Each pair of services has a connection of its own, as it would between processes.
         let (way_in, incoming) = InProcess::pair();
@@ -87,7 +90,7 @@ impl Process for House {
         let access = match serve.operations {
             OperationsAccess::Token => selvage_web::Access::Token,
             OperationsAccess::Loopback => {
-                selvage_web::Access::Loopback(Issuer::new(keys.for_role(Role::Admin)?, clock.clone()))
+                selvage_web::Access::Loopback(keys.issuer(&key_folder.file_for(Role::Faults, None)?)?)
             }
         };
         let channel = || Channel::to(here());
@@ -103,7 +106,8 @@ impl Process for House {
             whole_shop: true,
             ..selvage_web::Settings::default()
         };
-        let web = selvage_web::App::new(settings, peers, keys.of("web")?, clock, life.clone());
+        let web = selvage_web::App::new(settings, peers, keys.issuer(&key_folder.file("web"))?, clock, life.clone());
+        keys.run(&behind);
         serve_pages(pages, web, &life, behind);
         writeln!(say, "Operations at http://{address}/ops")?;
         writeln!(say, "The shop is open at http://{address}")?;
@@ -123,7 +127,7 @@ impl Process for House {
             Command::Token(token) => token::print(&token),
             Command::Budget(budget) => budget::run(&budget),
             Command::Trace(trace) => trace::run(&trace).await,
-            Command::Keys(keys) => selvage_boot::KeyFolder::make(&keys.folder).map(drop),
+            Command::Keys(keys) => make_keys(&keys.folder).map(drop),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod budget;
 mod cli;
 mod data;
+mod holders;
 mod house;
 mod import;
 mod token;

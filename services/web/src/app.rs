@@ -10,7 +10,7 @@ use axum::{Extension, Router, middleware};
 use http::{HeaderMap, HeaderValue, header};
 use selvage_boot::Life;
 use selvage_context::clock::Clock;
-use selvage_identity::IssuerKey;
+use selvage_identity::Issuer;
 use selvage_telemetry::metrics;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -52,10 +52,10 @@ struct Parts {
 }
 
 impl App {
-    /// Wires the pages. Visitors' tokens are signed with `key`, which the services must trust with the role guest; sessions
-    /// and forms are sealed with keys derived from it.
-    pub fn new(settings: Settings, peers: Peers, key: IssuerKey, clock: Clock, life: Life) -> Self {
-        Self(routes(Parts::new(settings, peers, key, clock, life)))
+    /// Wires the pages. Visitors' tokens are signed by `issuer`, whose key the services must trust with the role guest;
+    /// sessions and forms are sealed with keys derived from the key that it has now, until the pages are started again.
+    pub fn new(settings: Settings, peers: Peers, issuer: Issuer, clock: Clock, life: Life) -> Self {
+        Self(routes(Parts::new(settings, peers, issuer, clock, life)))
     }
 
     /// The pages as a service of requests.
@@ -65,12 +65,12 @@ impl App {
 }
 
 impl Parts {
-    fn new(settings: Settings, peers: Peers, key: IssuerKey, clock: Clock, life: Life) -> Self {
-        let (secret, secure) = (key.secret_text(), settings.secure_cookies);
+    fn new(settings: Settings, peers: Peers, issuer: Issuer, clock: Clock, life: Life) -> Self {
+        let (secret, secure) = (issuer.key().secret_text(), settings.secure_cookies);
         let shop = Shop::new(&peers);
         let csrf = Arc::new(Csrf::new(&secret));
         let doors = Arc::new(Doors::new(&secret, peers.operations.access, clock.clone(), secure));
-        let sessions = Arc::new(Sessions::new(key, clock, secure));
+        let sessions = Arc::new(Sessions::new(issuer, clock, secure));
         let categories = Arc::new(Categories::new(shop.clone(), sessions.clone()));
         let processes = Processes::new(peers.operations.processes);
         Self {

@@ -1,5 +1,5 @@
 use anyhow::Result;
-use selvage_boot::{Context, NoCommand, Process, read_issuer_key};
+use selvage_boot::{Context, Keys, NoCommand, Process};
 
 use crate::args::Args;
 use crate::{App, serve};
@@ -19,9 +19,11 @@ impl Process for Web {
 
     async fn start(args: Args, mut context: Context) -> Result<Self> {
         let listener = context.listener()?;
-        let key = read_issuer_key(&args.issuer_key)?;
         let Context { clock, life, .. } = context;
-        let app = App::new(args.settings(), args.peers(), key, clock, life.clone());
+        let mut keys = Keys::new(clock.clone());
+        let issuer = keys.issuer(&args.issuer_key)?;
+        keys.run(&life);
+        let app = App::new(args.settings(), args.peers(), issuer, clock, life.clone());
         let serving = life.clone();
         life.run("pages", async move { serve(listener, app, &serving).await });
         Ok(Self)

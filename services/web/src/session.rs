@@ -1,7 +1,7 @@
 //! Who makes a request. A guest's session is a sealed cookie, which only these pages read; for each request the services get
 //! a token of a few minutes made from it, so that a token which got lost is soon worth nothing.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{FromRequestParts, Request, State};
@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 use selvage_context::clock::Clock;
-use selvage_identity::{Issuer, IssuerKey, Role};
+use selvage_identity::{Issuer, KeptToken, Role};
 use uuid::Uuid;
 
 use crate::mac::MacKey;
@@ -77,21 +77,22 @@ pub(crate) struct Sessions {
     seal: MacKey,
     clock: Clock,
     secure: bool,
-    anonymous_subject: String,
-    anonymous: Mutex<Option<(Arc<str>, i64)>>,
+    /// Of nobody in particular.
+    anonymous: KeptToken,
 }
 
 impl Sessions {
-    /// Sessions sealed with a key that is derived from `key`, which signs the services' tokens; `secure` cookies travel over
-    /// https only.
-    pub(crate) fn new(key: IssuerKey, clock: Clock, secure: bool) -> Self {
+    /// Sessions sealed with a key that is derived from that of `issuer` as it is now; `issuer` makes the services' tokens.
+    /// `secure` cookies travel over https only.
+    pub(crate) fn new(issuer: Issuer, clock: Clock, secure: bool) -> Self {
+        let nobody = subject(Uuid::new_v4());
         Self {
-            seal: MacKey::derive(&key.secret_text(), "selvage web session v1"),
-            issuer: Issuer::new(key, clock.clone()),
+            seal: MacKey::derive(&issuer.key().secret_text(), "selvage web session v1"),
+            // Kept for half of its life.
+            anonymous: KeptToken::new(issuer.clone(), &nobody, Role::Guest, TOKEN_LIFETIME, TOKEN_LIFETIME / 2),
+            issuer,
             clock,
             secure,
-            anonymous_subject: subject(Uuid::new_v4()),
-            anonymous: Mutex::default(),
         }
     }
 
@@ -114,17 +115,7 @@ impl Sessions {
 
     /// A token of nobody in particular, kept for half of its life.
     pub(crate) fn anonymous_token(&self) -> Arc<str> {
-        let now = self.clock.now_ms();
-        let mut held = self.anonymous.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*held {
-            Some((token, renew_at)) if now < *renew_at => token.clone(),
-            _ => {
-                let token: Arc<str> = self.issuer.issue(&self.anonymous_subject, Role::Guest, TOKEN_LIFETIME).into();
-                let half = i64::try_from(TOKEN_LIFETIME.as_millis() / 2).unwrap_or(i64::MAX);
-                *held = Some((token.clone(), now + half));
-                token
-            }
-        }
+        self.anonymous.get()
     }
 
     fn session(&self, subject: &str) -> Session {
@@ -173,6 +164,8 @@ pub(crate) fn cookies<'a>(headers: &'a HeaderMap, name: &'static str) -> impl It
 
 #[cfg(test)]
 mod tests {
+    use selvage_identity::IssuerKey;
+
     use super::*;
 
     fn with(cookie: &str) -> HeaderMap {
@@ -180,7 +173,8 @@ mod tests {
     }
 
     fn sessions(clock: &Clock) -> Sessions {
-        Sessions::new(IssuerKey::generate().unwrap(), clock.clone(), false)
+        let issuer = Issuer::new(IssuerKey::generate().unwrap(), clock.clone());
+        Sessions::new(issuer, clock.clone(), false)
     }
 
     fn value(cookie: &HeaderValue) -> &str {
@@ -224,7 +218,8 @@ mod tests {
 
     #[test]
     fn cookies_are_closed_to_scripts_and_other_sites() {
-        let sessions = Sessions::new(IssuerKey::generate().unwrap(), Clock::system(), true);
+        let sessions =
+            Sessions::new(Issuer::new(IssuerKey::generate().unwrap(), Clock::system()), Clock::system(), true);
         let (_, cookie) = sessions.begin(Uuid::from_u128(1));
         let text = cookie.to_str().unwrap();
         for attribute in ["__Host-selvage=", "HttpOnly", "SameSite=Lax", "Path=/", "Secure", "Max-Age=2592000"] {

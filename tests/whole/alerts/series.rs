@@ -204,7 +204,7 @@ async fn the_running_shop_exports_what_is_on_the_list_and_nothing_else_of_ours()
     let line = ReservationLine { sku: "LINEN".to_owned(), quantity: 99 };
     let reservation_id = "7b0a4f0e-5f0c-4c8e-9d39-2f4d6f1c9a10".to_owned();
     let request = ReserveStockRequest { reservation_id, lines: vec![line], hold_seconds: 60 };
-    let request = with_token(&tokens.of(Role::Service, "tests"), request);
+    let request = with_token(&tokens.of(Role::Service, "checkout"), request);
     clients.catalogue.clone().reserve_stock(request).await.expect_err("there are fewer");
     let mut visitor = Client::new(&shop.url);
     for page in ["/", "/c/t-shirts", "/c/t-shirts", "/bag"] {

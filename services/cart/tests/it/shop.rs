@@ -16,7 +16,6 @@ use selvage_testkit::{Engine, Tokens};
 use tokio::net::TcpListener;
 use tonic::Request;
 use tonic::server::NamedService as _;
-use tonic::service::interceptor::InterceptedService;
 
 use crate::scripted::Scripted;
 
@@ -86,7 +85,7 @@ impl Shop {
         let mut services = grpc::Services::default();
         services.add(App::GRPC_NAME, |routes| app.add_to(routes));
         if let Some(catalogue) = catalogue {
-            let server = InterceptedService::new(catalogue, tokens.verifier());
+            let server = tokens.verifier().guard(catalogue);
             services.add(Scripted::NAME, |routes| {
                 routes.add_service(server);
             });

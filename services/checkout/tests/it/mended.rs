@@ -19,7 +19,6 @@ use selvage_status::{Error, field_violations, reason, retry_after};
 use selvage_testkit::{Engine, engines, eventually};
 use tokio::net::TcpListener;
 use tonic::server::NamedService as _;
-use tonic::service::interceptor::InterceptedService;
 use tonic::{Code, Response, Status};
 use uuid::Uuid;
 
@@ -100,7 +99,7 @@ async fn with_post(shop: &Shop, weather: Weather) -> (Arc<Post>, Life) {
 }
 
 fn add<const SERVICE: usize>(services: &mut grpc::Services, shop: &Shop) {
-    let peer = InterceptedService::new(Peer::<SERVICE>(Scripted::clone(&shop.peers)), shop.tokens.verifier());
+    let peer = shop.tokens.verifier().guard(Peer::<SERVICE>(Scripted::clone(&shop.peers)));
     services.add(Peer::<SERVICE>::NAME, |routes| {
         routes.add_service(peer);
     });

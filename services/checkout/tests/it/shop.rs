@@ -21,7 +21,6 @@ use selvage_testkit::{Engine, Tokens, eventually};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tonic::server::NamedService as _;
-use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -202,7 +201,7 @@ impl Shop {
 }
 
 fn add<const SERVICE: usize>(services: &mut grpc::Services, peer: Peer<SERVICE>, tokens: &Tokens) {
-    let server = InterceptedService::new(peer, tokens.verifier());
+    let server = tokens.verifier().guard(peer);
     services.add(Peer::<SERVICE>::NAME, |routes| {
         routes.add_service(server);
     });

@@ -26,7 +26,7 @@ mod tuning;
 
 #[cfg(feature = "service")]
 pub use database::Database;
-pub use keys::{KeyFiles, KeyFolder, read_issuer_key, read_trusted_keys};
+pub use keys::{Holder, KeyFiles, KeyFolder, Keys};
 pub use life::{Life, Phase};
 #[cfg(feature = "service")]
 pub use operations::Operations;

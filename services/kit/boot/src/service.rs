@@ -3,15 +3,12 @@ use std::marker::PhantomData;
 use clap::{Args, Subcommand};
 use sea_orm_migration::MigratorTrait;
 use selvage_context::clock::Clock;
-use selvage_identity::{Issuer, ServiceToken, Verifier};
+use selvage_identity::{ServiceToken, Verifier};
 use tonic::service::{Routes, RoutesBuilder};
 
 use crate::process::LOG;
 use crate::tuning::Tuned;
-use crate::{
-    Context, Database, FaultPolicy, Faults, KeyFiles, Life, Operations, Process, grpc, read_issuer_key,
-    read_trusted_keys,
-};
+use crate::{Context, Database, FaultPolicy, Faults, KeyFiles, Keys, Life, Operations, Process, grpc};
 
 /// A service grows by instances. With two threads each answer of a database or of another service woke the other one: an
 /// order took 133 system calls of checkout instead of 72, and a tenth more computing.
@@ -28,7 +25,7 @@ pub struct Host {
     pub life: Life,
     /// The service's own token for calls that it makes by itself.
     pub token: Option<ServiceToken>,
-    /// The switches with which admins may disturb the process.
+    /// The switches with which the process can be disturbed.
     pub faults: Faults,
 }
 
@@ -106,7 +103,7 @@ pub struct Stored<S: Service> {
 /// The arguments of a service's process, beside those that every process has.
 #[derive(Args)]
 pub struct StoredArgs<A: Args> {
-    /// Whether admins may start faults (slow queries, held connections and the like) in this process: off or allow
+    /// Whether faults may be started (slow queries, held connections and the like) in this process: off or allow
     #[arg(long, env = "SELVAGE_FAULTS", value_name = "POLICY", default_value_t)]
     faults: FaultPolicy,
     #[command(flatten)]
@@ -142,14 +139,13 @@ impl<S: Service> Process for Stored<S> {
     type Command = StoredCommand;
 
     async fn start(args: StoredArgs<S::Args>, mut context: Context) -> anyhow::Result<Self> {
-        let StoredArgs { faults, keys, database, own } = args;
+        let StoredArgs { faults, keys: key_files, database, own } = args;
         let listener = context.listener()?;
         let Context { clock, life, .. } = context;
-        let token = match &keys.issuer_key {
-            Some(path) => Some(ServiceToken::new(Issuer::new(read_issuer_key(path)?, clock.clone()), S::NAME)),
-            None => None,
-        };
-        let verifier = Verifier::new(read_trusted_keys(&keys.trusted_keys)?, clock.clone());
+        let mut keys = Keys::new(clock.clone());
+        let (verifier, issuer) = keys.of_files(&key_files)?;
+        let token = issuer.map(|issuer| ServiceToken::new(issuer, S::NAME));
+        keys.run(&life);
         let faults = Faults::new(faults, clock.clone());
         let host = Host { clock, verifier, life: life.clone(), token, faults };
         let mut together = Together::new(&host);

@@ -5,6 +5,7 @@ use selvage_status::{Error, ErrorCode};
 use tonic::Request;
 
 use crate::Role;
+use crate::trusted::Rpcs;
 
 /// Who makes a call.
 #[derive(Clone, PartialEq, Eq)]
@@ -12,14 +13,15 @@ pub struct Caller {
     subject: Arc<str>,
     role: Role,
     token: Arc<str>,
+    rpcs: Rpcs,
 }
 
 impl Caller {
-    pub(crate) fn new(subject: Arc<str>, role: Role, token: Arc<str>) -> Self {
-        Self { subject, role, token }
+    pub(crate) fn new(subject: Arc<str>, role: Role, token: Arc<str>, rpcs: Rpcs) -> Self {
+        Self { subject, role, token, rpcs }
     }
 
-    /// The opaque id of the caller, by which carts and orders are theirs.
+    /// The opaque id of the caller, by which things are theirs.
     pub fn subject(&self) -> &str {
         &self.subject
     }
@@ -37,7 +39,36 @@ impl Caller {
     /// Whether the caller may see what belongs to `owner`: it is theirs, or they are a service or an admin. To all
     /// others it must look as if it didn't exist.
     pub fn may_see(&self, owner: &str) -> bool {
-        matches!(self.role, Role::Service | Role::Admin) || *self.subject == *owner
+        match self.role {
+            Role::Service | Role::Admin => true,
+            Role::Guest | Role::Customer => *self.subject == *owner,
+            Role::Operations | Role::Faults => false,
+        }
+    }
+
+    /// Refuses a caller who is in none of `roles`: services ask this for each rpc, so that the answers are alike.
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED, with the roles that may: only another token helps the caller.
+    pub fn require(&self, roles: &[Role]) -> Result<(), Error> {
+        if roles.contains(&self.role()) {
+            return Ok(());
+        }
+        let names: Vec<_> = roles.iter().map(|role| role.name()).collect();
+        Err(Error::new(ErrorCode::PermissionDenied, format!("this is for the role {} only", names.join(" or "))))
+    }
+
+    /// Refuses `rpc` ("package.Service/Method") if the key that signed the token names its rpcs and this isn't one of them,
+    /// or if it is out of the role's reach.
+    pub(crate) fn require_rpc(&self, rpc: &str) -> Result<(), Error> {
+        let why = if self.rpcs.as_ref().is_some_and(|rpcs| !rpcs.contains(rpc)) {
+            "tokens of this key may not call this rpc: the key's line in the list of trusted keys names those that they may"
+        } else if !self.role.reaches(rpc) {
+            "this is out of reach for the role of this token"
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(ErrorCode::PermissionDenied, why))
     }
 }
 
@@ -48,10 +79,10 @@ impl fmt::Debug for Caller {
     }
 }
 
-/// The caller of a request that passed a [`Verifier`](crate::Verifier).
+/// The caller of a request that came through a [`Guarded`](crate::Guarded) service.
 ///
 /// # Errors
-/// UNAUTHENTICATED if the request didn't pass one: a service that forgot the check refuses instead of serving.
+/// UNAUTHENTICATED if it didn't: a service that forgot the check refuses instead of serving.
 pub fn caller<T>(request: &Request<T>) -> Result<&Caller, Error> {
     request.extensions().get().ok_or_else(|| Error::new(ErrorCode::Unauthenticated, "a token is needed"))
 }

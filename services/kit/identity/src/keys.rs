@@ -1,10 +1,9 @@
-use std::collections::HashMap;
 use std::fmt;
 
 use pasetors::keys::{AsymmetricKeyPair, AsymmetricPublicKey, AsymmetricSecretKey, Generate};
 use pasetors::version4::V4;
 
-use crate::Role;
+use crate::role::UnknownRole;
 
 /// What is wrong with a key or a list of keys.
 #[derive(Debug, thiserror::Error)]
@@ -13,14 +12,33 @@ pub enum KeyError {
     #[error("not a secret key: it must be one line that begins with 'k4.secret.'")]
     Secret,
     /// A line of the list isn't of the form it must have.
-    #[error("line {line}: must be '<role>[,<role>…] k4.public.…', for example 'guest,customer k4.public.…'")]
+    #[error(
+        "line {line}: must be '<role>[,<role>…] k4.public.… [<rpc> …]', for example 'guest,customer k4.public.…'; each <rpc> \
+         is one that tokens of the key may call, and without any they may call all"
+    )]
     Line {
         /// Counted from 1.
         line: usize,
     },
-    /// A role that doesn't exist.
-    #[error("there is no role '{0}': it must be guest, customer, service or admin")]
-    UnknownRole(String),
+    /// A line of the list names a role that doesn't exist.
+    #[error("line {line}: {unknown}")]
+    Role {
+        /// Counted from 1.
+        line: usize,
+        /// Which, and those that there are.
+        unknown: UnknownRole,
+    },
+    /// A line of the list names an rpc that doesn't exist.
+    #[error(
+        "line {line}: there is no rpc '{rpc}': it must be one of the services' own, as 'package.Service/Method'; take it out \
+         or write it as the services' reflection lists it"
+    )]
+    Rpc {
+        /// Counted from 1.
+        line: usize,
+        /// As it stands there.
+        rpc: String,
+    },
     /// A list without keys would refuse everybody.
     #[error("the list of trusted keys is empty")]
     Empty,
@@ -84,52 +102,9 @@ impl fmt::Debug for IssuerKey {
     }
 }
 
-/// The public keys that are trusted, each with the roles that its holder may give.
-#[derive(Clone)]
-pub struct TrustedKeys(HashMap<String, (AsymmetricPublicKey<V4>, Vec<Role>)>);
-
-impl TrustedKeys {
-    /// Reads a list: a line a key, `<role>[,<role>…] k4.public.…`; empty lines and those that begin with `#` are passed
-    /// over.
-    ///
-    /// # Errors
-    /// A line that is not of that form, an unknown role, or no key at all.
-    pub fn parse(text: &str) -> Result<Self, KeyError> {
-        let mut keys = HashMap::new();
-        for (index, line) in text.lines().enumerate() {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            let wrong = || KeyError::Line { line: index + 1 };
-            let (roles, key) = line.split_once(char::is_whitespace).ok_or_else(wrong)?;
-            let roles = roles.split(',').map(str::parse).collect::<Result<Vec<Role>, _>>()?;
-            let public = AsymmetricPublicKey::<V4>::try_from(key.trim()).map_err(|_| wrong())?;
-            keys.insert(key_id(key.trim()), (public, roles));
-        }
-        if keys.is_empty() { Err(KeyError::Empty) } else { Ok(Self(keys)) }
-    }
-
-    /// The line for `key` in such a list.
-    pub fn line(roles: &[Role], key: &IssuerKey) -> String {
-        let roles: Vec<_> = roles.iter().map(|role| role.name()).collect();
-        format!("{} {}\n", roles.join(","), key.public_text())
-    }
-
-    pub(crate) fn get(&self, id: &str) -> Option<&(AsymmetricPublicKey<V4>, Vec<Role>)> {
-        self.0.get(id)
-    }
-}
-
-impl fmt::Debug for TrustedKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.0.iter().map(|(id, (_, roles))| (id, roles))).finish()
-    }
-}
-
 /// Names a public key in a token's footer: the last 12 characters of its text, enough to tell a shop's few keys apart.
 /// It only chooses the key; the signature decides.
-fn key_id(public_text: &str) -> String {
+pub(crate) fn key_id(public_text: &str) -> String {
     public_text.chars().skip(public_text.chars().count().saturating_sub(12)).collect()
 }
 
@@ -137,4 +112,18 @@ fn paserk(key: &impl pasetors::paserk::FormatAsPaserk) -> String {
     let mut text = String::new();
     key.fmt(&mut text).expect("a String takes any text");
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_survive_their_text() {
+        let key = IssuerKey::generate().unwrap();
+        let again = IssuerKey::parse(&format!("{}\n", key.secret_text())).unwrap();
+        assert_eq!(key.public_text(), again.public_text());
+        assert!(!format!("{key:?}").contains(&key.secret_text()));
+        assert!(matches!(IssuerKey::parse(&key.public_text()), Err(KeyError::Secret)));
+    }
 }

@@ -1,57 +1,12 @@
 use std::fmt;
-use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use pasetors::version4::PublicToken;
 use selvage_context::clock::Clock;
 use serde::{Deserialize, Serialize};
 
-use crate::IssuerKey;
-use crate::keys::KeyError;
-
-/// What a token's holder is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Somebody in the shop without an account.
-    Guest,
-    /// Somebody with an account, signed in.
-    Customer,
-    /// One of our own services.
-    Service,
-    /// Somebody who runs the shop.
-    Admin,
-}
-
-impl Role {
-    /// All roles.
-    pub const ALL: [Self; 4] = [Self::Guest, Self::Customer, Self::Service, Self::Admin];
-
-    /// The role's name in tokens and key files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Guest => "guest",
-            Self::Customer => "customer",
-            Self::Service => "service",
-            Self::Admin => "admin",
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Role {
-    type Err = KeyError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|role| role.name() == text).ok_or_else(|| KeyError::UnknownRole(text.to_owned()))
-    }
-}
+use crate::{IssuerKey, Role};
 
 /// What a token says.
 #[derive(Serialize, Deserialize)]
@@ -64,17 +19,17 @@ pub(crate) struct Claims {
     pub(crate) exp: i64,
 }
 
-/// Issues tokens with one secret key.
+/// Issues tokens with one secret key, which can be replaced. Clones issue with the same.
 #[derive(Clone)]
 pub struct Issuer {
-    key: Arc<IssuerKey>,
+    key: Arc<RwLock<Arc<IssuerKey>>>,
     clock: Clock,
 }
 
 impl Issuer {
     /// An issuer that signs with `key`.
     pub fn new(key: IssuerKey, clock: Clock) -> Self {
-        Self { key: Arc::new(key), clock }
+        Self { key: Arc::new(RwLock::new(Arc::new(key))), clock }
     }
 
     /// A token for `subject` in `role` that is valid from now for `lifetime` (whole seconds, at least one).
@@ -85,53 +40,97 @@ impl Issuer {
         let seconds = i64::try_from(lifetime.as_secs().max(1)).unwrap_or(i64::MAX);
         let claims = Claims { sub: subject.to_owned(), role, iat: now, exp: now.saturating_add(seconds) };
         let payload = serde_json::to_vec(&claims).expect("claims are plain strings and integers");
-        PublicToken::sign(self.key.secret(), &payload, Some(self.key.id().as_bytes()), None)
+        let key = self.key();
+        PublicToken::sign(key.secret(), &payload, Some(key.id().as_bytes()), None)
             .expect("signing with a well-formed key can't fail")
+    }
+
+    /// Signs with `key` from now on. Tokens that were signed before are valid for as long as the key before is trusted.
+    pub fn replace_key(&self, key: IssuerKey) {
+        *self.key.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+    }
+
+    /// The key that tokens are signed with now.
+    pub fn key(&self) -> Arc<IssuerKey> {
+        self.key.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// How long a service's own token is valid, and how long before its end it is replaced: one signature in four minutes.
-const SERVICE_LIFETIME: Duration = Duration::from_secs(300);
-const SERVICE_RENEWAL_MS: i64 = 60_000;
+impl fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Issuer").field("key", &self.key()).finish_non_exhaustive()
+    }
+}
 
-/// A service's own token, issued again before it ends.
+/// A token for one subject, which is issued again some time before it ends, and at once when its issuer's key is replaced.
+/// Clones share the token.
 #[derive(Clone)]
-pub struct ServiceToken {
+pub struct KeptToken {
     issuer: Issuer,
-    name: &'static str,
+    subject: Arc<str>,
+    role: Role,
+    lifetime: Duration,
+    /// How long before its end it is issued again.
+    margin: Duration,
     current: Arc<Mutex<Option<Current>>>,
 }
 
-/// The token in use, and the moment from which it is replaced.
+/// The token in use: by whose key, and from when until when it is given out.
 struct Current {
     token: Arc<str>,
-    renew_at_ms: i64,
+    key: Arc<IssuerKey>,
+    from_ms: i64,
+    until_ms: i64,
 }
 
-impl ServiceToken {
-    /// The token of the service `name`.
-    pub fn new(issuer: Issuer, name: &'static str) -> Self {
-        Self { issuer, name, current: Arc::default() }
+impl KeptToken {
+    /// The token of `subject` in `role`. Each is valid for `lifetime`, and given out until `margin` before its end.
+    pub fn new(issuer: Issuer, subject: &str, role: Role, lifetime: Duration, margin: Duration) -> Self {
+        Self { issuer, subject: subject.into(), role, lifetime, margin, current: Arc::default() }
     }
 
-    /// A token that is valid for at least a minute.
+    /// A token that is valid for at least the margin.
     pub fn get(&self) -> Arc<str> {
-        let now = self.issuer.clock.now_ms();
+        let (now, key) = (self.issuer.clock.now_ms(), self.issuer.key());
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         match &*current {
-            Some(held) if now < held.renew_at_ms => held.token.clone(),
+            // A clock that was set back would keep one that isn't valid yet.
+            Some(held) if (held.from_ms..held.until_ms).contains(&now) && Arc::ptr_eq(&held.key, &key) => {
+                held.token.clone()
+            }
             _ => {
-                let token: Arc<str> = self.issuer.issue(self.name, Role::Service, SERVICE_LIFETIME).into();
-                let lifetime = i64::try_from(SERVICE_LIFETIME.as_millis()).unwrap_or(i64::MAX);
-                *current = Some(Current { token: token.clone(), renew_at_ms: now + lifetime - SERVICE_RENEWAL_MS });
+                let token: Arc<str> = self.issuer.issue(&self.subject, self.role, self.lifetime).into();
+                let given_out = self.lifetime.saturating_sub(self.margin).as_millis();
+                let until_ms = now.saturating_add(i64::try_from(given_out).unwrap_or(i64::MAX));
+                *current = Some(Current { token: token.clone(), key, from_ms: now, until_ms });
                 token
             }
         }
     }
 }
 
-impl fmt::Debug for ServiceToken {
+impl fmt::Debug for KeptToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServiceToken").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("KeptToken").field("subject", &self.subject).field("role", &self.role).finish_non_exhaustive()
+    }
+}
+
+/// How long a service's own token is valid, and how long before its end it is replaced: one signature in four minutes.
+const SERVICE_LIFETIME: Duration = Duration::from_secs(300);
+const SERVICE_MARGIN: Duration = Duration::from_secs(60);
+
+/// A service's own token, issued again before it ends.
+#[derive(Clone, Debug)]
+pub struct ServiceToken(KeptToken);
+
+impl ServiceToken {
+    /// The token of the service `name`.
+    pub fn new(issuer: Issuer, name: &'static str) -> Self {
+        Self(KeptToken::new(issuer, name, Role::Service, SERVICE_LIFETIME, SERVICE_MARGIN))
+    }
+
+    /// A token that is valid for at least a minute.
+    pub fn get(&self) -> Arc<str> {
+        self.0.get()
     }
 }

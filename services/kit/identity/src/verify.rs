@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use pasetors::Public;
 use pasetors::token::UntrustedToken;
@@ -6,11 +6,9 @@ use pasetors::version4::{PublicToken, V4};
 use quick_cache::sync::Cache;
 use selvage_context::clock::Clock;
 use selvage_status::{Error, ErrorCode};
-use tonic::service::Interceptor;
-use tonic::{Request, Status};
 
 use crate::token::Claims;
-use crate::{Caller, Role, TrustedKeys};
+use crate::{Caller, TrustedKeys};
 
 /// The longest token that is looked at; ours have about 250 bytes.
 const MAX_TOKEN_BYTES: usize = 1024;
@@ -22,12 +20,19 @@ const CLOCK_SKEW_SECONDS: i64 = 30;
 /// about 250 bytes twice + its claims) they take under 3 MiB; of a full cache those go that are used least.
 const MAX_CACHED: usize = 4096;
 
-/// Checks tokens. Cheap to clone; clones share what they verified.
+/// Checks tokens. Cheap to clone; clones share whom they trust and what they verified.
 #[derive(Clone, Debug)]
 pub struct Verifier {
-    keys: Arc<TrustedKeys>,
+    trust: Arc<RwLock<Trust>>,
     clock: Clock,
     verified: Arc<Cache<String, Verified>>,
+}
+
+/// Whom we trust now, and how often that was replaced.
+#[derive(Clone, Debug)]
+struct Trust {
+    keys: Arc<TrustedKeys>,
+    version: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -35,12 +40,23 @@ struct Verified {
     caller: Caller,
     issued: i64,
     expires: i64,
+    /// The [`Trust`] that it was verified with: what another one says is no longer of interest.
+    version: u64,
 }
 
 impl Verifier {
     /// A verifier that trusts `keys`.
     pub fn new(keys: TrustedKeys, clock: Clock) -> Self {
-        Self { keys: Arc::new(keys), clock, verified: Arc::new(Cache::new(MAX_CACHED)) }
+        let trust = Trust { keys: Arc::new(keys), version: 0 };
+        Self { trust: Arc::new(RwLock::new(trust)), clock, verified: Arc::new(Cache::new(MAX_CACHED)) }
+    }
+
+    /// Trusts `keys` instead, from the next call on: a token of a key that isn't among them any more is refused at once.
+    pub fn replace_keys(&self, keys: TrustedKeys) {
+        let mut trust = self.trust.write().unwrap_or_else(PoisonError::into_inner);
+        *trust = Trust { keys: Arc::new(keys), version: trust.version + 1 };
+        drop(trust);
+        self.verified.clear();
     }
 
     /// Whose token this is.
@@ -49,9 +65,10 @@ impl Verifier {
     /// UNAUTHENTICATED if it is malformed, not signed by a key that may give its role, not valid yet or no longer. The
     /// answer doesn't say which, except that an expired one can be told by its reason `TOKEN_EXPIRED`.
     pub fn verify(&self, token: &str) -> Result<Caller, Error> {
-        let verified = match self.verified.get(token) {
+        let trust = self.trust.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let verified = match self.verified.get(token).filter(|verified| verified.version == trust.version) {
             Some(verified) => verified,
-            None => self.check(token).ok_or_else(refused)?,
+            None => self.check(token, &trust).ok_or_else(refused)?,
         };
         let now = self.clock.now_ms() / 1000;
         if now >= verified.expires {
@@ -63,35 +80,22 @@ impl Verifier {
         Ok(verified.caller)
     }
 
-    fn check(&self, token: &str) -> Option<Verified> {
+    fn check(&self, token: &str, trust: &Trust) -> Option<Verified> {
         if token.len() > MAX_TOKEN_BYTES {
             return None;
         }
         let untrusted = UntrustedToken::<Public, V4>::try_from(token).ok()?;
         let id = std::str::from_utf8(untrusted.untrusted_footer()).ok()?;
-        let (key, roles) = self.keys.get(id)?;
-        let trusted = PublicToken::verify(key, &untrusted, None, None).ok()?;
+        let key = trust.keys.get(id)?;
+        let trusted = PublicToken::verify(&key.public, &untrusted, None, None).ok()?;
         let claims: Claims = serde_json::from_str(trusted.payload()).ok()?;
-        if claims.sub.is_empty() || claims.sub.len() > MAX_SUBJECT_BYTES || !roles.contains(&claims.role) {
+        if claims.sub.is_empty() || claims.sub.len() > MAX_SUBJECT_BYTES || !key.roles.contains(&claims.role) {
             return None;
         }
-        let caller = Caller::new(claims.sub.into(), claims.role, token.into());
-        let verified = Verified { caller, issued: claims.iat, expires: claims.exp };
+        let caller = Caller::new(claims.sub.into(), claims.role, token.into(), key.rpcs.clone());
+        let verified = Verified { caller, issued: claims.iat, expires: claims.exp, version: trust.version };
         self.verified.insert(token.to_owned(), verified.clone());
         Some(verified)
-    }
-}
-
-/// Puts the [`Caller`] into each request's extensions, or refuses it.
-impl Interceptor for Verifier {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        let header = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
-        let token = header.and_then(|value| value.strip_prefix("Bearer ")).ok_or_else(|| {
-            Error::new(ErrorCode::Unauthenticated, "a token is needed: metadata 'authorization: Bearer <token>'")
-        })?;
-        let caller = self.verify(token)?;
-        request.extensions_mut().insert(caller);
-        Ok(request)
     }
 }
 
@@ -99,31 +103,23 @@ fn refused() -> Error {
     Error::new(ErrorCode::Unauthenticated, "the token is not valid")
 }
 
-/// The roles that a request's rpc allows, checked in one place so that the answers are alike.
-impl Caller {
-    /// # Errors
-    /// PERMISSION_DENIED if the caller is in none of `roles`.
-    pub fn require(&self, roles: &[Role]) -> Result<(), Error> {
-        if roles.contains(&self.role()) {
-            return Ok(());
-        }
-        let names: Vec<_> = roles.iter().map(|role| role.name()).collect();
-        Err(Error::new(ErrorCode::PermissionDenied, format!("this is for the role {} only", names.join(" or "))))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{Issuer, IssuerKey, ServiceToken};
+    use crate::{Issuer, IssuerKey, Role, ServiceToken};
 
     fn shop(roles: &[Role]) -> (Issuer, Verifier, Clock) {
         let clock = Clock::standing_at(1_800_000_000_000);
         let key = IssuerKey::generate().unwrap();
-        let keys = TrustedKeys::parse(&TrustedKeys::line(roles, &key)).unwrap();
-        (Issuer::new(key, clock.clone()), Verifier::new(keys, clock.clone()), clock)
+        let verifier = Verifier::new(trusted(&[(roles, &key)]), clock.clone());
+        (Issuer::new(key, clock.clone()), verifier, clock)
+    }
+
+    fn trusted(keys: &[(&[Role], &IssuerKey)]) -> TrustedKeys {
+        let lines: String = keys.iter().map(|(roles, key)| TrustedKeys::line(roles, key, &[])).collect();
+        TrustedKeys::parse(&lines, |_| false).unwrap()
     }
 
     #[test]
@@ -141,9 +137,8 @@ mod tests {
     #[test]
     fn a_key_can_give_only_the_roles_it_is_trusted_with() {
         let (issuer, verifier, _) = shop(&[Role::Guest, Role::Customer]);
-        for (role, allowed) in
-            [(Role::Guest, true), (Role::Customer, true), (Role::Service, false), (Role::Admin, false)]
-        {
+        for role in Role::ALL {
+            let allowed = [Role::Guest, Role::Customer].contains(&role);
             let token = issuer.issue("somebody", role, Duration::from_secs(60));
             assert_eq!(verifier.verify(&token).is_ok(), allowed, "{role}");
         }
@@ -173,7 +168,7 @@ mod tests {
     #[test]
     fn a_service_renews_its_token_in_time() {
         let (issuer, verifier, clock) = shop(&[Role::Service]);
-        let token = ServiceToken::new(issuer, "checkout");
+        let token = ServiceToken::new(issuer, "relay");
         let first = token.get();
         assert_eq!(first, token.get());
         clock.advance_ms(240_000);
@@ -185,12 +180,35 @@ mod tests {
     }
 
     #[test]
-    fn keys_survive_their_text() {
-        let key = IssuerKey::generate().unwrap();
-        let again = IssuerKey::parse(&format!("{}\n", key.secret_text())).unwrap();
-        assert_eq!(key.public_text(), again.public_text());
-        assert!(!format!("{key:?}").contains(&key.secret_text()));
-        assert!(TrustedKeys::parse("# nothing\n\n").is_err());
-        assert!(TrustedKeys::parse("wizard k4.public.xx").is_err());
+    fn a_service_replaces_its_token_when_the_clock_was_set_back() {
+        let (issuer, verifier, clock) = shop(&[Role::Service]);
+        let token = ServiceToken::new(issuer, "relay");
+        let first = token.get();
+        clock.advance_ms(-3_600_000);
+        assert!(verifier.verify(&first).is_err(), "it isn't valid yet");
+        assert!(verifier.verify(&token.get()).is_ok());
+    }
+
+    #[test]
+    fn keys_are_replaced_while_tokens_are_under_way() {
+        let (issuer, verifier, clock) = shop(&[Role::Service]);
+        let (old, token) = (issuer.key(), ServiceToken::new(issuer.clone(), "relay"));
+        let before = token.get();
+        assert!(verifier.verify(&before).is_ok());
+        let new = IssuerKey::generate().unwrap();
+        let roles: &[Role] = &[Role::Service];
+        // First both are trusted, then the new one signs, then the old one is trusted no more.
+        verifier.replace_keys(trusted(&[(roles, &old), (roles, &new)]));
+        assert!(verifier.verify(&before).is_ok());
+        let only_new = trusted(&[(roles, &new)]);
+        issuer.replace_key(new);
+        let after = token.get();
+        assert_ne!(before, after, "the next token is the new key's");
+        assert!(verifier.clone().verify(&after).is_ok() && verifier.verify(&before).is_ok());
+        verifier.replace_keys(only_new);
+        assert!(verifier.clone().verify(&before).is_err(), "though it was verified before");
+        assert!(verifier.verify(&after).is_ok());
+        clock.advance_ms(1_000);
+        assert_eq!(token.get(), after);
     }
 }

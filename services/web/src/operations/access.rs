@@ -1,4 +1,4 @@
-//! Who may look at the operations page: who bears an admin's token, in a cookie that only these pages can read and that lives
+//! Who may look at the operations page: who bears a token for it, in a cookie that only these pages can read and that lives
 //! for an hour; and, where the shop says so, who sits at this machine.
 
 use std::net::{IpAddr, SocketAddr};
@@ -17,7 +17,7 @@ use super::seal::Seal;
 use crate::peer::Peer;
 use crate::session::cookies;
 
-/// The cookie that holds an admin's token. Over https it has a prefix with which browsers take it from this host alone.
+/// The cookie that holds their token. Over https it has a prefix with which browsers take it from this host alone.
 const COOKIE: &str = "selvage-operations";
 const SECURE_COOKIE: &str = "__Host-selvage-operations";
 /// How long somebody stays signed in: a shift's hour, or the token's life if that is shorter.
@@ -106,7 +106,7 @@ pub(crate) fn is_here(headers: &HeaderMap, peer: Option<SocketAddr>) -> bool {
 }
 
 fn here(issuer: &Issuer) -> Operator {
-    let token = issuer.issue("operator-at-this-machine", Role::Admin, TOKEN_LIFETIME);
+    let token = issuer.issue("operator-at-this-machine", Role::Faults, TOKEN_LIFETIME);
     Operator { token: token.into(), csrf: HERE.to_owned(), is_signed_in: false }
 }
 

@@ -13,10 +13,10 @@ pub(crate) use processes::{Process, Processes, Seen};
 /// Who may look at the operations page.
 #[derive(Clone)]
 pub enum Access {
-    /// Who has an admin's token.
+    /// Who has a token of the role operations, faults or admin.
     Token,
     /// Also who reaches the pages from this very machine, under its own name and through nothing in between. The processes
-    /// are called with tokens of this issuer, which they must trust with the role admin.
+    /// are called with tokens of this issuer, which they must trust with the role faults.
     Loopback(Issuer),
 }
 

@@ -243,7 +243,7 @@ pub(crate) async fn events(State(app): Shared, operator: Operator) -> Page {
 /// `GET /ops/sign-in`
 pub(crate) async fn sign_in(State(app): Shared, visitor: Visitor, Query(fields): Query) -> Page {
     let alert = match fields.get("notice") {
-        "refused" => "That token isn't taken any more, or isn't an admin's: sign in again.",
+        "refused" => "That token isn't taken any more, or isn't one for operations: sign in again.",
         _ => "",
     };
     Ok(sign_in_page(&app, visitor.subject(), alert))
@@ -267,7 +267,7 @@ pub(crate) async fn enter(State(app): Shared, form: Form) -> Page {
                 response.headers_mut().append(header::SET_COOKIE, app.doors.cookie(token, rand::random()));
                 return Ok(response);
             }
-            Some(false) => "That token isn't taken: it has expired, or isn't an admin's.",
+            Some(false) => "That token isn't taken: it has expired, or isn't one for operations.",
             None => "No process of the shop answers now, so the token can't be checked. Try again.",
         }
     };

@@ -1,4 +1,4 @@
-//! What a process tells admins of itself, and the switches of its faults: `selvage.operations.v1.Operations`, served beside
+//! What a process tells of itself to those who look after it, and the switches of its faults: `selvage.operations.v1.Operations`, served beside
 //! the process's own services.
 
 mod parse;
@@ -16,7 +16,6 @@ use selvage_pool::Pool;
 use selvage_proto::operations::v1::operations_server::{OperationsServer, SERVICE_NAME};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
-use tonic::service::interceptor::InterceptedService;
 
 use self::sampler::{Observed, Sampler};
 use self::server::Server;
@@ -73,7 +72,7 @@ impl Operations {
 fn add(services: &mut grpc::Services, server: Server, verifier: Verifier) {
     let server = OperationsServer::new(server).max_decoding_message_size(MAX_REQUEST_BYTES);
     services.add(SERVICE_NAME, |routes| {
-        routes.add_service(InterceptedService::new(server, verifier));
+        routes.add_service(verifier.guard(server));
     });
 }
 

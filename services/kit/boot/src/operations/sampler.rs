@@ -84,6 +84,8 @@ impl Sampler {
             faults_allowed: self.faults.policy() == Policy::Allow,
             dependencies: self.faults.dependencies().into_iter().map(str::to_owned).collect(),
             limit_changes: self.changes.iter().cloned().collect(),
+            // That depends on who looks.
+            may_start_faults: false,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::Stream;
 use futures::stream::unfold;
 use selvage_faults::Faults;
-use selvage_identity::{Role, caller};
+use selvage_identity::{Caller, Role, caller};
 use selvage_proto::operations::v1::operations_server::Operations;
 use selvage_proto::operations::v1::{
     EndFaultRequest, Fault, ListFaultsRequest, ListFaultsResponse, ProcessStatus, StartFaultRequest, WatchRequest,
@@ -44,6 +44,8 @@ impl Server {
 struct Watcher<E> {
     status: watch::Receiver<Arc<ProcessStatus>>,
     faults: Faults,
+    /// By their role.
+    may_disturb: bool,
     until: Instant,
     stopping: E,
     _room: OwnedSemaphorePermit,
@@ -59,15 +61,21 @@ impl<E: Future<Output = ()> + Unpin> Watcher<E> {
         let mut status = ProcessStatus::clone(&self.status.borrow_and_update());
         // Who has just started one sees it, though the last look was before.
         status.faults = self.faults.active().iter().map(view::fault).collect();
+        status.may_start_faults = status.faults_allowed && self.may_disturb;
         Some(status)
     }
 }
 
-/// Who may look and touch.
-fn admin<T>(request: &Request<T>) -> Result<&str, Error> {
+/// Who may look at the process.
+const LOOK: [Role; 3] = [Role::Operations, Role::Faults, Role::Admin];
+/// Who may start and end faults in it.
+const DISTURB: [Role; 2] = [Role::Faults, Role::Admin];
+
+/// The caller, who must be in one of `roles`.
+fn one_of<'a, T>(roles: &[Role], request: &'a Request<T>) -> Result<&'a Caller, Error> {
     let caller = caller(request)?;
-    caller.require(&[Role::Admin])?;
-    Ok(caller.subject())
+    caller.require(roles)?;
+    Ok(caller)
 }
 
 #[tonic::async_trait]
@@ -75,7 +83,7 @@ impl Operations for Server {
     type WatchStream = Pin<Box<dyn Stream<Item = Result<ProcessStatus, Status>> + Send>>;
 
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        admin(&request)?;
+        let may_disturb = DISTURB.contains(&one_of(&LOOK, &request)?.role());
         let room =
             self.room.clone().try_acquire_owned().map_err(|_| {
                 Error::new(ErrorCode::ResourceExhausted, "too many watch already").retry_after(COME_AGAIN)
@@ -85,25 +93,25 @@ impl Operations for Server {
         status.mark_changed();
         let stopping = Box::pin(self.life.stopping());
         let (faults, until) = (self.faults.clone(), Instant::now() + LONGEST);
-        let watcher = Watcher { status, faults, until, stopping, _room: room };
+        let watcher = Watcher { status, faults, may_disturb, until, stopping, _room: room };
         let updates = unfold(watcher, |mut watcher| async move { Some((Ok(watcher.next().await?), watcher)) });
         Ok(Response::new(Box::pin(updates)))
     }
 
     async fn start_fault(&self, request: Request<StartFaultRequest>) -> Result<Response<Fault>, Status> {
-        let by = admin(&request)?.to_owned();
+        let by = one_of(&DISTURB, &request)?.subject().to_owned();
         let started = self.faults.start(parse::ask(request.into_inner(), &by)?).map_err(parse::refused)?;
         Ok(Response::new(view::fault(&started)))
     }
 
     async fn end_fault(&self, request: Request<EndFaultRequest>) -> Result<Response<Fault>, Status> {
-        admin(&request)?;
+        one_of(&DISTURB, &request)?;
         let id = parse::fault_id(&request.get_ref().fault_id)?;
         Ok(Response::new(view::fault(&self.faults.end(id).map_err(parse::refused)?)))
     }
 
     async fn list_faults(&self, request: Request<ListFaultsRequest>) -> Result<Response<ListFaultsResponse>, Status> {
-        admin(&request)?;
+        one_of(&LOOK, &request)?;
         Ok(Response::new(ListFaultsResponse { faults: self.faults.active().iter().map(view::fault).collect() }))
     }
 }

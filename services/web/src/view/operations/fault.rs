@@ -140,15 +140,18 @@ pub(crate) struct Switch {
     pub(crate) lasting: &'static [(u32, &'static str)],
 }
 
-/// The switches that the processes allow, and the names of those processes that allow none.
+/// The switches that there are for whoever looks.
 pub(crate) struct Switches {
     pub(crate) switches: Vec<Switch>,
+    /// The names of the processes that allow no faults.
     pub(crate) closed: Vec<String>,
+    /// Some process allows faults, and the token of whoever looks doesn't.
+    pub(crate) only_looks: bool,
 }
 
 impl Switches {
     pub(crate) fn new(processes: &[Process]) -> Self {
-        let is_open = |one: &(&str, &ProcessStatus)| one.1.faults_allowed;
+        let is_open = |one: &(&str, &ProcessStatus)| one.1.may_start_faults;
         let switches = OFFERS.iter().map(|offer| Switch {
             key: offer.key,
             title: offer.title,
@@ -159,8 +162,12 @@ impl Switches {
             share: offer.share,
             lasting: &LASTING,
         });
-        let closed = here(processes).filter(|one| !is_open(one)).map(|(name, _)| name.to_owned());
-        Self { switches: switches.filter(|switch| !switch.targets.is_empty()).collect(), closed: closed.collect() }
+        let closed = here(processes).filter(|(_, status)| !status.faults_allowed).map(|(name, _)| name.to_owned());
+        Self {
+            switches: switches.filter(|switch| !switch.targets.is_empty()).collect(),
+            closed: closed.collect(),
+            only_looks: here(processes).any(|(_, status)| status.faults_allowed && !status.may_start_faults),
+        }
     }
 }
 
@@ -228,17 +235,19 @@ pub(crate) struct Active {
     pub(crate) ends: String,
     pub(crate) iso: String,
     pub(crate) by: String,
+    /// By whoever looks.
+    pub(crate) may_end: bool,
 }
 
 /// The faults that are active, of all processes.
 pub(crate) fn active(processes: &[Process]) -> Vec<Active> {
     here(processes)
-        .flat_map(|(process, status)| status.faults.iter().map(move |fault| Active::new(process, fault)))
+        .flat_map(|(process, status)| status.faults.iter().map(|fault| Active::new(process, status, fault)))
         .collect()
 }
 
 impl Active {
-    fn new(process: &str, fault: &Fault) -> Self {
+    fn new(process: &str, status: &ProcessStatus, fault: &Fault) -> Self {
         let offer = OFFERS.iter().find(|offer| offer.kind == fault.kind());
         let mut details = vec![if fault.target.is_empty() { process.to_owned() } else { fault.target.clone() }];
         match offer.and_then(|offer| offer.count) {
@@ -265,6 +274,7 @@ impl Active {
             ends: date::clock(fault.end_time.as_ref()),
             iso: date::iso(fault.end_time.as_ref()),
             by: fault.started_by.clone(),
+            may_end: status.may_start_faults,
         }
     }
 }
@@ -277,6 +287,10 @@ mod tests {
     use crate::operations::Seen;
 
     fn process(faults_allowed: bool) -> Process {
+        seen_by(faults_allowed, faults_allowed)
+    }
+
+    fn seen_by(faults_allowed: bool, may_start_faults: bool) -> Process {
         let pool = PoolStatus { pool: "cart".to_owned(), lockable: true, ..PoolStatus::default() };
         let faults = vec![Fault {
             fault_id: "fault-1".to_owned(),
@@ -286,7 +300,8 @@ mod tests {
             delay: Some(Duration { seconds: 1, nanos: 0 }),
             ..Fault::default()
         }];
-        let status = ProcessStatus { pools: vec![pool], faults_allowed, faults, ..ProcessStatus::default() };
+        let status =
+            ProcessStatus { pools: vec![pool], faults_allowed, may_start_faults, faults, ..ProcessStatus::default() };
         Process { name: "cart".to_owned(), seen: Seen::Here(Box::new(status)) }
     }
 
@@ -298,7 +313,10 @@ mod tests {
         assert_eq!(open.switches[0].targets, [("cart/cart".to_owned(), "pool cart".to_owned())]);
         let closed = Switches::new(&[process(false)]);
         assert!(closed.switches.is_empty());
-        assert_eq!(closed.closed, ["cart"]);
+        assert_eq!((closed.closed, closed.only_looks), (vec!["cart".to_owned()], false));
+        let looks = Switches::new(&[seen_by(true, false)]);
+        assert!(looks.switches.is_empty() && looks.closed.is_empty() && looks.only_looks);
+        assert!(!active(&[seen_by(true, false)])[0].may_end && active(&[process(true)])[0].may_end);
     }
 
     #[test]
