@@ -84,7 +84,10 @@ impl Places {
                 Box::new(connections::locked(&place.pool, place.table.unwrap_or_default(), duration))
             }
             (Target::Pool(place), Kind::DatabaseLatency) => Box::new(Delayed::start(&place.pool, delay)),
-            (Target::Pool(place), Kind::PoolLimit) => Box::new(Limited::start(&place.pool, fault.count)),
+            (Target::Pool(place), Kind::PoolLimit) => {
+                let limited = place.pool.override_limit(fault.count);
+                Box::new(limited.map_err(|error| wrong("count", error.to_string()))?)
+            }
             (Target::Dependency(dependency), Kind::DependencySlow) => Box::new(dependency.slow_down(delay)),
             (Target::Dependency(dependency), _) => Box::new(dependency.fail()),
             (Target::Process, _) => Box::new(Burn::start(fault.count, fault.share_percent, duration)),
@@ -108,28 +111,5 @@ impl Delayed {
 impl Drop for Delayed {
     fn drop(&mut self) {
         self.pool.delay_statements(self.before);
-    }
-}
-
-/// A pool has another limit.
-struct Limited {
-    pool: Pool,
-    before: u32,
-    set: u32,
-}
-
-impl Limited {
-    fn start(pool: &Pool, limit: u32) -> Self {
-        let before = pool.snapshot().limit;
-        Self { before, set: pool.set_limit(limit), pool: pool.clone() }
-    }
-}
-
-impl Drop for Limited {
-    fn drop(&mut self) {
-        // Who changed it since then knew better.
-        if self.pool.snapshot().limit == self.set {
-            self.pool.set_limit(self.before);
-        }
     }
 }

@@ -9,7 +9,8 @@
 //!   [`Pool::named`] gives statements outside transactions a name and a class.
 //! - [`Pool::run_tx`] is how transactions are made: named, repeated when the database asks for it, measured. While its
 //!   closure runs, a network call through a client that asks [`selvage_context::lease`] is refused.
-//! - [`Pool::set_limit`] changes the limit while the pool is used; [`Pool::settled`] says when what was too much is closed.
+//! - [`Pool::set_limit`], a broker's [grant](Pool::grant_limit) and a drill's [override](Pool::override_limit) change the limit
+//!   while the pool is used, the latter before the former; [`Pool::settled`] says when what was too much is closed.
 //! - A future that is dropped in mid-statement leaves its connection in an unknown state: that connection is cleaned in the
 //!   background or closed, and its slot isn't handed out before.
 //! - Who holds a connection for long is named in the log, with its span and its line of code. A connection whose socket
@@ -81,6 +82,7 @@ mod holding;
 mod keeper;
 mod latency;
 mod lease;
+mod limit;
 mod listen;
 mod meters;
 pub mod metrics;
@@ -106,8 +108,9 @@ mod writer;
 
 pub use config::{Config, ConfigError, boot_id};
 pub use failure::{Kind, OpenError, describe, in_words, is_outcome_unknown, is_unique_violation, kind, refusal};
-pub use gate::{Class, Reason, Refusal};
+pub use gate::{Class, Grant, GrantId, LimitError, Owner, Reason, Refusal};
 pub use hold::Hold;
+pub use limit::{GrantStatus, LimitOverride};
 pub use listen::{Event, Listener};
 pub use pool::Pool;
 pub use sea_orm;

@@ -209,9 +209,14 @@ async fn a_limit_comes_back_unless_somebody_has_set_another() {
     shop.faults.end(again.id).unwrap();
     shop.is_well_again().await;
     let fault = shop.start(ask(6));
-    shop.pool.set_limit(4);
+    assert_eq!(shop.pool.set_limit(4), 6, "the fault goes on");
     shop.faults.end(fault.id).unwrap();
     assert_eq!(shop.pool.snapshot().limit, 4);
+    // Who sets the very limit that the fault has set means it.
+    let fault = shop.start(ask(6));
+    shop.pool.set_limit(6);
+    shop.faults.end(fault.id).unwrap();
+    assert_eq!(shop.pool.snapshot().limit, 6);
 }
 
 #[tokio::test]

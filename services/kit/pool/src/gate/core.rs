@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::lane::{Asks, Lanes};
-use super::{Class, Limits, Reason, Refusal};
+use super::limit::OwnedLimit;
+use super::{Class, Grant, Limits, Owner, Reason, Refusal};
 
 /// Waiters of one class, for each slot: with uses of 4 ms the last of them waits for 256 × 4 ms ≈ 1 s. The forecast
 /// refuses earlier where uses are longer; this bounds the memory where they are shorter, or not known yet.
@@ -95,7 +96,10 @@ impl Counts {
 
 #[derive(Debug)]
 pub(super) struct Core<T> {
+    /// Floor, ceiling, and the limit that is in force.
     limits: Limits,
+    /// Who said which limit.
+    owned: OwnedLimit,
     slots: Vec<Slot<T>>,
     counts: Counts,
     /// The last one that came back is the first to go out: the others may grow old and be closed.
@@ -123,6 +127,7 @@ impl<T> Core<T> {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
+            owned: OwnedLimit::new(limits.floor, limits.limit, limits.ceiling),
             slots: Vec::new(),
             counts: Counts::default(),
             idle: Vec::new(),
@@ -430,14 +435,23 @@ impl<T> Core<T> {
 
     // --- the whole ---------------------------------------------------------------------------------------------------
 
-    /// Sets the limit, within floor and ceiling; what is idle beyond it is surplus at once, what is in use when it comes
-    /// back.
-    pub(super) fn set_limit(&mut self, limit: u32) -> u32 {
-        self.limits.limit = limit.clamp(self.limits.floor, self.limits.ceiling);
+    /// Lets an owner of the limit change what it says. If less is in force then, what is idle beyond it is surplus at once, what
+    /// is in use when it comes back.
+    pub(super) fn change_limit<R>(&mut self, change: impl FnOnce(&mut OwnedLimit) -> R) -> R {
+        let result = change(&mut self.owned);
+        (self.limits.limit, _) = self.owned.in_force();
         while self.counts.staying() > self.limits.limit && !self.idle.is_empty() {
             self.evict(0);
         }
-        self.limits.limit
+        result
+    }
+
+    pub(super) fn limit_owner(&self) -> Owner {
+        self.owned.in_force().1
+    }
+
+    pub(super) fn granted(&self) -> Option<Grant> {
+        self.owned.granted()
     }
 
     /// Refuses newcomers.

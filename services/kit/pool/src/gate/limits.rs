@@ -1,4 +1,4 @@
-/// How many items there may be.
+/// How many items there may be: floor ≤ limit ≤ ceiling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The limit is never set below.

@@ -29,6 +29,7 @@ mod class;
 mod core;
 mod lane;
 mod lent;
+mod limit;
 mod limits;
 mod refusal;
 mod reservation;
@@ -48,6 +49,9 @@ pub use self::class::Class;
 use self::core::Core;
 pub use self::core::Counts;
 pub use self::lent::Lent;
+pub(crate) use self::limit::FaultId;
+use self::limit::OwnedLimit;
+pub use self::limit::{Grant, GrantId, LimitError, Owner};
 pub use self::limits::Limits;
 pub use self::refusal::{Reason, Refusal};
 pub use self::reservation::Reservation;
@@ -57,6 +61,10 @@ pub use self::reservation::Reservation;
 pub struct Look {
     /// Its limits.
     pub limits: Limits,
+    /// Who set the limit that is in force.
+    pub owner: Owner,
+    /// The newest grant, in force or not.
+    pub granted: Option<Grant>,
     /// The items that the limit counts.
     pub counts: Counts,
     /// How many callers wait, by class.
@@ -125,9 +133,34 @@ impl<T> Gate<T> {
         }
     }
 
-    /// Sets the limit, within floor and ceiling; returns what it is now. See [`Gate::settled`].
+    /// Sets the configured limit, within floor and ceiling; returns the limit that is in force now. See [`Gate::settled`].
     pub fn set_limit(&self, limit: u32) -> u32 {
-        self.step(Instant::now(), |core| core.set_limit(limit))
+        self.change_limit(|owned| owned.configure(limit));
+        self.core().limits().limit
+    }
+
+    /// Takes a grant, which counts before the configuration, and after a fault.
+    ///
+    /// # Errors
+    /// See [`LimitError`]; the limit stays as it was.
+    pub fn grant(&self, grant: Grant) -> Result<(), LimitError> {
+        self.change_limit(|owned| owned.grant(grant))
+    }
+
+    /// Sets a limit that counts before all others, until the fault is ended.
+    pub(crate) fn begin_fault(&self, limit: u32) -> Result<FaultId, LimitError> {
+        self.change_limit(|owned| owned.begin_fault(limit))
+    }
+
+    pub(crate) fn end_fault(&self, fault: FaultId) {
+        self.change_limit(|owned| owned.end_fault(fault));
+    }
+
+    fn change_limit<R>(&self, change: impl FnOnce(&mut OwnedLimit) -> R) -> R {
+        let result = self.step(Instant::now(), |core| core.change_limit(change));
+        // Of those who wait until it is settled, some may have nothing left to wait for.
+        self.changed.notify_waiters();
+        result
     }
 
     /// Resolves once there are no more items than the limit allows.
@@ -152,6 +185,8 @@ impl<T> Gate<T> {
         let core = self.core();
         Look {
             limits: core.limits(),
+            owner: core.limit_owner(),
+            granted: core.granted(),
             counts: core.counts(),
             waiting: core.waiting(),
             refused: core.refused(),

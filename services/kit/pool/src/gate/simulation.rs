@@ -172,7 +172,7 @@ impl World {
                 None
             }
             Event::LimitSet(limit) => {
-                self.core.set_limit(limit);
+                self.core.change_limit(|owned| owned.configure(limit));
                 None
             }
         };

@@ -99,22 +99,6 @@ impl Pool {
         self.state.options.backend()
     }
 
-    /// Sets how many connections there may be, within floor and ceiling; returns what it is now. More are made when they
-    /// are needed. Of those that are too many the idle ones are closed now, the others when they come back:
-    /// [`Pool::settled`] waits for that.
-    pub fn set_limit(&self, limit: u32) -> u32 {
-        let (before, now) = (self.state.gate.look().limits.limit, self.state.gate.set_limit(limit));
-        if before != now {
-            tracing::info!(pool = self.state.config.name, before, now, "the pool's limit was changed");
-        }
-        now
-    }
-
-    /// Resolves once no more connections are open than the limit allows; the server's sessions follow within a second.
-    pub async fn settled(&self) {
-        self.state.gate.settled().await;
-    }
-
     /// The pool at this moment.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::of(&self.state)

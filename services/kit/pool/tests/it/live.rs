@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait as _, DbBackend, DbErr, Statement};
-use selvage_pool::{Class, Config, Pool};
+use selvage_pool::{Class, Config, Grant, GrantId, LimitError, Pool};
 use selvage_testkit::{Engine, engines, eventually};
 use tokio::sync::Notify;
 
@@ -161,4 +161,57 @@ async fn a_pool_that_may_open_more_than_the_server_gives_is_refused_with_the_sum
     let config = Config { limit: 8, ceiling: Some(900), ..Config::new("greedy", database.url()) };
     let why = Pool::open(config).await.unwrap_err().to_string();
     assert!(why.contains("900 connections") && why.contains("200 − 3 reserved = 197"), "{why}");
+}
+
+/// Takes as many connections as the pool has.
+async fn all_held(pool: &Pool, limit: u32) -> Vec<selvage_pool::Hold> {
+    let mut held = Vec::new();
+    for _ in 0..limit {
+        held.push(pool.hold().await.expect("there is one more"));
+    }
+    held
+}
+
+#[tokio::test]
+async fn who_waits_for_the_limit_to_be_settled_is_woken_when_it_is_raised_again() {
+    for engine in engines() {
+        let (pool, _database) = pool(engine, |config| config.limit = 3).await;
+        let held = all_held(&pool, 3).await;
+        assert_eq!(pool.set_limit(2), 2);
+        let mut settled = std::pin::pin!(pool.settled());
+        assert!(futures::poll!(settled.as_mut()).is_pending(), "three are in use");
+        assert_eq!(pool.set_limit(3), 3);
+        tokio::time::timeout(LONG, settled).await.expect("nothing came back, and nothing has to");
+        assert_eq!(pool.snapshot().in_use, 3);
+        drop(held);
+    }
+}
+
+#[tokio::test]
+async fn a_grant_counts_before_the_configuration_and_is_acknowledged_when_what_is_too_much_is_closed() {
+    for engine in engines() {
+        let (pool, _database) = pool(engine, |config| {
+            (config.limit, config.ceiling) = (4, Some(6));
+        })
+        .await;
+        assert_eq!(pool.grant_status(), None);
+        let held = all_held(&pool, 4).await;
+        let grant = |epoch, sequence, limit| Grant { id: GrantId { epoch, sequence }, limit };
+        pool.grant_limit(grant(3, 1, 2)).unwrap();
+        let status = pool.grant_status().unwrap();
+        assert!(!status.is_acknowledged() && (status.limit, status.open) == (2, 4), "{status:?}");
+        assert_eq!(pool.set_limit(6), 2, "the configuration has nothing to say now");
+        let refused = pool.grant_limit(grant(2, 9, 6)).unwrap_err();
+        assert!(matches!(refused, LimitError::Older { .. }), "{refused}");
+        drop(held);
+        pool.settled().await;
+        let status = pool.grant_status().unwrap();
+        assert!(status.is_acknowledged() && status.id == (GrantId { epoch: 3, sequence: 1 }), "{status:?}");
+        let drill = pool.override_limit(5).unwrap();
+        assert_eq!(pool.snapshot().limit, 5);
+        pool.grant_limit(grant(3, 2, 3)).unwrap();
+        assert_eq!(pool.snapshot().limit, 5, "the drill goes on");
+        drop(drill);
+        assert_eq!(pool.snapshot().limit, 3, "what was granted meanwhile");
+    }
 }
