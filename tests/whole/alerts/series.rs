@@ -97,7 +97,14 @@ fn rules_look_at_series_that_exist() {
 /// The words of a text that look like one of our series.
 fn mentioned(text: &str) -> impl Iterator<Item = &str> {
     let ours = ["db_client_", "http_server_", "rpc_server_", "rpc_client_", "selvage_pool_", "selvage_outbox_"];
-    let more = ["selvage_telemetry_", "selvage_fault_", "selvage_payments", "selvage_cache_", "selvage_stock_"];
+    let more = [
+        "selvage_telemetry_",
+        "selvage_fault_",
+        "selvage_payments",
+        "selvage_cache_",
+        "selvage_stock_",
+        "selvage_transaction_",
+    ];
     let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_' && letter != ':');
     // What ends in an underscore is the beginning of several, in a pattern.
     let words = words.filter(|word| !word.ends_with('_'));

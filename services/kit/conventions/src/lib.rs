@@ -85,10 +85,28 @@ pub mod db {
     pub const POOL_CLASS: &str = "selvage.pool.class";
     /// The operation that the connection is for, by the name that the code gives it.
     pub const POOL_OPERATION: &str = "selvage.pool.operation";
-    /// How a transaction ended: "committed", "failed", "not_begun", "cancelled".
+    /// How a transaction ended: "committed", "failed", "unknown" (it may have been committed), "not_begun", "cancelled".
     pub const TRANSACTION_OUTCOME: &str = "selvage.transaction.outcome";
     /// How often it was repeated because the database asked for that.
     pub const TRANSACTION_RETRIES: &str = "selvage.transaction.retries";
+    /// Seconds until a transaction had begun, all attempts together: the wait for a connection, and BEGIN.
+    pub const TRANSACTION_WAIT_TIME: &str = "selvage.transaction.wait_time";
+    /// Seconds that a transaction held a connection, all attempts together.
+    pub const TRANSACTION_USE_TIME: &str = "selvage.transaction.use_time";
+    /// Transactions that have ended, by [`OUTCOME`].
+    pub const TRANSACTIONS_ENDED: &str = "selvage.transaction.ended";
+    /// How often transactions were done again because the database asked for it.
+    pub const TRANSACTIONS_REPEATED: &str = "selvage.transaction.repeated";
+    /// A metric's label: the operation's name, as the code calls it, or [`OTHER_OPERATION`].
+    pub const OPERATION: &str = "operation";
+    /// What stands for the names of operations beyond those that are counted apart.
+    pub const OTHER_OPERATION: &str = "_OTHER";
+    /// A metric's label: how much the operation matters, as [`POOL_CLASS`].
+    pub const CLASS: &str = "class";
+    /// A metric's label: why a caller got no connection.
+    pub const REASON: &str = "reason";
+    /// A metric's label: how a transaction ended, as [`TRANSACTION_OUTCOME`].
+    pub const OUTCOME: &str = "outcome";
 }
 
 /// Messages of the outbox.

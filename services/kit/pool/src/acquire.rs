@@ -27,7 +27,7 @@ pub(crate) async fn for_statement(pool: &Arc<State>, operation: Operation, sql: 
 /// that those who wait for it hold no connection that a reader could use.
 pub(crate) async fn to_write(pool: &Arc<State>, operation: Operation) -> Result<Lease, DbErr> {
     holding::refuse_second(pool)?;
-    let _wait = pool.waits.start();
+    let (_wait, asked) = (pool.waits.start(), Instant::now());
     let until = pool.patience(operation.class);
     let Some(writer) = pool.writer.get() else { return within(pool, operation, until).await };
     let span = pool.spans.wait(&operation);
@@ -39,14 +39,23 @@ pub(crate) async fn to_write(pool: &Arc<State>, operation: Operation) -> Result<
         }
     };
     span.ended();
-    let mut lease = within(pool, operation, until).await?;
+    let mut lease = since(asked, pool, operation, until).await?;
     lease.writer = Some(turn);
     Ok(lease)
 }
 
 /// A connection that lives, by `until`.
-pub(crate) async fn within(pool: &Arc<State>, operation: Operation, until: Instant) -> Result<Lease, DbErr> {
-    let (asked, span) = (Instant::now(), pool.spans.wait(&operation));
+pub(crate) fn within(
+    pool: &Arc<State>,
+    operation: Operation,
+    until: Instant,
+) -> impl Future<Output = Result<Lease, DbErr>> + Send {
+    since(Instant::now(), pool, operation, until)
+}
+
+/// The same for a caller that has been waiting since `asked`.
+async fn since(asked: Instant, pool: &Arc<State>, operation: Operation, until: Instant) -> Result<Lease, DbErr> {
+    let span = pool.spans.wait(&operation);
     let mut lent = pool.gate.acquire(operation.class, until).await;
     loop {
         let pooled = match lent {

@@ -1,8 +1,9 @@
 //! Metrics by OpenTelemetry's conventions for connection pools, and beyond them under `selvage.pool`. Gauges are observed
 //! when they are asked for and cost nothing else.
 
-use std::sync::Arc;
-use std::sync::Weak;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::ThreadId;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Meter};
@@ -13,16 +14,45 @@ use crate::meters::meter;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 
-/// A pool that may be gone.
-#[derive(Clone)]
+/// Readers of metrics that may look at the same time: Prometheus' and the one that sends by OTLP, and as many to spare.
+const READERS: usize = 4;
+
+/// A pool that may be gone, as the instruments of one scrape see it.
+///
+/// OpenTelemetry's library calls the callbacks of a scrape one after the other on the reader's thread, in the order in which they
+/// were registered. The first of a pool's takes a snapshot, and all others show that one.
 struct Observed {
     pool: [KeyValue; 1],
     state: Weak<State>,
+    /// The last snapshot of each reader's thread.
+    scraped: Mutex<VecDeque<(ThreadId, Option<Snapshot>)>>,
 }
 
 impl Observed {
+    fn of(state: &Arc<State>) -> Arc<Self> {
+        let pool = [KeyValue::new(db::POOL_NAME, Arc::<str>::from(state.config.name.as_str()))];
+        Arc::new(Self { pool, state: Arc::downgrade(state), scraped: Mutex::default() })
+    }
+
+    fn scraped(&self) -> MutexGuard<'_, VecDeque<(ThreadId, Option<Snapshot>)>> {
+        self.scraped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first callback of a scrape.
+    fn begin_scrape(&self) -> Option<Snapshot> {
+        let state = self.state.upgrade().filter(|state| !state.is_closed());
+        let (seen, thread) = (state.map(|state| Snapshot::of(&state)), std::thread::current().id());
+        let mut scraped = self.scraped();
+        scraped.retain(|(of, _)| *of != thread);
+        scraped.truncate(READERS - 1);
+        scraped.push_front((thread, seen));
+        seen
+    }
+
+    /// The others.
     fn snapshot(&self) -> Option<Snapshot> {
-        self.state.upgrade().filter(|state| !state.is_closed()).map(|state| Snapshot::of(&state))
+        let thread = std::thread::current().id();
+        self.scraped().iter().find(|(of, _)| *of == thread).and_then(|(_, seen)| *seen)
     }
 
     fn with(&self, more: impl IntoIterator<Item = KeyValue>) -> Vec<KeyValue> {
@@ -30,7 +60,7 @@ impl Observed {
     }
 
     fn connections(&self, instrument: &dyn AsyncInstrument<i64>) {
-        let Some(seen) = self.snapshot() else { return };
+        let Some(seen) = self.begin_scrape() else { return };
         for (state, count) in [("idle", seen.idle), ("used", seen.in_use)] {
             instrument.observe(count.into(), &self.with([KeyValue::new(db::CONNECTION_STATE, state)]));
         }
@@ -40,7 +70,7 @@ impl Observed {
         let Some(seen) = self.snapshot() else { return };
         for class in Class::ALL {
             for reason in Reason::ALL {
-                let which = [KeyValue::new("class", class.name()), KeyValue::new("reason", reason.name())];
+                let which = [KeyValue::new(db::CLASS, class.name()), KeyValue::new(db::REASON, reason.name())];
                 instrument.observe(seen.refused[class as usize][reason as usize], &self.with(which));
             }
         }
@@ -132,11 +162,11 @@ fn observe_held_across_calls(meter: &Meter) {
 
 /// Lets the pool be observed for as long as it is open.
 pub(crate) fn observe(state: &Arc<State>) {
-    let pool = [KeyValue::new(db::POOL_NAME, state.config.name.clone())];
-    let observed = Observed { pool, state: Arc::downgrade(state) };
+    let observed = Observed::of(state);
     let meter = meter();
     observe_held_across_calls(&meter);
     let all = observed.clone();
+    // The first, which takes the snapshot.
     meter
         .i64_observable_up_down_counter("db.client.connection.count")
         .with_unit("{connection}")
