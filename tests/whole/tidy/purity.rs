@@ -160,9 +160,7 @@ fn the_time_of_day_is_passed_in() {
 
 /// Who may throw dice.
 const DICE: &[(&str, &str)] = &[
-    ("services/kit/pool/src/config.rs", "names this start of the process to the database"),
-    ("services/kit/pool/src/connect.rs", "spreads attempts to connect, and the ends of connections, over time"),
-    ("services/kit/pool/src/listen.rs", "spreads the attempts to listen again over time"),
+    ("services/kit/pool/src/config.rs", "names this start of the process to the database, and is the chance of pauses"),
     ("services/kit/rpc/src/peers.rs", "spreads calls over peers"),
     ("services/kit/rpc/src/retry.rs", "spreads retries over time"),
     ("services/kit/testkit/src/database.rs", "names a test's database"),

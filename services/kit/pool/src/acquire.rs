@@ -7,15 +7,14 @@ use tokio::time::Instant;
 
 use crate::failure::{self, conn_error};
 use crate::gate::{Reason, Refusal};
-use crate::holding;
 use crate::lease::Lease;
 use crate::state::State;
 use crate::watch::Operation;
-use crate::writer;
+use crate::{holding, sql};
 
-/// A connection for `sql` alone.
-pub(crate) async fn for_statement(pool: &Arc<State>, operation: Operation, sql: &str) -> Result<Lease, DbErr> {
-    if pool.writer.get().is_some() && !writer::only_reads(sql) {
+/// A connection for the statement `text` alone.
+pub(crate) async fn for_statement(pool: &Arc<State>, operation: Operation, text: &str) -> Result<Lease, DbErr> {
+    if pool.writer.get().is_some() && !sql::only_reads(text) {
         return to_write(pool, operation).await;
     }
     holding::refuse_second(pool)?;

@@ -93,8 +93,7 @@ impl<'a> Check<'a> {
         self.floors() <= u64::from(self.server.budget())
     }
 
-    /// The highest limit at which all instances of each client would fit, if the others stayed as they are; to be said
-    /// where they don't.
+    /// What to change where `sum` doesn't fit.
     fn remedy(&self, sum: u64) -> String {
         let over = sum - u64::from(self.server.budget());
         format!("{over} too many: lower limits or replicas, or raise max_connections to {}", {

@@ -65,6 +65,9 @@ pub struct Config {
     pub password_file: Option<PathBuf>,
     /// What the server shows as the client's name: `<boot id>/<pod>`, at most 63 bytes.
     pub application_name: String,
+    /// A number from 0 to 1 by chance. It spreads attempts to connect, to listen and to do a transaction again, and the ends
+    /// of connections, over time.
+    pub chance: fn() -> f64,
 }
 
 impl Config {
@@ -105,6 +108,7 @@ impl Config {
             slow_connect: Duration::from_millis(500),
             password_file: None,
             application_name,
+            chance: rand::random::<f64>,
         }
     }
 
@@ -116,7 +120,7 @@ impl Config {
     /// Checks the tuning.
     ///
     /// # Errors
-    /// The first thing that makes no sense, in words.
+    /// A [`ConfigError`] for the first number that makes no sense, in words, with the arithmetic: it is to be changed.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let wrong = |why: String| Err(ConfigError { pool: self.name.clone(), why });
         if self.name.is_empty() {

@@ -3,20 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::RngExt as _;
+use sea_orm::DbBackend;
 use tokio::time::Instant;
 
+use crate::backoff::Backoff;
 use crate::failure;
 use crate::gate::Reservation;
 use crate::pooled::Pooled;
 use crate::state::State;
 use crate::stranded::Stranded;
 
-/// The pause after making a connection has failed, doubled each time, up to the longest; each is shortened at random by up
-/// to a half, so that those who lost a server together don't come back together. A server that accepts connections again
-/// is so found within half a second.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+/// The pauses after making a connection has failed: a server that accepts connections again is so found within half a second.
+const PAUSES: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(400));
 
 /// Makes a connection for the slot; if that fails, says when it may be tried again.
 pub(crate) async fn open(pool: Arc<State>, slot: Reservation<Pooled>) {
@@ -33,7 +31,8 @@ pub(crate) async fn open(pool: Arc<State>, slot: Reservation<Pooled>) {
             if let Some(since) = pool.reachability.succeeded() {
                 tracing::info!(pool = config.name, gone_ms = millis(since.elapsed()), "the database is back");
             }
-            let expires = session.is_some().then(|| Instant::now() + jittered(config.lifetime));
+            let ages = pool.options.backend() == DbBackend::Postgres;
+            let expires = ages.then(|| Instant::now() + spread(config.lifetime, (config.chance)()));
             slot.fill(Pooled { connection, session, credentials, expires });
         }
         Err(error) => {
@@ -42,15 +41,14 @@ pub(crate) async fn open(pool: Arc<State>, slot: Reservation<Pooled>) {
             if failures == 1 {
                 tracing::warn!(pool = config.name, error = said, "no connection can be made; it is tried again");
             }
-            let pause = (FIRST_PAUSE * 2_u32.pow(failures.saturating_sub(1).min(8))).min(LONGEST_PAUSE);
-            slot.fail(Instant::now() + pause.mul_f64(rand::rng().random_range(0.5..=1.0)));
+            slot.fail(Instant::now() + PAUSES.pause(failures, (config.chance)()));
         }
     }
 }
 
 /// ±10 %, so that what was made together doesn't end together.
-fn jittered(lifetime: Duration) -> Duration {
-    lifetime.mul_f64(rand::rng().random_range(0.9..=1.1))
+fn spread(lifetime: Duration, chance: f64) -> Duration {
+    lifetime.mul_f64(0.9 + chance / 5.0)
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -74,6 +74,11 @@ impl Connection {
         Self { raw: Raw::Sqlite(connection), latency }
     }
 
+    /// Whether it is one to a file, without a server.
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(self.raw, Raw::Sqlite(_))
+    }
+
     pub(crate) async fn ping(&mut self) -> Result<(), sqlx::Error> {
         match &mut self.raw {
             Raw::Postgres(connection) => connection.ping().await,

@@ -47,13 +47,13 @@ pub enum Kind {
     Conflict,
     /// The disk is full.
     NoRoom,
-    /// The connection was lost while committing: see [`is_outcome_unknown`].
+    /// It may have been done all the same: see [`is_outcome_unknown`]. Every other kind means that it wasn't.
     OutcomeUnknown,
     /// All else, which is ours to look into: a wrong statement, an old schema, a damaged file.
     Other,
 }
 
-/// The kind of a failure.
+/// The kind of a failure, by which its caller decides what to do.
 pub fn kind(error: &DbErr) -> Kind {
     if let Some(refusal) = refusal(error) {
         return if refusal.reason.is_want() { Kind::Busy } else { Kind::Unreachable };
@@ -94,8 +94,8 @@ pub fn in_words(error: &DbErr) -> String {
 }
 
 /// A failure that the user of a program can do something about, in words for them.
-pub fn describe(error: &DbErr) -> Option<&'static str> {
-    if refusal(error).is_some() {
+pub(crate) fn describe(error: &DbErr) -> Option<&'static str> {
+    if refusal(error).is_some() || is_outcome_unknown(error) {
         return None;
     }
     let Error::Database(database) = sqlx_error(error)? else {
@@ -138,12 +138,15 @@ const SCHEMA_MISSING: &str = "the schema is missing or old; run the service's mi
 
 /// Why the pool gave no connection, if that is what failed.
 pub fn refusal(error: &DbErr) -> Option<Refusal> {
-    let DbErr::Conn(RuntimeErr::SqlxError(error)) = error else { return None };
-    let Error::Io(error) = error.as_ref() else { return None };
-    error.get_ref()?.downcast_ref().copied()
+    within::<Refusal>(error).copied()
 }
 
-/// SeaORM's errors have no place for a refusal; an error of the connection may bear any other.
+/// SeaORM's errors have no variant for what is ours; it rides on an I/O error.
+fn within<E: std::error::Error + 'static>(error: &DbErr) -> Option<&E> {
+    let Error::Io(error) = sqlx_error(error)? else { return None };
+    error.get_ref()?.downcast_ref()
+}
+
 pub(crate) fn refused(refusal: Refusal) -> DbErr {
     conn_error(Error::Io(io::Error::new(io::ErrorKind::WouldBlock, refusal)))
 }
@@ -153,11 +156,18 @@ pub fn is_unique_violation(error: &DbErr) -> bool {
     matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
 }
 
-const OUTCOME_UNKNOWN: &str = "the connection was lost while committing: whether it was committed isn't known";
+/// Nobody knows whether it was done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("whether it was {what} isn't known: {why}")]
+struct OutcomeUnknown {
+    what: &'static str,
+    why: String,
+}
 
-/// Whether a transaction failed in such a way that nobody knows whether it was committed.
+/// Whether a transaction, or a statement by itself that writes, may have been done although it failed: its answer didn't come,
+/// or the server doesn't know. All other failures mean that nothing of it was done.
 pub fn is_outcome_unknown(error: &DbErr) -> bool {
-    matches!(error, DbErr::Exec(RuntimeErr::Internal(text)) if text.starts_with(OUTCOME_UNKNOWN))
+    within::<OutcomeUnknown>(error).is_some()
 }
 
 /// A transaction that can't be committed any more, because of the failure that its closure passed over.
@@ -165,8 +175,43 @@ pub(crate) fn given_up(why: &str) -> DbErr {
     DbErr::Exec(RuntimeErr::Internal(format!("nothing was committed, for a statement had failed before: {why}")))
 }
 
-pub(crate) fn outcome_unknown(error: &Error) -> DbErr {
-    DbErr::Exec(RuntimeErr::Internal(format!("{OUTCOME_UNKNOWN}: {error}")))
+/// `what` wasn't answered, or the server doesn't know.
+pub(crate) fn outcome_unknown(what: &'static str, error: &Error) -> DbErr {
+    let unknown = OutcomeUnknown { what, why: error.to_string() };
+    DbErr::Exec(RuntimeErr::SqlxError(Error::Io(io::Error::other(unknown)).into()))
+}
+
+/// Whether the server says that it doesn't know: "statement completion unknown", "transaction resolution unknown".
+pub(crate) fn is_ambiguous(error: &Error) -> bool {
+    matches!(sqlstate(error).as_deref(), Some("40003" | "08007"))
+}
+
+/// Whether a statement's answer didn't come. An error that the server sent is an answer.
+pub(crate) fn is_unanswered(error: &Error) -> bool {
+    is_broken(error) && !matches!(error, Error::Database(_))
+}
+
+/// Whether the server lacks what was asked for, or doesn't give it to our role: undefined function, table or setting, feature not
+/// supported, insufficient privilege.
+pub(crate) fn is_missing_feature_sqlx(error: &Error) -> bool {
+    matches!(sqlstate(error).as_deref(), Some("42883" | "42P01" | "42704" | "0A000" | "42501"))
+}
+
+/// The same of SeaORM's error.
+pub(crate) fn is_missing_feature(error: &DbErr) -> bool {
+    sqlx_error(error).is_some_and(is_missing_feature_sqlx)
+}
+
+/// PostgreSQL's code of an error.
+pub(crate) fn sqlstate(error: &Error) -> Option<String> {
+    let database = error.as_database_error().filter(|database| sqlite_code(*database).is_none())?;
+    Some(database.code()?.into_owned())
+}
+
+/// Whether a conflict with others undid the statement, on PostgreSQL.
+pub(crate) fn is_undone_conflict(error: &DbErr) -> bool {
+    let state = sqlx_error(error).and_then(sqlstate);
+    matches!(state.as_deref(), Some("40001" | "40P01"))
 }
 
 /// Whether the transaction may succeed if it is simply done again: serialization failure, deadlock, or a busy SQLite.

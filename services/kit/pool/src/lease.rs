@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::TryStreamExt as _;
-use sea_orm::{DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
+use sea_orm::{DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
 use selvage_context::lease::Held;
 use tokio::time::Instant;
 
@@ -15,6 +15,7 @@ use crate::failure::{self, conn_error};
 use crate::gate::Lent;
 use crate::pooled::Pooled;
 use crate::spans::Timed;
+use crate::sql;
 use crate::state::State;
 use crate::watch::Operation;
 
@@ -37,7 +38,9 @@ pub(crate) struct Lease {
     /// A transaction is open: closing the connection rolls it back.
     pub(crate) in_transaction: bool,
     /// The database asked for the transaction to be done again.
-    pub(crate) retry_asked: bool,
+    retry_asked: bool,
+    /// The database doesn't know whether a statement was done, or a COMMIT had no answer.
+    outcome_unknown: bool,
     /// The failure for which the database has given the transaction up: PostgreSQL answers its COMMIT with ROLLBACK and
     /// no error, and SQLite may have rolled it back already.
     given_up: Option<String>,
@@ -56,6 +59,7 @@ impl Lease {
             broken: None,
             in_transaction: false,
             retry_asked: false,
+            outcome_unknown: false,
             given_up: None,
             held: None,
         }
@@ -85,25 +89,25 @@ impl Lease {
     pub(crate) async fn execute(&mut self, statement: &Statement) -> Result<ExecResult, DbErr> {
         let (bound, span) = (self.begin_statement(), self.pool.spans.statement(&statement.sql));
         let result = within(bound, self.connection().map_err(conn_error)?.execute(statement)).await;
-        self.end_statement(result, span).map_err(|error| DbErr::Exec(RuntimeErr::SqlxError(error.into())))
+        self.end_statement(result, span).map_err(|error| self.failed(error, &statement.sql, DbErr::Exec))
     }
 
     pub(crate) async fn execute_unprepared(&mut self, sql: &str) -> Result<ExecResult, DbErr> {
         let (bound, span) = (self.begin_statement(), self.pool.spans.statement(sql));
         let result = within(bound, self.connection().map_err(conn_error)?.execute_unprepared(sql)).await;
-        self.end_statement(result, span).map_err(|error| DbErr::Exec(RuntimeErr::SqlxError(error.into())))
+        self.end_statement(result, span).map_err(|error| self.failed(error, sql, DbErr::Exec))
     }
 
     pub(crate) async fn query_one(&mut self, statement: &Statement) -> Result<Option<QueryResult>, DbErr> {
         let (bound, span) = (self.begin_statement(), self.pool.spans.statement(&statement.sql));
         let result = within(bound, self.connection().map_err(conn_error)?.query_one(statement)).await;
-        self.end_statement(result, span).map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())))
+        self.end_statement(result, span).map_err(|error| self.failed(error, &statement.sql, DbErr::Query))
     }
 
     pub(crate) async fn query_all(&mut self, statement: &Statement) -> Result<Vec<QueryResult>, DbErr> {
         let (bound, span) = (self.begin_statement(), self.pool.spans.statement(&statement.sql));
         let result = within(bound, self.connection().map_err(conn_error)?.query_all(statement)).await;
-        self.end_statement(result, span).map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())))
+        self.end_statement(result, span).map_err(|error| self.failed(error, &statement.sql, DbErr::Query))
     }
 
     /// Hands each row to the stream that `rows` is; see the `stream` module.
@@ -129,7 +133,7 @@ impl Lease {
             drop(rows);
             let result = self.end_statement(ended, span);
             if let Err(error) = result {
-                yield Err(DbErr::Query(RuntimeErr::SqlxError(error.into())));
+                yield Err(self.failed(error, &statement.sql, DbErr::Query));
             }
         }
     }
@@ -165,6 +169,7 @@ impl Lease {
         }
         if let Err(error) = &result {
             self.retry_asked |= failure::is_retryable(error);
+            self.outcome_unknown |= failure::is_ambiguous(error);
             if failure::is_broken(error) {
                 let by_server = failure::is_ended_by_server(error);
                 self.broken = Some(if by_server { Close::ByServer } else { Close::Abort });
@@ -175,6 +180,32 @@ impl Lease {
             }
         }
         result
+    }
+
+    /// A statement's failure, as its caller gets it: it says where nobody knows whether the statement was done.
+    fn failed(&self, error: sqlx::Error, text: &str, as_it_is: fn(RuntimeErr) -> DbErr) -> DbErr {
+        // What a transaction did goes with it. A statement by itself may have been done if the answer didn't come.
+        let unanswered = !self.in_transaction
+            && self.pool.options.backend() == DbBackend::Postgres
+            && failure::is_unanswered(&error)
+            && !sql::only_reads(text);
+        if unanswered || failure::is_ambiguous(&error) {
+            return failure::outcome_unknown("done", &error);
+        }
+        as_it_is(RuntimeErr::SqlxError(error.into()))
+    }
+
+    /// Whether the transaction is to be done again: the database asked for it, and nothing of it can have been committed.
+    pub(crate) fn is_retry_asked(&self) -> bool {
+        self.retry_asked && !self.outcome_unknown
+    }
+
+    pub(crate) fn is_outcome_unknown(&self) -> bool {
+        self.outcome_unknown
+    }
+
+    pub(crate) fn set_outcome_unknown(&mut self) {
+        self.outcome_unknown = true;
     }
 
     /// The failure for which the database has given the transaction up, if it has.
@@ -213,7 +244,7 @@ impl Drop for Lease {
         }
         let close = if clean { Some(Close::Graceful) } else { self.broken };
         // To close a file costs next to nothing, and what a server has ended isn't there to be cleaned.
-        let close = close.or_else(|| pooled.session.is_none().then_some(Close::Abort));
+        let close = close.or_else(|| pooled.connection.is_file().then_some(Close::Abort));
         // Without a runtime nobody can wait; the connection is closed by being dropped.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return drop(pooled.end()) };
         let (pool, writer, in_transaction) = (self.pool.clone(), self.writer.take(), self.in_transaction);

@@ -19,6 +19,52 @@
 //! - A password may be in a file that changes ([`Config::password_file`]). [`Pool::listen`] hears PostgreSQL's notifications.
 //! - [`metrics`] has OpenTelemetry's names for all of it; [`budget`] the sums for many pools on one server.
 //!
+//! # The modules
+//!
+//! From below: `gate` hands out a bounded number of anything and knows no database (its `core` is a plain state machine, `limit` says
+//! whose limit counts); `connection` is a raw connection of either kind, `options` what it is made with, `pooled` what the pool
+//! knows of it besides. `state` is what all handles of a pool share, of parts that know nothing of each other (`meters`, `spans`,
+//! `watch`, `waits`, `writer`, `stranded`, `reachability`); `snapshot` and `metrics` show it. On it stand `connect`, which makes and
+//! ends connections; `lease`, which runs statements over one; `acquire`, how a caller gets one; `keeper`, which works ahead of
+//! callers; and `terminate`, which ends at the server what we lost. At the top are `pool` and `transaction`, each with SeaORM's
+//! traits in a file `orm` of its own, `limit`, `hold` and `listen`. `migrate` and `budget` stand alone. Nothing knows what is
+//! above it.
+//!
+//! # How to name an operation
+//!
+//! `pool.named("product_get", Class::Sheddable)` for a statement by itself, `pool.run_tx("stock_reserve", Class::Critical, …)` for a
+//! transaction. The name is `noun_verb`, a constant, and says what is done for whom, not which statement it is: it is what
+//! traces, the log and `/ops` call it. Transactions are also counted by name, up to 64 names in each pool. The class is
+//! [`Critical`](Class::Critical) if somebody's money or promise hangs on it, [`Sheddable`](Class::Sheddable) if its page is worth
+//! showing without it. Nothing has to be registered: `selvage_transaction_ended_total{operation="stock_reserve"}` is there after
+//! the first one.
+//!
+//! # How to add a metric
+//!
+//! 1. Its name goes into `selvage_conventions::db`, with its unit, beside those that are there.
+//! 2. What is recorded as it happens, a time or an event, is an instrument in `meters.rs`; attributes are constants, and what may be
+//!    one of many has a bound. Nothing on the way of a lease takes a lock or memory for it.
+//! 3. What can be read off a pool at any moment is a field of [`Snapshot`], filled in `snapshot.rs`, and a line in one of the tables
+//!    of `metrics.rs`: all lines of one scrape are of one snapshot.
+//! 4. `tests/it/measured.rs` looks at it. `tests/whole/alerts/metrics.txt` names it as Prometheus does, and is held against the running
+//!    shop. A panel for it is written in `tests/whole/dashboards`.
+//!
+//! # Which servers
+//!
+//! | | |
+//! |---|---|
+//! | PostgreSQL 15.18, 16.15, 17.11, 18.6 | everything; tried with this crate's tests and the stores' of all services (15 of Debian, the others embedded binaries of Maven Central) |
+//! | PgBouncer 1.18 (Debian's), `pool_mode = session` | tried: works with `ignore_startup_parameters = extra_float_digits,options`; without `options` it refuses us at the start. It then drops what we set for a session: `statement_timeout`, `idle_in_transaction_session_timeout` and keepalives are to be set on the role (`ALTER ROLE … SET`), or a statement that is too slow is given up by us a second later, with its connection. The server shows the pooler's sessions, which outlive ours, so it may show more than the pool's limit, up to the pooler's own |
+//! | PgBouncer 1.18, `pool_mode = transaction` | tried: doesn't work. Statements are prepared by name in one session and asked for in another (26000, 42P05), in the pool as in migrations. `LISTEN` is taken and nothing is heard. From 1.21 on it can follow prepared statements (`max_prepared_statements`); that isn't tried yet |
+//! | CockroachDB | not tried; by its documentation and issues: no `LISTEN` (42601) and no triggers, so nothing may need them; no `pg_terminate_backend` and no `pg_stat_get_activity`, so what ends in silence isn't looked after; advisory locks of a transaction from 26.3 on, before that a stub that locks nothing or none at all, so one migration at a time; sequence numbers are neither dense nor in order of commit; 40001 is everyday, 40003 means that it doesn't know. Migrations with triggers, `tsvector` columns and several changes of a table in one transaction would have to be written anew |
+//! | YugabyteDB | not tried; by its documentation and issues: `LISTEN` in early access from 2025.2.3 on; advisory locks from 2025.1 on, an error (0A000) before; each node shows its own sessions, so that behind a balancer a session may be taken for gone that another node has; sequences are cached by node, so their numbers are not in order; `client_connection_check_interval` is unknown before its PostgreSQL 15 (2.25), and the server then refuses the connection |
+//!
+//! What a server lacks is found where it is first asked for, named once in the log, and done without: the view of sessions,
+//! advisory locks (for migrations alone), `LISTEN`. A conflict (40001, 40P01) is done again, with pauses that differ by chance,
+//! where nothing can have happened: a transaction before its COMMIT was answered, a single statement that is one transaction by
+//! itself. What may have happened is [`Kind::OutcomeUnknown`]: a COMMIT or a single write whose answer didn't come, and what the
+//! server itself doesn't know (40003, 08007). Every other failure means that nothing was done.
+//!
 //! # From Little's law to a number
 //!
 //! How many connections does a service need? By Little's law (J. D. C. Little, 1961), the mean number of those in use is
@@ -70,6 +116,7 @@
 //! ```
 
 mod acquire;
+mod backoff;
 pub mod budget;
 mod config;
 mod connect;
@@ -92,6 +139,7 @@ mod password;
 mod pool;
 mod pooled;
 mod reachability;
+mod repeat;
 mod server;
 mod snapshot;
 mod spans;
@@ -107,7 +155,7 @@ mod watch;
 mod writer;
 
 pub use config::{Config, ConfigError, boot_id};
-pub use failure::{Kind, OpenError, describe, in_words, is_outcome_unknown, is_unique_violation, kind, refusal};
+pub use failure::{Kind, OpenError, in_words, is_outcome_unknown, is_unique_violation, kind, refusal};
 pub use gate::{Class, Grant, GrantId, LimitError, Owner, Reason, Refusal};
 pub use hold::Hold;
 pub use limit::{GrantStatus, LimitOverride};

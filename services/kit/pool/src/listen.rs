@@ -1,14 +1,15 @@
 //! PostgreSQL's notifications, on a connection of their own.
 
 use std::fmt;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use sea_orm::DbBackend;
 use sqlx::Executor as _;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 
+use crate::backoff::Backoff;
 use crate::options::Options;
 use crate::state::State;
 use crate::{Pool, failure};
@@ -18,9 +19,8 @@ use crate::{Pool, failure};
 const SILENCE: Duration = Duration::from_secs(1);
 /// How long it may take to answer that. What is announced is missed for at most 1 s + 1 s unnoticed.
 const ANSWER: Duration = Duration::from_secs(1);
-/// Pauses between attempts: half to all of a bound that doubles from 50 ms to 1 s, so that the replicas which lost the same
-/// server come back apart, and each at most 1 s after it.
-const PAUSES_MS: Range<u64> = 50..1_000;
+/// Pauses between attempts: the replicas which lost the same server come back apart, and each at most 1 s after it.
+const PAUSES: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
 
 /// What a [`Listener`] hears.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct Listener {
     wire: Option<Wire>,
     /// Attempts since it was last connected.
     failures: u32,
+    /// The database has nothing to listen to.
+    deaf: bool,
 }
 
 /// A connection that listens. sqlx's listener wants a pool of sqlx's: it has this one connection.
@@ -66,11 +68,13 @@ impl Drop for Counted {
 }
 
 impl Pool {
-    /// Listens on `channel`, which is a plain name. With SQLite, which announces nothing, it never hears anything.
+    /// Listens on `channel`, which is a plain name. With SQLite, which announces nothing, and on a server without LISTEN, which
+    /// is named in the log, it never hears anything.
     ///
     /// The connection isn't one of the pool's `limit`, but one of its `listeners`; the pool's snapshot counts it.
     pub fn listen(&self, channel: &'static str) -> Listener {
-        Listener { channel, state: self.state().clone(), wire: None, failures: 0 }
+        let deaf = self.backend() == DbBackend::Sqlite;
+        Listener { channel, state: self.state().clone(), wire: None, failures: 0, deaf }
     }
 }
 
@@ -79,7 +83,7 @@ impl Listener {
     ///
     /// Whoever drops the future loses what it heard, and must begin with a new listener.
     pub async fn next(&mut self) -> Event {
-        if matches!(self.state.options, Options::Sqlite(_)) {
+        if self.deaf {
             return std::future::pending().await;
         }
         if let Some(wire) = &mut self.wire {
@@ -90,13 +94,23 @@ impl Listener {
             return Event::Lost;
         }
         loop {
-            tokio::time::sleep(pause(self.failures, 0.5 + rand::random::<f64>() / 2.0)).await;
+            tokio::time::sleep(PAUSES.pause(self.failures, (self.state.config.chance)())).await;
             let counted = Counted::start(&self.state.listening);
             let connecting = Wire::connect(&self.state.options, self.channel, counted);
             match tokio::time::timeout(self.state.config.connect_timeout, connecting).await {
                 Ok(Ok(wire)) => {
                     (self.wire, self.failures) = (Some(wire), 0);
                     return Event::Listening;
+                }
+                Ok(Err(error)) if is_unsupported(&error) => {
+                    tracing::warn!(
+                        pool = self.state.config.name,
+                        channel = self.channel,
+                        error = %error,
+                        "the database has no LISTEN: what is announced isn't heard, and isn't tried to be again"
+                    );
+                    self.deaf = true;
+                    return std::future::pending().await;
                 }
                 Ok(Err(error)) => self.failed(&error),
                 Err(elapsed) => self.failed(&elapsed),
@@ -167,26 +181,7 @@ impl Wire {
     }
 }
 
-/// The pause before an attempt after so many failures; `share` is 0.5 to 1.
-fn pause(failures: u32, share: f64) -> Duration {
-    if failures == 0 {
-        return Duration::ZERO;
-    }
-    let bound = PAUSES_MS.start.saturating_mul(1 << (failures - 1).min(16)).min(PAUSES_MS.end);
-    Duration::from_millis(bound).mul_f64(share)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_to_a_second_and_no_further() {
-        assert_eq!(pause(0, 1.0), Duration::ZERO);
-        assert_eq!(pause(1, 0.5), Duration::from_millis(25));
-        assert_eq!(pause(3, 1.0), Duration::from_millis(200));
-        for failures in [6, 100, u32::MAX] {
-            assert_eq!(pause(failures, 1.0), Duration::from_secs(1));
-        }
-    }
+/// Whether the server has no LISTEN, so that it is of no use to try again: it doesn't know the word or the feature.
+fn is_unsupported(error: &sqlx::Error) -> bool {
+    matches!(failure::sqlstate(error).as_deref(), Some("0A000" | "42601"))
 }

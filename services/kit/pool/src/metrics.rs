@@ -136,9 +136,12 @@ const COUNTERS: [(&str, &str, &str, Number); 5] = [
         pool.statements
     }),
     ("selvage.pool.transactions", "{transaction}", "Transactions committed.", |pool| pool.transactions),
-    ("selvage.pool.retries", "{transaction}", "Transactions done again because the database asked for it.", |pool| {
-        pool.retries
-    }),
+    (
+        "selvage.pool.retries",
+        "{transaction}",
+        "Transactions and statements done again because the database asked for it.",
+        |pool| pool.retries,
+    ),
     (
         "selvage.pool.long_leases",
         "{connection}",

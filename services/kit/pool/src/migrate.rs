@@ -2,12 +2,15 @@
 
 use std::str::FromStr as _;
 
-use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DbBackend, DbErr, Statement};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    Statement, TransactionTrait as _,
+};
 use sea_orm_migration::MigratorTrait;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 
-use crate::failure::describe;
+use crate::failure::{self, describe};
 
 /// Whose turn it is to migrate; any number will do, as long as all of ours use the same ("selvage" in ASCII).
 const ADVISORY_LOCK: i64 = 0x73_656c_7661_6765;
@@ -20,10 +23,12 @@ const CONNECT_BOUND: std::time::Duration = std::time::Duration::from_secs(10);
 #[error("{0}")]
 pub struct MigrateError(String);
 
-/// Applies the migrations that are missing, one process at a time; returns how many.
+/// Applies the migrations that are missing, one process at a time; returns how many. On PostgreSQL all of them are one
+/// transaction: none may ask to be outside one, as `CREATE INDEX CONCURRENTLY` does.
 ///
 /// # Errors
-/// If the database doesn't answer, or refuses one.
+/// A [`MigrateError`] if the database doesn't answer within 10 s, or refuses a migration, of which nothing stays then. Once
+/// what it names is mended, the same may be tried again.
 pub async fn up<M: MigratorTrait>(url: &str) -> Result<usize, MigrateError> {
     let opened = Opened::at(url).await?;
     let migrated = locked::<M>(&opened.db).await;
@@ -33,7 +38,7 @@ pub async fn up<M: MigratorTrait>(url: &str) -> Result<usize, MigrateError> {
 /// How many migrations are missing.
 ///
 /// # Errors
-/// If the database doesn't answer.
+/// A [`MigrateError`] if the database doesn't answer within 10 s, or refuses us.
 pub async fn pending<M: MigratorTrait>(url: &str) -> Result<usize, MigrateError> {
     let opened = Opened::at(url).await?;
     let pending = M::get_pending_migrations(&opened.db).await.map(|pending| pending.len());
@@ -44,8 +49,8 @@ pub async fn pending<M: MigratorTrait>(url: &str) -> Result<usize, MigrateError>
 /// list of migrations. What a service runs as; to be repeated after a migration that makes tables.
 ///
 /// # Errors
-/// If the database isn't PostgreSQL, doesn't answer, or refuses; if `role` isn't a plain name of 1 to 63 lower-case
-/// letters, digits and underscores.
+/// A [`MigrateError`] if the database isn't PostgreSQL, if `role` isn't a plain name of 1 to 63 lower-case letters, digits and
+/// underscores, or if the database doesn't answer or refuses: the role must be there, and the tables ours.
 pub async fn grant(url: &str, role: &str) -> Result<(), MigrateError> {
     let wrong = |why: String| Err(MigrateError(why));
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
@@ -66,15 +71,36 @@ pub async fn grant(url: &str, role: &str) -> Result<(), MigrateError> {
     opened.close(granted).await
 }
 
+#[expect(clippy::disallowed_methods, reason = "migrations have SeaORM's connections, which have no run_tx")]
 async fn locked<M: MigratorTrait>(db: &DatabaseConnection) -> Result<usize, DbErr> {
-    // Held by the one connection, and so ended with it whatever happens.
-    if db.get_database_backend() == DbBackend::Postgres {
-        let lock = format!("SELECT pg_advisory_lock({ADVISORY_LOCK})");
-        db.execute_raw(Statement::from_string(DbBackend::Postgres, lock)).await?;
+    if db.get_database_backend() != DbBackend::Postgres {
+        let missing = M::get_pending_migrations(db).await?.len();
+        M::up(db, None).await?;
+        return Ok(missing);
     }
-    let missing = M::get_pending_migrations(db).await?.len();
-    M::up(db, None).await?;
+    // One transaction around all of it, with which the lock ends whatever happens. A lock of the session would stay behind on a
+    // pooler's connection, and keep the next one waiting for ever.
+    let all = db.begin().await?;
+    lock(&all).await?;
+    let missing = M::get_pending_migrations(&all).await?.len();
+    M::up(&all, None).await?;
+    all.commit().await?;
     Ok(missing)
+}
+
+/// Waits until nobody else migrates. Where the server has no such locks that is said, and there is nothing to wait for.
+#[expect(clippy::disallowed_methods, reason = "a savepoint, which an error undoes without the transaction")]
+async fn lock(all: &DatabaseTransaction) -> Result<(), DbErr> {
+    let trying = all.begin().await?;
+    let lock = format!("SELECT pg_advisory_xact_lock({ADVISORY_LOCK})");
+    match trying.execute_raw(Statement::from_string(DbBackend::Postgres, lock)).await {
+        Ok(_) => trying.commit().await,
+        Err(error) if failure::is_missing_feature(&error) => {
+            tracing::warn!(error = %error, "the database server has no advisory locks for us: let one migration run at a time");
+            trying.rollback().await
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// A database, and how it is called where a password may not be shown.

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use sea_orm::DbBackend;
 use selvage_conventions::db;
 use sqlx::ConnectOptions as _;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
 use crate::Config;
@@ -23,7 +24,12 @@ const FILE_WAIT: Duration = Duration::from_secs(5);
 
 /// What new connections are made with, parsed once.
 pub(crate) enum Options {
-    Postgres { options: Box<PgConnectOptions>, password: Option<PasswordFile> },
+    Postgres {
+        options: Box<PgConnectOptions>,
+        password: Option<PasswordFile>,
+        /// The server shows its sessions to us, as far as it is known.
+        shows_sessions: AtomicBool,
+    },
     Sqlite(Box<SqliteConnectOptions>),
 }
 
@@ -68,7 +74,7 @@ impl Options {
             .statement_cache_capacity(100)
             .disable_statement_logging();
         let password = config.password_file.clone().map(PasswordFile::new);
-        Ok(Self::Postgres { options: Box::new(options), password })
+        Ok(Self::Postgres { options: Box::new(options), password, shows_sessions: AtomicBool::new(true) })
     }
 
     /// The kind of database.
@@ -106,7 +112,7 @@ impl Options {
 
     /// What a connection to PostgreSQL is made with now.
     pub(crate) fn postgres(&self) -> Result<Option<(PgConnectOptions, u64)>, sqlx::Error> {
-        let Self::Postgres { options, password } = self else { return Ok(None) };
+        let Self::Postgres { options, password, .. } = self else { return Ok(None) };
         let Some(file) = password else { return Ok(Some((*options.clone(), 0))) };
         let (password, credentials) = file.read().map_err(sqlx::Error::Io)?;
         Ok(Some((options.as_ref().clone().password(&password), credentials)))
@@ -116,11 +122,11 @@ impl Options {
     pub(crate) async fn connect(&self, latency: &Latency) -> Result<(Connection, Option<SessionId>, u64), sqlx::Error> {
         match self {
             Self::Sqlite(options) => Ok((Connection::sqlite(options.connect().await?, latency.clone()), None, 0)),
-            Self::Postgres { .. } => {
+            Self::Postgres { shows_sessions, .. } => {
                 let (options, credentials) = self.postgres()?.ok_or_else(failure::closed)?;
                 let mut raw = options.connect().await?;
-                let session = SessionId::of(&mut raw).await?;
-                Ok((Connection::postgres(raw, latency.clone()), Some(session), credentials))
+                let session = session(&mut raw, shows_sessions).await?;
+                Ok((Connection::postgres(raw, latency.clone()), session, credentials))
             }
         }
     }
@@ -139,5 +145,27 @@ impl Options {
             Self::Postgres { password: Some(file), .. } => file.version(),
             _ => 0,
         }
+    }
+}
+
+/// The session of a new connection. A server without the view of its sessions, or that doesn't show it to our role, is named once:
+/// what ends in silence is believed gone at once there, and the server may have more of our sessions than the limit.
+async fn session(raw: &mut PgConnection, shows: &AtomicBool) -> Result<Option<SessionId>, sqlx::Error> {
+    if !shows.load(Ordering::Relaxed) {
+        return Ok(None);
+    }
+    match SessionId::of(raw).await {
+        Ok(session) => Ok(Some(session)),
+        Err(error) if failure::is_missing_feature_sqlx(&error) => {
+            if shows.swap(false, Ordering::Relaxed) {
+                tracing::warn!(
+                    error = %error,
+                    "the database server doesn't show its sessions: those that end in silence can't be ended there, and \
+                     may be there beside the pool's limit for half a minute"
+                );
+            }
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }

@@ -45,7 +45,7 @@ pub struct Snapshot {
     pub statements: u64,
     /// Transactions committed so far.
     pub transactions: u64,
-    /// Transactions that were done again because the database asked for it.
+    /// Transactions and single statements that were done again because the database asked for it.
     pub retries: u64,
     /// Callers who were refused for want of a connection.
     pub timeouts: u64,

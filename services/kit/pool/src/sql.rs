@@ -172,6 +172,32 @@ fn name<'a>(tokens: &[Token<'a>], at: usize) -> Option<&'a str> {
     if tokens.get(at + 1) == Some(&Token::Other('.')) { name(tokens, at + 2) } else { Some(own) }
 }
 
+/// Whether `sql` only reads, told by its words. Where that errs, a reader of a SQLite file waits for its turn as a writer does, or
+/// a writer polls the file's lock: slower, never wrong.
+pub(crate) fn only_reads(sql: &str) -> bool {
+    let mut words = words(sql);
+    let Some(first) = words.next() else { return true };
+    if first.eq_ignore_ascii_case("WITH") {
+        return !words.any(|word| is_one_of(word, &["INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE"]));
+    }
+    is_one_of(first, &["SELECT", "VALUES", "EXPLAIN", "PRAGMA", "SHOW"])
+}
+
+/// Whether `sql`, sent by itself, is one transaction: all of it is done or nothing. A procedure or a block of code may commit
+/// in the middle.
+pub(crate) fn is_one_transaction(sql: &str) -> bool {
+    let ordinary = ["SELECT", "VALUES", "WITH", "INSERT", "UPDATE", "DELETE", "MERGE"];
+    words(sql).next().is_some_and(|first| is_one_of(first, &ordinary))
+}
+
+fn words(sql: &str) -> impl Iterator<Item = &str> {
+    sql.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|word| !word.is_empty())
+}
+
+fn is_one_of(word: &str, known: &[&str]) -> bool {
+    known.iter().any(|known| word.eq_ignore_ascii_case(known))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,6 +238,28 @@ mod tests {
             assert_eq!(without_values(sql), expected);
         }
         assert!(without_values(&"a ".repeat(5_000)).len() <= MAX_TEXT_BYTES + '…'.len_utf8());
+    }
+
+    #[test]
+    fn what_reads_is_told_from_what_writes() {
+        for reads in ["SELECT 1", "  select 1", "(SELECT 1)", "VALUES (1)", "WITH a AS (SELECT 1) SELECT * FROM a", ""]
+        {
+            assert!(only_reads(reads), "{reads}");
+        }
+        for writes in ["INSERT INTO a VALUES (1)", "update a set b = 1", "WITH a AS (SELECT 1) DELETE FROM b", "VACUUM"]
+        {
+            assert!(!only_reads(writes), "{writes}");
+        }
+    }
+
+    #[test]
+    fn what_may_commit_in_the_middle_is_no_one_transaction() {
+        for one in ["SELECT 1", "(select 1)", "insert into a values (1)", "WITH a AS (SELECT 1) DELETE FROM b"] {
+            assert!(is_one_transaction(one), "{one}");
+        }
+        for other in ["CALL tidy_up()", "DO $$ BEGIN COMMIT; END $$", "VACUUM", "BEGIN", ""] {
+            assert!(!is_one_transaction(other), "{other}");
+        }
     }
 
     proptest! {

@@ -90,34 +90,9 @@ fn one_turn() -> Arc<Turns> {
     turns
 }
 
-/// Whether `sql` only reads, told by its words. Where that errs, a reader waits for its turn as a writer does, or a
-/// writer polls the file's lock: slower, never wrong.
-pub(crate) fn only_reads(sql: &str) -> bool {
-    let sql = sql.trim_start();
-    let is = |word: &str, other: &str| word.eq_ignore_ascii_case(other);
-    let mut words = sql.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|word| !word.is_empty());
-    let Some(first) = words.next() else { return true };
-    if is(first, "WITH") {
-        return !words.any(|word| ["INSERT", "UPDATE", "DELETE", "REPLACE"].iter().any(|writes| is(word, writes)));
-    }
-    ["SELECT", "VALUES", "EXPLAIN", "PRAGMA"].iter().any(|reads| is(first, reads))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_reads_is_told_from_what_writes() {
-        for reads in ["SELECT 1", "  select 1", "(SELECT 1)", "VALUES (1)", "WITH a AS (SELECT 1) SELECT * FROM a", ""]
-        {
-            assert!(only_reads(reads), "{reads}");
-        }
-        for writes in ["INSERT INTO a VALUES (1)", "update a set b = 1", "WITH a AS (SELECT 1) DELETE FROM b", "VACUUM"]
-        {
-            assert!(!only_reads(writes), "{writes}");
-        }
-    }
 
     #[test]
     fn a_file_has_one_writer_whatever_it_is_called_and_as_long_as_it_is_used() {

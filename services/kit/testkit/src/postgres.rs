@@ -14,6 +14,9 @@ use crate::{eventually, free_port};
 
 /// The administrator's address of a server that is to be used instead of one of our own.
 pub(crate) const GIVEN: &str = "SELVAGE_TEST_POSTGRES";
+/// The folder of the PostgreSQL programs, `initdb` and `postgres`, that servers of our own are started with: for trying a given
+/// version.
+const PROGRAMS: &str = "SELVAGE_TEST_POSTGRES_BIN";
 
 static SHARED: OnceCell<(String, Option<Server>)> = OnceCell::const_new();
 
@@ -34,8 +37,13 @@ pub(crate) fn is_installed() -> bool {
     std::env::var_os(GIVEN).is_some() || programs().is_some()
 }
 
-/// The folder of PostgreSQL's programs, the newest where there are several.
+/// The folder of PostgreSQL's programs: the given one, or the newest where there are several.
 fn programs() -> Option<PathBuf> {
+    let is_whole = |folder: &PathBuf| folder.join("postgres").is_file() && folder.join("initdb").is_file();
+    if let Some(given) = std::env::var_os(PROGRAMS).map(PathBuf::from) {
+        assert!(is_whole(&given), "{PROGRAMS}: {} has no initdb and postgres", given.display());
+        return Some(given);
+    }
     let packaged = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut folders: Vec<_> = packaged
         .filter_map(|entry| Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path().join("bin"))))
@@ -43,12 +51,7 @@ fn programs() -> Option<PathBuf> {
     folders.sort();
     let on_path =
         std::env::var_os("PATH").into_iter().flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
-    folders
-        .into_iter()
-        .rev()
-        .map(|(_, path)| path)
-        .chain(on_path)
-        .find(|folder| folder.join("postgres").is_file() && folder.join("initdb").is_file())
+    folders.into_iter().rev().map(|(_, path)| path).chain(on_path).find(is_whole)
 }
 
 /// A server. Its processes and its folder go with the value, or with the process that made it, even by SIGKILL.

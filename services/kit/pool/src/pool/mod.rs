@@ -36,8 +36,9 @@ impl Pool {
     /// they are needed. Its metrics go to OpenTelemetry's global meter provider, which must be set before.
     ///
     /// # Errors
-    /// If the tuning makes no sense, also beside what the server allows, or if the database doesn't answer or refuses us:
-    /// what, and what to do about it.
+    /// [`OpenError::Config`] if the tuning makes no sense by itself or beside what the server allows: it says which number is to be
+    /// changed. [`OpenError::Address`] if the address can't be read. [`OpenError::Connect`] if the database doesn't answer
+    /// or refuses us: it says what a person can do. To try again makes sense for the last alone.
     #[track_caller]
     pub fn open(config: Config) -> impl Future<Output = Result<Self, OpenError>> + Send {
         let operation = Operation { name: "unnamed", class: Class::Normal, site: Location::caller() };
@@ -60,7 +61,8 @@ impl Pool {
         Ok(Self { state, operation })
     }
 
-    /// The same pool, for statements that go by `name` and `class`. Names are few and constant: they are in metrics.
+    /// The same pool, for statements that go by `name` and `class`. Names are few and constant: see [how to name an
+    /// operation](crate#how-to-name-an-operation).
     #[must_use]
     #[track_caller]
     pub fn named(&self, name: &'static str, class: Class) -> Self {
@@ -75,8 +77,10 @@ impl Pool {
     /// services: a connection is held.
     ///
     /// # Errors
-    /// `work`'s own error, after the roll-back; a [refusal](crate::refusal) if there was no connection in time; and what
-    /// the database says. [`is_outcome_unknown`](crate::is_outcome_unknown) tells a COMMIT that may have happened.
+    /// `work`'s own error, after the roll-back; otherwise a [`DbErr`], of which [`kind`](crate::kind) tells what it is to the
+    /// caller. A [refusal](crate::refusal) means that there was no connection in time, and says when to come again.
+    /// [`Kind::OutcomeUnknown`](crate::Kind::OutcomeUnknown) means that it may have been committed: look before it is done
+    /// again. After every other error nothing was committed.
     #[track_caller]
     pub fn run_tx<T, E, F, Fut>(
         &self,
@@ -136,7 +140,7 @@ impl Pool {
     }
 
     /// The name and class that statements and transactions go by, and where that was said.
-    pub fn operation(&self) -> Operation {
+    pub(crate) fn operation(&self) -> Operation {
         self.operation
     }
 

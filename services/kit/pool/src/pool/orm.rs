@@ -10,10 +10,28 @@ use sea_orm::{
 };
 
 use super::Pool;
-use crate::acquire;
 use crate::lease::Lease;
 use crate::stream::Rows;
 use crate::transaction::Tx;
+use crate::{acquire, repeat};
+
+/// Runs one statement by itself, again where a conflict undid it. Its connection is given back before each pause.
+macro_rules! repeated {
+    ($pool:expr, $statement:expr, $run:ident) => {{
+        let mut failures = 0;
+        loop {
+            let ended = $pool.lease(&$statement.sql).await?.$run(&$statement).await;
+            match ended {
+                Ok(done) => break Ok(done),
+                Err(error) => {
+                    failures += 1;
+                    // In a box: a failure is rare, and what it needs would make each statement's future larger.
+                    Box::pin(repeat::after_failure($pool.state(), &$statement.sql, error, failures)).await?;
+                }
+            }
+        }
+    }};
+}
 
 impl Pool {
     async fn lease(&self, sql: &str) -> Result<Lease, DbErr> {
@@ -28,19 +46,20 @@ impl ConnectionTrait for Pool {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.lease(&statement.sql).await?.execute(&statement).await
+        repeated!(self, statement, execute)
     }
 
+    /// Never done again: it may be several statements, some of which are done.
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         self.lease(sql).await?.execute_unprepared(sql).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.lease(&statement.sql).await?.query_one(&statement).await
+        repeated!(self, statement, query_one)
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.lease(&statement.sql).await?.query_all(&statement).await
+        repeated!(self, statement, query_all)
     }
 }
 

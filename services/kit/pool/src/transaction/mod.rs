@@ -7,24 +7,18 @@ mod tx;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use opentelemetry::trace::FutureExt as _;
 use sea_orm::DbErr;
-use selvage_context::{deadline, lease};
+use selvage_context::lease;
 use tokio::time::Instant;
 
 use self::measured::{Measured, Outcome};
 pub use self::tx::Tx;
 use crate::failure::is_outcome_unknown;
-use crate::holding;
 use crate::state::State;
 use crate::watch::Operation;
-
-/// How often a transaction is tried: five conflicts in a row mean a hot row, not bad luck.
-const ATTEMPTS: u32 = 5;
-/// The pause before trying again, doubled each time: 2, 4, 8, 16 ms, long enough for the other to commit.
-const FIRST_PAUSE: Duration = Duration::from_millis(2);
+use crate::{holding, repeat};
 
 /// Runs `work` in a transaction, again if the database asks for it.
 pub(crate) async fn run<T, E, F, Fut>(pool: &Arc<State>, operation: Operation, work: F) -> Result<T, E>
@@ -55,7 +49,7 @@ where
     T: Send,
     E: From<DbErr> + Send,
 {
-    let mut attempt = 1;
+    let mut failures = 0;
     loop {
         let asked = Instant::now();
         let begun = Tx::begin(pool, operation).await;
@@ -77,7 +71,8 @@ where
             },
             Err(error) => {
                 tx.roll_back().await;
-                (Err(error), Outcome::Failed)
+                let outcome = if tx.is_outcome_unknown().await { Outcome::Unknown } else { Outcome::Failed };
+                (Err(error), outcome)
             }
         };
         let retry_asked = tx.give_back().await;
@@ -90,16 +85,12 @@ where
                 return Ok(value);
             }
             Err(error) => {
-                let pause = FIRST_PAUSE * 2_u32.pow(attempt - 1);
-                let in_time = deadline::remaining().is_none_or(|left| left > pause);
-                if !retry_asked || attempt == ATTEMPTS || !in_time {
+                failures += 1;
+                if !retry_asked || !repeat::is_to_be_tried_again(pool, failures).await {
                     return Err(error);
                 }
-                pool.totals.retries.fetch_add(1, Ordering::Relaxed);
-                tokio::time::sleep(pause).await;
                 measured.outcome = Outcome::Cancelled;
-                measured.retries = attempt;
-                attempt += 1;
+                measured.retries = failures;
             }
         }
     }

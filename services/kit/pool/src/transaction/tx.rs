@@ -133,9 +133,14 @@ impl Tx {
         }
     }
 
+    /// Whether the server said of a statement that it doesn't know whether that was done.
+    pub(super) async fn is_outcome_unknown(&self) -> bool {
+        self.shared.lease.lock().await.as_ref().is_some_and(Lease::is_outcome_unknown)
+    }
+
     /// Gives the connection back; whether the database asked for the transaction to be done again.
     pub(super) async fn give_back(&self) -> bool {
-        self.shared.lease.lock().await.take().is_some_and(|lease| lease.retry_asked)
+        self.shared.lease.lock().await.take().is_some_and(|lease| lease.is_retry_asked())
     }
 
     pub(super) async fn commit_whole(&self) -> Result<(), DbErr> {
@@ -206,10 +211,10 @@ impl Lease {
             self.in_transaction = false;
             return Ok(());
         };
-        if self.is_broken() {
-            // Whatever was seen before: what may have been committed isn't done again.
-            self.retry_asked = false;
-            return Err(failure::outcome_unknown(&error));
+        // What may have been committed isn't done again, whatever was seen before.
+        if self.is_broken() || self.is_outcome_unknown() {
+            self.set_outcome_unknown();
+            return Err(failure::outcome_unknown("committed", &error));
         }
         Err(exec_error(error))
     }

@@ -5,7 +5,7 @@ use sea_orm_migration::prelude::*;
 use selvage_pool::{Config, Pool, migrate};
 use selvage_testkit::{Engine, database, engines};
 
-struct Migrations;
+pub(crate) struct Migrations;
 
 #[async_trait::async_trait]
 impl MigratorTrait for Migrations {
@@ -75,7 +75,8 @@ async fn a_granted_role_reads_and_writes_rows_and_nothing_more() {
         "DELETE FROM seaql_migrations",
     ] {
         let refused = pool.execute_unprepared(sql).await.expect_err(sql);
-        assert_eq!(selvage_pool::describe(&refused), Some("the database role lacks a permission"), "{sql}: {refused}");
+        let words = selvage_pool::in_words(&refused);
+        assert!(words.starts_with("the database role lacks a permission"), "{sql}: {words}");
     }
     for role in ["", "a; DROP TABLE note", "\"", "Ada"] {
         let refused = migrate::grant(database.url(), role).await.expect_err(role).to_string();

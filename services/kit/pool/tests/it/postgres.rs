@@ -96,3 +96,32 @@ async fn a_dropped_statement_leaves_no_more_backends_than_the_limit() {
     }
     eventually(Duration::from_secs(2), "the server is rid of them", async || backends(&observer).await <= 2).await;
 }
+
+/// As on a server that shows no sessions and has no locks for us: PostgreSQL lets both be taken from a role.
+#[tokio::test]
+async fn what_the_server_does_not_give_is_done_without() {
+    let Some(engine) = engines().into_iter().find(|engine| *engine == Engine::Postgres) else { return };
+    let database = selvage_testkit::database(engine).await;
+    let (role, url) = database.role().await;
+    let admin = Pool::open(Config { limit: 1, ..Config::new("admin", database.url()) }).await.unwrap();
+    for sql in [
+        "REVOKE EXECUTE ON FUNCTION pg_stat_get_activity(INTEGER) FROM PUBLIC".to_owned(),
+        "REVOKE EXECUTE ON FUNCTION pg_advisory_xact_lock(BIGINT) FROM PUBLIC".to_owned(),
+        format!("GRANT CREATE ON SCHEMA public TO {role}"),
+    ] {
+        admin.execute_unprepared(&sql).await.expect(&sql);
+    }
+    assert_eq!(selvage_pool::migrate::up::<crate::migrations::Migrations>(&url).await, Ok(1));
+    let pool = Pool::open(Config { limit: 2, ..Config::new("plain", &url) }).await.expect("it opens all the same");
+    for result in all_at_once(&pool, 8).await {
+        result.unwrap();
+    }
+    let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'");
+    admin.execute_unprepared(&end).await.unwrap();
+    eventually(LONG, "what ended is replaced", async || {
+        pool.execute_unprepared("SELECT 1").await.is_ok() && pool.snapshot().stranded == 0
+    })
+    .await;
+    pool.close().await;
+    assert_eq!(pool.snapshot().open, 0);
+}

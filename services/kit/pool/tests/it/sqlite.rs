@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait as _, DbErr};
-use selvage_pool::{Class, Config, Kind, Pool, describe, kind};
+use selvage_pool::{Class, Config, Kind, Pool, in_words, kind};
 use selvage_testkit::{Engine, eventually};
 use tokio::sync::Notify;
 
@@ -126,13 +126,13 @@ async fn what_the_owner_of_the_file_can_mend_is_said_in_words() {
     pool.execute_unprepared("PRAGMA max_page_count = 2").await.unwrap();
     let fill = "INSERT INTO counter WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) SELECT i, i FROM n";
     let full = pool.execute_unprepared(fill).await.expect_err("there is no room");
-    assert!(describe(&full).is_some_and(|words| words.contains("disk is full")), "{full}");
+    assert!(in_words(&full).contains("disk is full"), "{full}");
     assert_eq!(kind(&full), Kind::NoRoom);
     pool.execute_unprepared("PRAGMA query_only = 1").await.unwrap();
     let sealed = pool.execute_unprepared("INSERT INTO counter VALUES (1, 1)").await.expect_err("it may not be written");
-    assert!(describe(&sealed).is_some_and(|words| words.contains("can't be written to")), "{sealed}");
+    assert!(in_words(&sealed).contains("can't be written to"), "{sealed}");
     let missing = pool.execute_unprepared("SELECT * FROM nowhere").await.expect_err("there is no such table");
-    assert!(describe(&missing).is_some_and(|words| words.contains("migrate")), "{missing}");
+    assert!(in_words(&missing).contains("migrate"), "{missing}");
 }
 
 /// A statement whose caller is gone works on in its thread, with the file's lock.
