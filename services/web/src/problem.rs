@@ -6,6 +6,8 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use tonic::{Code, Status};
 
+use crate::view::missing::Missing;
+
 /// Why there is no page. Handlers return it; [`render`](crate::pages::problem::render) makes the page that says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Problem {
@@ -104,6 +106,13 @@ impl From<Status> for Problem {
             }
             _ => Self::ours(format_args!("{:?}: {}", status.code(), status.message())),
         }
+    }
+}
+
+/// An answer that lacks what every answer has is our fault, whichever service gave it.
+impl From<Missing> for Problem {
+    fn from(missing: Missing) -> Self {
+        Self::ours(missing)
     }
 }
 

@@ -15,6 +15,7 @@ use super::query::Query;
 use super::{Page, redirect_to};
 use crate::fields::{Fields, encode};
 use crate::frame::{Frame, Frames, page};
+use crate::problem::Problem;
 use crate::session::{Sessions, Visitor};
 use crate::shop::Shop;
 use crate::view::bag::BagView;
@@ -40,8 +41,8 @@ pub(crate) async fn show(
 ) -> Page {
     let look = async {
         match &visitor.session {
-            Some(session) => shop.bag(&session.token).await.map(|cart| BagView::new(&cart)),
-            None => Ok(BagView::default()),
+            Some(session) => Ok(BagView::new(&shop.bag(&session.token).await?)?),
+            None => Ok::<_, Problem>(BagView::default()),
         }
     };
     let (frame, bag) = tokio::join!(frames.with_categories(&visitor, "Your bag"), look);

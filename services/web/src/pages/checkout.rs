@@ -15,7 +15,10 @@ use crate::problem::Problem;
 use crate::session::{Session, Visitor};
 use crate::shop::Shop;
 use crate::view::bag::BagView;
-use crate::view::checkout::{CARDS, CheckoutForm, Costs, Refused, Wrong, refused};
+use crate::view::checkout::form::{CARDS, CheckoutForm};
+use crate::view::checkout::offers::Offers;
+use crate::view::checkout::refusal::{Outcome, Refusal, outcome};
+use crate::view::checkout::wrong::WrongFields;
 use crate::view::countries::COUNTRIES;
 
 /// Where most parcels go.
@@ -29,10 +32,10 @@ const MAX_ATTEMPTS: u32 = 20;
 struct CheckoutPage {
     frame: Frame,
     form: CheckoutForm,
-    costs: Costs,
-    wrong: Wrong,
+    offers: Offers,
+    wrong: WrongFields,
     alert: &'static str,
-    /// What couldn't be had, in words.
+    /// What can't be had, in words.
     short: Vec<String>,
     to_bag: bool,
     to_orders: bool,
@@ -47,16 +50,6 @@ struct PlacingPage {
     fields: Vec<(String, String)>,
     attempt: u32,
     by_itself: bool,
-}
-
-/// What is said above the form.
-#[derive(Default)]
-struct Said {
-    alert: &'static str,
-    wrong: Wrong,
-    short: Vec<(String, String)>,
-    to_bag: bool,
-    to_orders: bool,
 }
 
 /// `GET /checkout`
@@ -76,7 +69,7 @@ pub(crate) async fn show(
         card: CARDS[0].0,
         ..CheckoutForm::parse(&fields)
     };
-    form_page(&shop, &frames, &visitor, &session, form, Said::default()).await
+    form_page(&shop, &frames, &visitor, &session, form, Refusal::default()).await
 }
 
 /// `POST /checkout`: shows the form for another country, or places the order.
@@ -85,35 +78,32 @@ pub(crate) async fn place(State(shop): State<Shop>, State(frames): State<Frames>
     let Some(session) = visitor.session.clone() else { return Ok(redirect_to("/bag")) };
     let form = CheckoutForm::parse(&fields);
     if fields.get("do") == "update" {
-        return form_page(&shop, &frames, &visitor, &session, form, Said::default()).await;
+        return form_page(&shop, &frames, &visitor, &session, form, Refusal::default()).await;
     }
     let wrong = form.wrong();
     if !wrong.is_empty() {
-        let said = Said { alert: "Some of the form isn't filled in yet.", wrong, ..Said::default() };
-        return form_page(&shop, &frames, &visitor, &session, form, said).await;
+        let refusal = Refusal { alert: "Some of the form isn't filled in yet.", wrong, ..Refusal::default() };
+        return form_page(&shop, &frames, &visitor, &session, form, refusal).await;
     }
     match shop.place(&session.token, form.request()).await {
         Ok(order) => Ok(redirect_to(&format!("/orders/{}?placed=1", order.order_id))),
-        Err(status) => match refused(&status) {
-            Refused::Pending => placing(&frames, &visitor, &form, &fields, &status).await,
-            Refused::Shown { alert, wrong, short, to_bag, to_orders } => {
-                let said = Said { alert, wrong, short, to_bag, to_orders };
-                form_page(&shop, &frames, &visitor, &session, form, said).await
-            }
+        Err(status) => match outcome(&status) {
+            Outcome::Unknown => placing(&frames, &visitor, &form, &fields, &status).await,
+            Outcome::Refused(refusal) => form_page(&shop, &frames, &visitor, &session, form, refusal).await,
         },
     }
 }
 
-/// The form, refilled, with what the order costs now and a key of its own.
+/// The form, refilled, with what the order costs now, a key of its own, and above it why the last one was refused.
 async fn form_page(
     shop: &Shop,
     frames: &Frames,
     visitor: &Visitor,
     session: &Session,
     form: CheckoutForm,
-    said: Said,
+    mut refusal: Refusal,
 ) -> Page {
-    // Refused orders took their time, and the form may ask for more than is left of it; the calls bound themselves.
+    // A refused order has used up some of the request's time; each of these calls ends with what is left of it.
     let token = &session.token;
     let (frame, cart, standard, express) = tokio::join!(
         frames.with_categories(visitor, "Checkout"),
@@ -122,18 +112,17 @@ async fn form_page(
         shop.preview(token, &form.country, Speed::Express),
     );
     let cart = cart?;
-    let bag = BagView::new(&cart);
-    if said.alert.is_empty() && !bag.can_be_ordered {
+    let bag = BagView::new(&cart)?;
+    if refusal.alert.is_empty() && !bag.can_be_ordered {
         return Ok(redirect_to(if bag.lines.is_empty() { "/bag" } else { "/bag?notice=look" }));
     }
-    let mut said = said;
     let mut previews = Vec::new();
     for (speed, preview) in [(Speed::Standard, standard), (Speed::Express, express)] {
         match preview {
             Ok(preview) => previews.push((speed, preview)),
-            // That there is no express delivery is nothing to speak of.
+            // Where there is no express delivery, the page doesn't offer it, and says nothing of it.
             Err(_) if speed == Speed::Express => {}
-            Err(status) => explain(&mut said, status)?,
+            Err(status) => explain(&mut refusal, status)?,
         }
     }
     let named = |(sku, why): &(String, String)| {
@@ -143,35 +132,35 @@ async fn form_page(
     let form = CheckoutForm { key: Uuid::new_v4().to_string(), ..form };
     Ok(page(&CheckoutPage {
         frame: Frame { bag_count: Some(bag.count), ..frame },
-        costs: Costs::new(&previews, form.speed),
-        short: said.short.iter().map(named).collect(),
-        alert: said.alert,
-        wrong: said.wrong,
-        to_bag: said.to_bag,
-        to_orders: said.to_orders,
+        offers: Offers::new(&previews, form.speed)?,
+        short: refusal.short.iter().map(named).collect(),
+        alert: refusal.alert,
+        wrong: refusal.wrong,
+        to_bag: refusal.to_bag,
+        to_orders: refusal.to_orders,
         form,
         countries: COUNTRIES,
         cards: CARDS,
     }))
 }
 
-/// Says why there is no preview, unless something was said already.
-fn explain(said: &mut Said, status: Status) -> Result<(), Problem> {
-    match refused(&status) {
-        Refused::Pending => Err(status.into()),
-        Refused::Shown { alert, wrong, to_bag, .. } => {
-            if said.alert.is_empty() {
-                *said = Said { alert, wrong, to_bag, ..Said::default() };
+/// Puts why there is no preview above the form, unless something stands there already.
+fn explain(refusal: &mut Refusal, status: Status) -> Result<(), Problem> {
+    match outcome(&status) {
+        Outcome::Unknown => Err(status.into()),
+        Outcome::Refused(found) => {
+            if refusal.alert.is_empty() {
+                *refusal = Refusal { short: Vec::new(), to_orders: false, ..found };
             }
             Ok(())
         }
     }
 }
 
-/// The page that sends the same form again, with the same key, until the order's fate is known.
+/// The page that sends the same form again, with the same key, until it is known whether the order is placed.
 async fn placing(frames: &Frames, visitor: &Visitor, form: &CheckoutForm, fields: &Fields, status: &Status) -> Page {
     tracing::info!(code = ?status.code(), "an order's outcome isn't known yet");
     let attempt = fields.get("attempt").parse().unwrap_or(0).min(MAX_ATTEMPTS) + 1;
     let frame = frames.with_categories(visitor, "We're placing your order").await;
-    Ok(page(&PlacingPage { frame, fields: form.again(), attempt, by_itself: attempt <= MAX_ATTEMPTS }))
+    Ok(page(&PlacingPage { frame, fields: form.fields(), attempt, by_itself: attempt <= MAX_ATTEMPTS }))
 }

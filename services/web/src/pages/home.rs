@@ -7,17 +7,18 @@ use askama::Template;
 use axum::extract::State;
 use futures::future::join_all;
 use selvage_proto::catalogue::v1::{ListProductsRequest, ProductFilter, ProductOrder};
-use tonic::Status;
 
 use super::Page;
 use crate::cached::Cached;
 use crate::categories::Categories;
 use crate::drawn;
 use crate::frame::{Frame, Frames, page};
+use crate::problem::Problem;
 use crate::session::{Sessions, Visitor};
 use crate::shop::Shop;
 use crate::view::CategoryLink;
 use crate::view::card::{Card, is_on_sale};
+use crate::view::missing::Missing;
 use crate::view::picture::Picture;
 
 /// New arrivals and reduced products shown: two full rows of four each.
@@ -79,12 +80,12 @@ impl Home {
         Self { shop, sessions, categories, cached: Cached::new(LIFETIME) }
     }
 
-    async fn shelves(&self) -> Result<Arc<Shelves>, Status> {
+    async fn shelves(&self) -> Result<Arc<Shelves>, Problem> {
         // Boxed, since it holds 20 KiB that every request for the page would else hold, and it runs once in 30 s.
         self.cached.get(Box::pin(self.fetch())).await
     }
 
-    async fn fetch(&self) -> Result<Shelves, Status> {
+    async fn fetch(&self) -> Result<Shelves, Problem> {
         let token = self.sessions.anonymous_token();
         let request = ListProductsRequest {
             page_size: LOOKED_AT,
@@ -93,12 +94,13 @@ impl Home {
         };
         let (newest, categories) = tokio::join!(self.shop.products(&token, request), self.categories.get());
         let newest = newest?.products;
-        let cards =
-            |products: Vec<_>| -> Vec<Card> { products.into_iter().map(|product| Card::new(product, &[])).collect() };
+        let cards = |products: Vec<_>| -> Result<Vec<Card>, Missing> {
+            products.into_iter().map(|product| Card::new(product, &[])).collect()
+        };
         let tiles = categories.iter().map(|category| self.tile(&token, category));
         Ok(Shelves {
-            new: cards(newest.iter().filter(|product| product.in_stock).take(SHELF).collect()),
-            sale: cards(newest.iter().filter(|product| is_on_sale(product)).take(SHELF).collect()),
+            new: cards(newest.iter().filter(|product| product.in_stock).take(SHELF).collect())?,
+            sale: cards(newest.iter().filter(|product| is_on_sale(product)).take(SHELF).collect())?,
             tiles: join_all(tiles).await,
         })
     }
@@ -108,10 +110,8 @@ impl Home {
         let filter = ProductFilter { category: category.slug.clone(), in_stock: true, ..ProductFilter::default() };
         let request = ListProductsRequest { page_size: 1, filter: Some(filter), ..ListProductsRequest::default() };
         let first = self.shop.products(token, request).await.ok().and_then(|page| page.products.into_iter().next());
-        let picture = match first {
-            Some(product) => Card::new(&product, &[]).picture,
-            None => Picture::of_key("", "", ""),
-        };
+        let card = first.and_then(|product| Card::new(&product, &[]).ok());
+        let picture = card.map_or_else(|| Picture::of_key("", "", ""), |card| card.picture);
         Tile { category: category.clone(), picture }
     }
 }

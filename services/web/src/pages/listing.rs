@@ -16,7 +16,9 @@ use crate::settings::Settings;
 use crate::shop::Shop;
 use crate::view::CategoryLink;
 use crate::view::card::Card;
-use crate::view::listing::{Filters, PAGE_SIZE, Query};
+use crate::view::listing::filters::Filters;
+use crate::view::listing::query::{PAGE_SIZE, Query};
+use crate::view::missing::Missing;
 
 #[derive(Template)]
 #[template(path = "listing.html")]
@@ -66,7 +68,7 @@ pub(crate) async fn category(
         found => found?,
     };
     let frame = Frame { current: slug, description: category.blurb.clone(), ..frame };
-    let listing = listing(frame, path, query, found, &settings.currency);
+    let listing = listing(frame, path, query, found, &settings.currency)?;
     Ok(page(&ListingPage { heading: category.title.clone(), blurb: category.blurb.clone(), ..listing }))
 }
 
@@ -104,7 +106,7 @@ pub(crate) async fn search(
         words => format!("\u{201c}{words}\u{201d}"),
     };
     let frame = Frame { query: query.words.clone(), ..frame };
-    let listing = listing(frame, "/search".to_owned(), query, found, currency);
+    let listing = listing(frame, "/search".to_owned(), query, found, currency)?;
     Ok(page(&ListingPage { heading, ..listing }))
 }
 
@@ -113,13 +115,20 @@ fn is_stale(status: &tonic::Status, query: &Query) -> bool {
     status.code() == Code::InvalidArgument && !query.token.is_empty()
 }
 
-fn listing(frame: Frame, path: String, query: Query, found: ListProductsResponse, currency: &str) -> ListingPage {
+fn listing(
+    frame: Frame,
+    path: String,
+    query: Query,
+    found: ListProductsResponse,
+    currency: &str,
+) -> Result<ListingPage, Missing> {
     let next = &found.next_page_token;
-    ListingPage {
+    let cards = found.products.iter().map(|product| Card::new(product, &query.colours));
+    Ok(ListingPage {
         heading: String::new(),
         blurb: String::new(),
-        filters: Filters::new(&query, &found.facets.unwrap_or_default(), &path, currency),
-        cards: found.products.iter().map(|product| Card::new(product, &query.colours)).collect(),
+        filters: Filters::new(&query, found.facets.as_ref(), &path, currency),
+        cards: cards.collect::<Result<_, _>>()?,
         total: found.total_size,
         next_href: if next.is_empty() { String::new() } else { query.next_href(&path, next) },
         first_href: if query.page > 1 { query.href(&path) } else { String::new() },
@@ -127,5 +136,5 @@ fn listing(frame: Frame, path: String, query: Query, found: ListProductsResponse
         frame,
         path,
         query,
-    }
+    })
 }

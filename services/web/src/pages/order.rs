@@ -13,7 +13,8 @@ use crate::frame::{Frame, Frames, page};
 use crate::problem::Problem;
 use crate::session::Visitor;
 use crate::shop::Shop;
-use crate::view::order::{OrderView, Tracker};
+use crate::view::order::OrderView;
+use crate::view::tracker::Tracker;
 
 /// Without JavaScript, how often an order that is on its way is looked at again, in seconds.
 const REFRESH: u32 = 5;
@@ -43,10 +44,10 @@ pub(crate) async fn show(
         shop.shipment(&session.token, &id),
     );
     let order = order?;
-    // An order is shown even while delivery doesn't answer.
-    let shipment = shipment.unwrap_or_default();
+    // An order is shown even while delivery doesn't answer: without a shipment then.
+    let shipment = shipment.unwrap_or(None);
     let tracker = Tracker::new(&order, shipment.as_ref());
-    let view = OrderView::new(&order);
+    let view = OrderView::new(&order)?;
     let alert = match fields.get("notice") {
         "late" => "It can't be cancelled any more: the carrier has it, or it was stopped before.",
         _ => "",

@@ -49,5 +49,6 @@ pub(crate) async fn show(
         "" => String::new(),
         token => format!("/orders?{}", encode([("from", token)])),
     };
-    Ok(page(&OrdersPage { frame, orders: found.orders.iter().map(OrderRow::new).collect(), next_href }))
+    let orders = found.orders.iter().map(OrderRow::new).collect::<Result<_, _>>()?;
+    Ok(page(&OrdersPage { frame, orders, next_href }))
 }

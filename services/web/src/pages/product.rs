@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Path, State};
-use selvage_proto::catalogue::v1::{ListProductsRequest, ProductFilter};
+use selvage_proto::catalogue::v1::{ListProductsRequest, ProductFilter, ProductSummary};
 use tonic::Code;
 
 use super::Page;
@@ -49,7 +49,8 @@ pub(crate) async fn show(
         Code::InvalidArgument => Problem::NotFound,
         _ => status.into(),
     })?;
-    let view = ProductView::new(&product, fields.get("colour"));
+    let view = ProductView::new(&product, fields.get("colour"))?;
+    let more = more.iter().map(|product| Card::new(product, &[])).collect::<Result<_, _>>()?;
     let (notice, alert) = match fields.get("notice") {
         "added" => ("It is in your bag.", ""),
         "choose" => ("", "Choose a size first."),
@@ -63,11 +64,11 @@ pub(crate) async fn show(
     Ok(page(&ProductPage { frame, product: view, category, more, notice, alert }))
 }
 
-/// Others of the same category; none if they can't be had.
-async fn more(shop: &Shop, token: &str, category: &str, but: &str) -> Vec<Card> {
+/// Others of the same category; none if the catalogue doesn't say.
+async fn more(shop: &Shop, token: &str, category: &str, but: &str) -> Vec<ProductSummary> {
     let filter = ProductFilter { category: category.to_owned(), in_stock: true, ..ProductFilter::default() };
     let page_size = i32::try_from(MORE + 1).unwrap_or(i32::MAX);
     let request = ListProductsRequest { page_size, filter: Some(filter), ..ListProductsRequest::default() };
     let found = shop.products(token, request).await.map(|found| found.products).unwrap_or_default();
-    found.iter().filter(|product| product.slug != but).take(MORE).map(|product| Card::new(product, &[])).collect()
+    found.into_iter().filter(|product| product.slug != but).take(MORE).collect()
 }

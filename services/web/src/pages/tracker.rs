@@ -23,7 +23,7 @@ use super::order_id::OrderId;
 use crate::problem::Problem;
 use crate::session::{Session, Visitor};
 use crate::shop::Shop;
-use crate::view::order::Tracker;
+use crate::view::tracker::Tracker;
 
 /// Pages that watch at once: a connection, a stream to delivery and about 20 KB each. Delivery takes 1,000 watchers.
 const MAX_WATCHERS: usize = 500;

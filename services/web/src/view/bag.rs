@@ -3,8 +3,10 @@
 use selvage_proto::cart::v1::cart_line::Availability;
 use selvage_proto::cart::v1::{CartLine, CartView};
 
+use super::missing::{Missing, pieces};
 use super::money;
 use super::picture::Picture;
+use super::summary::variant;
 use crate::fields::encode;
 
 /// A line of the bag.
@@ -20,22 +22,27 @@ pub struct BagLine {
     pub variant: String,
     /// What it looks like.
     pub picture: Picture,
-    /// Pieces.
+    /// Pieces, at least 1.
     pub quantity: i32,
-    /// The price of one.
-    pub unit_price: String,
-    /// The price of all.
-    pub total: String,
+    /// What it costs; `None` if it was withdrawn from sale, and can only be removed.
+    pub price: Option<LinePrice>,
     /// What is wrong with it; empty if nothing is.
     pub problem: String,
-    /// Whether it is gone for good: it can only be removed.
-    pub withdrawn: bool,
+}
+
+/// What a line costs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinePrice {
+    /// One piece.
+    pub unit: String,
+    /// All pieces.
+    pub total: String,
 }
 
 /// The bag's page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BagView {
-    /// In the order in which they came.
+    /// In the order in which they were put in.
     pub lines: Vec<BagLine>,
     /// The sum of what can be bought.
     pub subtotal: String,
@@ -49,26 +56,30 @@ pub struct BagView {
 
 impl BagView {
     /// The page of `cart`.
-    pub fn new(cart: &CartView) -> Self {
-        let lines: Vec<_> = cart.lines.iter().map(BagLine::new).collect();
-        Self {
+    ///
+    /// # Errors
+    /// [`Missing`] if the cart has no subtotal, or a line no quantity or, if it can be bought, no price.
+    pub fn new(cart: &CartView) -> Result<Self, Missing> {
+        let lines = cart.lines.iter().map(BagLine::new).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
             can_be_ordered: !lines.is_empty() && lines.iter().all(|line| line.problem.is_empty()),
+            count: if lines.is_empty() { 0 } else { pieces(cart.item_count, "CartView.item_count")? },
             lines,
-            subtotal: money::of(cart.subtotal.as_ref()),
+            subtotal: money::required(cart.subtotal.as_ref(), "CartView.subtotal")?,
             etag: cart.etag.clone(),
-            count: cart.item_count,
-        }
+        })
     }
 }
 
-/// "Ink, M": what tells variants of a product apart.
-pub fn variant(colour: &str, size: &str) -> String {
-    [colour, size].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
-}
-
 impl BagLine {
-    fn new(line: &CartLine) -> Self {
-        let withdrawn = line.availability() == Availability::Withdrawn;
+    fn new(line: &CartLine) -> Result<Self, Missing> {
+        let price = match line.availability() {
+            Availability::Withdrawn => None,
+            _ => Some(LinePrice {
+                unit: money::required(line.unit_price.as_ref(), "CartLine.unit_price")?,
+                total: money::required(line.line_total.as_ref(), "CartLine.line_total")?,
+            }),
+        };
         let problem = match line.availability() {
             Availability::Withdrawn => "We no longer have this. Remove it to order the rest.".to_owned(),
             Availability::Insufficient if line.available <= 0 => {
@@ -79,37 +90,75 @@ impl BagLine {
             }
             Availability::Available | Availability::Unspecified => String::new(),
         };
-        Self {
+        Ok(Self {
             sku: line.sku.clone(),
             href: format!("/p/{}?{}", line.slug, encode([("colour", line.colour.as_str())])),
             title: if line.title.is_empty() { line.sku.clone() } else { line.title.clone() },
             variant: variant(&line.colour, &line.size),
             picture: Picture::of_key(&line.picture_key, &line.image_url, ""),
-            quantity: line.quantity,
-            unit_price: money::of(line.unit_price.as_ref()),
-            total: money::of(line.line_total.as_ref()),
+            quantity: pieces(line.quantity, "CartLine.quantity")?,
+            price,
             problem,
-            withdrawn,
-        }
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use selvage_proto::money::v1::Money;
+
     use super::*;
 
+    fn eur(minor_units: i64) -> Option<Money> {
+        Some(Money { currency: "EUR".into(), minor_units })
+    }
+
     fn line(availability: Availability, available: i32) -> CartLine {
-        CartLine { sku: "A".into(), quantity: 3, availability: availability.into(), available, ..CartLine::default() }
+        let is_sold = availability != Availability::Withdrawn;
+        CartLine {
+            sku: "A".into(),
+            quantity: 3,
+            availability: availability.into(),
+            available,
+            unit_price: eur(1500).filter(|_| is_sold),
+            line_total: eur(4500).filter(|_| is_sold),
+            ..CartLine::default()
+        }
+    }
+
+    fn cart(lines: Vec<CartLine>) -> CartView {
+        let item_count = lines.iter().map(|line| line.quantity).sum();
+        CartView { lines, subtotal: eur(4500), item_count, ..CartView::default() }
+    }
+
+    fn bag(lines: Vec<CartLine>) -> BagView {
+        BagView::new(&cart(lines)).unwrap()
     }
 
     #[test]
     fn a_bag_is_ordered_only_if_every_line_can_be_had() {
-        let bag = |lines: Vec<CartLine>| BagView::new(&CartView { lines, ..CartView::default() });
         assert!(!bag(vec![]).can_be_ordered);
         assert!(bag(vec![line(Availability::Available, 9)]).can_be_ordered);
         let short = bag(vec![line(Availability::Available, 9), line(Availability::Insufficient, 2)]);
         assert!(!short.can_be_ordered);
         assert_eq!(short.lines[1].problem, "Only 2 left. Change the quantity to order.");
-        assert!(bag(vec![line(Availability::Withdrawn, 0)]).lines[0].withdrawn);
+        let withdrawn = bag(vec![line(Availability::Withdrawn, 0)]);
+        assert!(!withdrawn.can_be_ordered && withdrawn.lines[0].price.is_none());
+    }
+
+    #[test]
+    fn a_price_or_quantity_that_nobody_gave_is_named_and_not_0() {
+        let right = line(Availability::Available, 9);
+        for (lacking, field) in [
+            (CartLine { unit_price: None, ..right.clone() }, "CartLine.unit_price"),
+            (CartLine { line_total: None, ..right.clone() }, "CartLine.line_total"),
+            (CartLine { quantity: 0, ..right.clone() }, "CartLine.quantity"),
+        ] {
+            assert_eq!(BagView::new(&CartView { item_count: 3, ..cart(vec![lacking]) }), Err(Missing(field)));
+        }
+        let lacking = CartView { subtotal: None, ..cart(vec![right.clone()]) };
+        assert_eq!(BagView::new(&lacking), Err(Missing("CartView.subtotal")));
+        let lacking = CartView { item_count: 0, ..cart(vec![right]) };
+        assert_eq!(BagView::new(&lacking), Err(Missing("CartView.item_count")));
     }
 }

@@ -2,7 +2,8 @@
 
 use selvage_proto::catalogue::v1::ProductSummary;
 
-use super::money;
+use super::missing::Missing;
+use super::money::{self, Reduction};
 use super::picture::{Picture, fill};
 use crate::fields::encode;
 
@@ -36,31 +37,35 @@ pub struct Card {
 
 impl Card {
     /// The card of `product`, in the first of its colours that is among `wanted`, or else in its first.
-    pub fn new(product: &ProductSummary, wanted: &[String]) -> Self {
+    ///
+    /// # Errors
+    /// [`Missing`] if the product has no price.
+    pub fn new(product: &ProductSummary, wanted: &[String]) -> Result<Self, Missing> {
         let chosen = product.colours.iter().find(|colour| wanted.contains(&colour.name));
         let colour = chosen.or(product.colours.first());
         let query = chosen.map(|colour| format!("?{}", encode([("colour", colour.name.as_str())]))).unwrap_or_default();
         let hex = colour.map(|colour| colour.hex.as_str()).unwrap_or_default();
         // Only the drawing can follow the colour that was asked for.
         let photo = if chosen.is_some() { "" } else { product.image_url.as_str() };
-        let off = product.price.as_ref().and_then(|price| money::reduction(price, product.compare_at_price.as_ref()));
-        let badge = match (product.in_stock, off) {
+        let price = money::given(product.price.as_ref(), "ProductSummary.price")?;
+        let reduction = Reduction::new(price, product.compare_at_price.as_ref());
+        let badge = match (product.in_stock, &reduction) {
             (false, _) => "Sold out".to_owned(),
-            (true, Some(percent)) => format!("\u{2212}{percent} %"),
+            (true, Some(Reduction { percent, .. })) => format!("\u{2212}{percent} %"),
             (true, None) => String::new(),
         };
-        Self {
+        Ok(Self {
             href: format!("/p/{}{query}", product.slug),
             title: product.title.clone(),
             picture: Picture::new(product.picture.as_ref(), hex, photo, ""),
-            price: money::of(product.price.as_ref()),
-            was: if off.is_some() { money::of(product.compare_at_price.as_ref()) } else { String::new() },
+            price: money::of(price),
+            was: reduction.map(|reduction| reduction.before).unwrap_or_default(),
             price_varies: product.price_varies,
             badge,
             dots: product.colours.iter().take(MAX_DOTS).map(|colour| fill(&colour.hex)).collect(),
             colours: product.colours.len(),
             in_stock: product.in_stock,
-        }
+        })
     }
 
     /// Colours that have no dot.
@@ -72,7 +77,7 @@ impl Card {
 /// Whether a product is reduced by at least a per cent, and can be bought.
 pub fn is_on_sale(product: &ProductSummary) -> bool {
     let price = product.price.as_ref();
-    product.in_stock && price.and_then(|price| money::reduction(price, product.compare_at_price.as_ref())).is_some()
+    product.in_stock && price.is_some_and(|price| Reduction::new(price, product.compare_at_price.as_ref()).is_some())
 }
 
 #[cfg(test)]
@@ -96,17 +101,23 @@ mod tests {
 
     #[test]
     fn a_card_follows_the_colour_that_was_asked_for() {
-        let card = Card::new(&product(), &["Sky & Sea".into()]);
+        let card = Card::new(&product(), &["Sky & Sea".into()]).unwrap();
         assert_eq!(card.href, "/p/oxford-shirt?colour=Sky+%26+Sea");
-        assert_eq!(Card::new(&product(), &[]).href, "/p/oxford-shirt");
+        assert_eq!(Card::new(&product(), &[]).unwrap().href, "/p/oxford-shirt");
     }
 
     #[test]
     fn a_reduction_is_shown_unless_it_is_sold_out() {
-        let card = Card::new(&product(), &[]);
+        let card = Card::new(&product(), &[]).unwrap();
         assert_eq!((card.badge.as_str(), card.was.as_str()), ("−30 %", "€80.00"));
         let sold_out = ProductSummary { in_stock: false, ..product() };
-        assert_eq!(Card::new(&sold_out, &[]).badge, "Sold out");
+        assert_eq!(Card::new(&sold_out, &[]).unwrap().badge, "Sold out");
         assert!(is_on_sale(&product()) && !is_on_sale(&sold_out));
+    }
+
+    #[test]
+    fn a_product_without_a_price_has_no_card() {
+        let unpriced = ProductSummary { price: None, ..product() };
+        assert_eq!(Card::new(&unpriced, &[]), Err(Missing("ProductSummary.price")));
     }
 }

@@ -2,6 +2,7 @@
 
 use prost_types::Timestamp;
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 fn utc(timestamp: Option<&Timestamp>) -> Option<OffsetDateTime> {
     timestamp.and_then(|timestamp| OffsetDateTime::from_unix_timestamp(timestamp.seconds).ok())
@@ -26,11 +27,7 @@ pub fn clock(timestamp: Option<&Timestamp>) -> String {
 
 /// For machines, for example "2026-11-24T14:05:09Z"; empty without a moment.
 pub fn iso(timestamp: Option<&Timestamp>) -> String {
-    let text = |at: OffsetDateTime| {
-        let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
-        format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", at.hour(), at.minute(), at.second())
-    };
-    utc(timestamp).map(text).unwrap_or_default()
+    utc(timestamp).and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
 }
 
 #[cfg(test)]

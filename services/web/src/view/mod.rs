@@ -1,4 +1,7 @@
 //! What pages show, made from what services say: pure, so that each can be tested without a service.
+//!
+//! A view is made from a service's message by `new`, which fails with [`missing::Missing`] where the message lacks what the
+//! page must say. Templates only place what a view holds.
 
 pub mod bag;
 pub mod card;
@@ -7,11 +10,14 @@ pub mod countries;
 pub mod date;
 pub mod html;
 pub mod listing;
+pub mod missing;
 pub mod money;
 pub(crate) mod operations;
 pub mod order;
 pub mod picture;
 pub mod product;
+pub mod summary;
+pub mod tracker;
 
 use selvage_proto::catalogue::v1::Category;
 

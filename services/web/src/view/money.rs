@@ -3,6 +3,8 @@
 use selvage_proto::money::minor_digits;
 use selvage_proto::money::v1::Money;
 
+use super::missing::Missing;
+
 /// For example "€1,299.00" or "CHF 39.90".
 pub fn text(minor_units: i64, currency: &str) -> String {
     let digits = minor_digits(currency);
@@ -27,26 +29,67 @@ pub fn text(minor_units: i64, currency: &str) -> String {
     format!("{sign}{symbol}{grouped}{point}{fraction}")
 }
 
-/// The same of a message; empty if there is none.
-pub fn of(money: Option<&Money>) -> String {
-    money.map(|money| text(money.minor_units, &money.currency)).unwrap_or_default()
+/// The same of a message.
+pub fn of(money: &Money) -> String {
+    text(money.minor_units, &money.currency)
 }
 
-/// A whole number of major units in minor ones; `None` if that is too much.
-pub fn from_major(major: i64, currency: &str) -> Option<i64> {
-    major.checked_mul(10_i64.pow(u32::try_from(minor_digits(currency)).ok()?))
+/// The amount that `field` of an answer must have.
+///
+/// # Errors
+/// [`Missing`] names `field` if there is no amount, or one without a currency.
+pub fn given<'a>(money: Option<&'a Money>, field: &'static str) -> Result<&'a Money, Missing> {
+    money.filter(|money| !money.currency.is_empty()).ok_or(Missing(field))
+}
+
+/// The same as people write it.
+///
+/// # Errors
+/// See [`given`].
+pub fn required(money: Option<&Money>, field: &'static str) -> Result<String, Missing> {
+    given(money, field).map(of)
+}
+
+/// The same of a price that may be 0: "Free" then.
+///
+/// # Errors
+/// See [`given`].
+pub fn price_or_free(money: Option<&Money>, field: &'static str) -> Result<String, Missing> {
+    given(money, field).map(|price| if price.minor_units == 0 { "Free".to_owned() } else { of(price) })
+}
+
+/// Minor units in a major one: 100 cents, 1 yen, 1,000 fils. No currency has more than 4 digits, so this is at most 10,000.
+fn minor_per_major(currency: &str) -> i64 {
+    10_i64.pow(u32::try_from(minor_digits(currency)).unwrap_or(0))
+}
+
+/// A whole number of major units in minor ones; the largest number there is if that is too much.
+pub fn from_major(major: i64, currency: &str) -> i64 {
+    major.saturating_mul(minor_per_major(currency))
 }
 
 /// Major units, rounded down.
 pub fn to_major(minor_units: i64, currency: &str) -> i64 {
-    minor_units / 10_i64.pow(u32::try_from(minor_digits(currency)).unwrap_or(0))
+    minor_units / minor_per_major(currency)
 }
 
-/// By how many per cent `price` is below `before`, rounded down; `None` if it isn't by at least one.
-pub fn reduction(price: &Money, before: Option<&Money>) -> Option<i64> {
-    let before = before.filter(|before| before.currency == price.currency && before.minor_units > 0)?;
-    let saved = i128::from(before.minor_units) - i128::from(price.minor_units);
-    i64::try_from(saved * 100 / i128::from(before.minor_units)).ok().filter(|percent| (1..=100).contains(percent))
+/// What a price is reduced from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reduction {
+    /// The price before.
+    pub before: String,
+    /// By how many per cent the price is below it, rounded down, 1 to 100.
+    pub percent: i64,
+}
+
+impl Reduction {
+    /// From `before` to `price`; `None` if that isn't at least one per cent less in the same currency.
+    pub fn new(price: &Money, before: Option<&Money>) -> Option<Self> {
+        let before = before.filter(|before| before.currency == price.currency && before.minor_units > 0)?;
+        let saved = i128::from(before.minor_units) - i128::from(price.minor_units);
+        let percent = i64::try_from(saved * 100 / i128::from(before.minor_units)).ok()?;
+        (1..=100).contains(&percent).then(|| Self { before: of(before), percent })
+    }
 }
 
 #[cfg(test)]
@@ -71,6 +114,20 @@ mod tests {
         }
     }
 
+    fn reduction(price: &Money, before: Option<&Money>) -> Option<i64> {
+        Reduction::new(price, before).map(|reduction| reduction.percent)
+    }
+
+    #[test]
+    fn an_amount_that_nobody_gave_is_named_and_not_0() {
+        let eur = |minor_units| Money { currency: "EUR".into(), minor_units };
+        assert_eq!(required(Some(&eur(3990)), "Order.total").as_deref(), Ok("€39.90"));
+        assert_eq!(required(None, "Order.total"), Err(Missing("Order.total")));
+        assert_eq!(required(Some(&Money::default()), "Order.total"), Err(Missing("Order.total")));
+        assert_eq!(price_or_free(Some(&eur(0)), "Order.delivery").as_deref(), Ok("Free"));
+        assert_eq!(price_or_free(None, "Order.delivery"), Err(Missing("Order.delivery")));
+    }
+
     #[test]
     fn reductions_are_never_promised_too_high() {
         let eur = |minor_units| Money { currency: "EUR".into(), minor_units };
@@ -79,6 +136,8 @@ mod tests {
         assert_eq!(reduction(&eur(12_000), Some(&eur(10_000))), None);
         assert_eq!(reduction(&eur(1), Some(&eur(0))), None);
         assert_eq!(reduction(&eur(1), None), None);
+        let before = Reduction::new(&eur(6999), Some(&eur(10_000))).unwrap().before;
+        assert_eq!(before, "€100.00");
     }
 
     proptest! {

@@ -2,8 +2,10 @@
 
 use selvage_proto::catalogue::v1::{Product, Variant};
 
+use super::html;
+use super::missing::Missing;
+use super::money::{self, Reduction};
 use super::picture::{Picture, fill};
-use super::{html, money};
 use crate::fields::encode;
 
 /// From so few pieces on their number is said.
@@ -66,12 +68,10 @@ pub struct ProductView {
     pub colour: String,
     /// The sizes of that colour.
     pub sizes: Vec<SizeChoice>,
-    /// The lowest price of that colour.
+    /// The lowest price of that colour; empty for a product without variants.
     pub price: String,
-    /// Before a reduction; empty if there is none.
-    pub was: String,
-    /// By how many per cent; 0 if not.
-    pub off: i64,
+    /// What that price is reduced from.
+    pub reduction: Option<Reduction>,
     /// Whether sizes differ in price.
     pub price_varies: bool,
     /// Whether any size of the colour can be bought.
@@ -84,7 +84,10 @@ pub struct ProductView {
 
 impl ProductView {
     /// The page of `product` in the colour `wanted`, or else in the first that can be bought.
-    pub fn new(product: &Product, wanted: &str) -> Self {
+    ///
+    /// # Errors
+    /// [`Missing`] if a variant of that colour has no price.
+    pub fn new(product: &Product, wanted: &str) -> Result<Self, Missing> {
         let mut names: Vec<&str> = Vec::new();
         for variant in &product.variants {
             if !names.contains(&variant.colour.as_str()) {
@@ -97,11 +100,13 @@ impl ProductView {
         let first = asked.or_else(|| names.iter().find(|name| can_be_bought(name))).or(names.first());
         let colour = first.copied().unwrap_or_default();
 
-        let variants = of(colour);
-        let price = |variant: &&&Variant| variant.price.as_ref().map_or(i64::MAX, |price| price.minor_units);
-        let cheapest = variants.iter().min_by_key(price).copied();
-        let price_varies = variants.iter().any(|variant| Some(price(&variant)) != cheapest.map(|v| price(&&v)));
-        let off = cheapest.and_then(|v| money::reduction(v.price.as_ref()?, v.compare_at_price.as_ref()));
+        let variants = of(colour)
+            .into_iter()
+            .map(|variant| Ok((variant, money::given(variant.price.as_ref(), "Variant.price")?)))
+            .collect::<Result<Vec<_>, Missing>>()?;
+        let cheapest = variants.iter().min_by_key(|(_, price)| price.minor_units).copied();
+        let lowest = cheapest.map(|(_, price)| price.minor_units);
+        let price_varies = variants.iter().any(|(_, price)| Some(price.minor_units) != lowest);
         let hex = |name: &str| of(name).first().map(|variant| variant.colour_hex.clone()).unwrap_or_default();
         let picture = |name: &str, photo: &str| {
             let alt = if name.is_empty() { product.title.clone() } else { format!("{}, {name}", product.title) };
@@ -117,10 +122,10 @@ impl ProductView {
             selected: *name == colour,
             sold_out: !can_be_bought(name),
         });
-        let sizes = variants.iter().map(|variant| SizeChoice {
+        let sizes = variants.iter().map(|(variant, price)| SizeChoice {
             sku: variant.sku.clone(),
             size: variant.size.clone(),
-            price: if price_varies { money::of(variant.price.as_ref()) } else { String::new() },
+            price: if price_varies { money::of(price) } else { String::new() },
             note: match variant.available {
                 ..=0 => "Sold out".to_owned(),
                 few @ 1..=FEW => format!("{few} left"),
@@ -129,7 +134,7 @@ impl ProductView {
             sold_out: variant.available <= 0,
             selected: variants.len() == 1 && variant.available > 0,
         });
-        Self {
+        Ok(Self {
             slug: product.slug.clone(),
             title: product.title.clone(),
             category: product.category.clone(),
@@ -139,14 +144,13 @@ impl ProductView {
             colours: colours.collect(),
             colour: colour.to_owned(),
             sizes: sizes.collect(),
-            price: cheapest.map(|variant| money::of(variant.price.as_ref())).unwrap_or_default(),
-            was: cheapest.filter(|_| off.is_some()).map(|v| money::of(v.compare_at_price.as_ref())).unwrap_or_default(),
-            off: off.unwrap_or_default(),
+            price: cheapest.map(|(_, price)| money::of(price)).unwrap_or_default(),
+            reduction: cheapest.and_then(|(v, price)| Reduction::new(price, v.compare_at_price.as_ref())),
             price_varies,
             in_stock: can_be_bought(colour),
             picture: picture(colour, photos.first().map_or("", |url| url.as_str())),
             photos: photos.into_iter().skip(1).take(MAX_PHOTOS).cloned().collect(),
-        }
+        })
     }
 
     /// The address of the product as it is shown.
@@ -189,17 +193,17 @@ mod tests {
 
     #[test]
     fn the_first_colour_that_can_be_bought_is_shown_unless_one_is_asked_for() {
-        let view = ProductView::new(&shirt(), "");
+        let view = ProductView::new(&shirt(), "").unwrap();
         assert_eq!((view.colour.as_str(), view.in_stock), ("Sky", true));
-        let view = ProductView::new(&shirt(), "Ink");
+        let view = ProductView::new(&shirt(), "Ink").unwrap();
         assert_eq!((view.colour.as_str(), view.in_stock, view.sizes[0].note.as_str()), ("Ink", false, "Sold out"));
         assert!(view.colours[0].sold_out && !view.colours[1].sold_out);
-        assert_eq!(ProductView::new(&shirt(), "Pink").colour, "Sky");
+        assert_eq!(ProductView::new(&shirt(), "Pink").unwrap().colour, "Sky");
     }
 
     #[test]
     fn prices_and_scarcity_are_said_where_they_differ() {
-        let view = ProductView::new(&shirt(), "Sky");
+        let view = ProductView::new(&shirt(), "Sky").unwrap();
         assert_eq!((view.price.as_str(), view.price_varies), ("€60.00", true));
         assert_eq!((view.sizes[0].note.as_str(), view.sizes[1].price.as_str()), ("2 left", "€65.00"));
         assert_eq!((view.picture.photo.as_str(), view.photos.len()), ("https://x/b.jpg", 1));
@@ -207,7 +211,14 @@ mod tests {
 
     #[test]
     fn a_product_without_variants_is_sold_out_rather_than_a_panic() {
-        let view = ProductView::new(&Product::default(), "Ink");
+        let view = ProductView::new(&Product::default(), "Ink").unwrap();
         assert!(!view.in_stock && view.sizes.is_empty());
+    }
+
+    #[test]
+    fn a_variant_without_a_price_is_named_and_costs_not_0() {
+        let mut product = shirt();
+        product.variants[1].price = None;
+        assert_eq!(ProductView::new(&product, "Sky"), Err(Missing("Variant.price")));
     }
 }

@@ -1,30 +1,22 @@
-//! Listings: what an address asks for, and what can be asked next.
+//! What a listing's address asks for.
 
 use std::iter::once;
 
-use selvage_proto::catalogue::v1::{Audience, FacetValue, Facets, ProductFilter, ProductOrder};
+use selvage_proto::catalogue::v1::{Audience, ProductFilter, ProductOrder};
 
-use super::money;
-use super::picture::fill;
+use super::words::{AUDIENCES, ORDERS};
 use crate::fields::{Fields, encode};
+use crate::view::money;
 
 /// As many products to a page: full rows of two, three and four.
 pub const PAGE_SIZE: i32 = 24;
-/// The catalogue's bounds.
+/// The catalogue's bounds of a filter.
 const MAX_VALUES: usize = 20;
 const MAX_VALUE_CHARS: usize = 60;
 const MAX_QUERY_CHARS: usize = 200;
 const MAX_TOKEN_BYTES: usize = 1_024;
 /// Prices asked for, in major units: beyond it there is nothing to sell.
 const MAX_PRICE: i64 = 1_000_000;
-
-const ORDERS: [(&str, &str, ProductOrder); 4] = [
-    ("newest", "Newest", ProductOrder::Newest),
-    ("price-up", "Price, low to high", ProductOrder::PriceAscending),
-    ("price-down", "Price, high to low", ProductOrder::PriceDescending),
-    ("title", "Name", ProductOrder::Title),
-];
-const AUDIENCES: [(&str, &str, Audience); 2] = [("women", "Women", Audience::Women), ("men", "Men", Audience::Men)];
 
 /// What a listing's address asks for. Reading it can't fail: what makes no sense isn't asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -84,7 +76,7 @@ impl Query {
 
     /// The catalogue's filter, within `category` if it isn't empty.
     pub fn filter(&self, category: &str, currency: &str) -> ProductFilter {
-        let minor = |major: Option<i64>| major.and_then(|major| money::from_major(major, currency));
+        let minor = |major: Option<i64>| major.map(|major| money::from_major(major, currency));
         let audience = AUDIENCES.iter().find(|(word, ..)| *word == self.audience);
         ProductFilter {
             category: category.to_owned(),
@@ -145,145 +137,6 @@ fn known<const N: usize>(word: &str, words: [&'static str; N]) -> &'static str {
     words.into_iter().find(|known| *known == word).unwrap_or_default()
 }
 
-/// One thing that can be asked for, in the filter form.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Choice {
-    /// As it stands in the address.
-    pub value: String,
-    /// As people read it.
-    pub label: String,
-    /// How many products have it; -1 if that isn't counted.
-    pub count: i32,
-    /// Of a colour, as SVG takes it.
-    pub fill: String,
-    /// Whether it is asked for.
-    pub checked: bool,
-}
-
-/// Something that is asked for, with the address that no longer asks for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chip {
-    /// In words.
-    pub label: String,
-    /// Without it.
-    pub href: String,
-}
-
-/// The filter form.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filters {
-    /// Sizes to be had.
-    pub sizes: Vec<Choice>,
-    /// Colours to be had.
-    pub colours: Vec<Choice>,
-    /// For whom.
-    pub audiences: Vec<Choice>,
-    /// In which order.
-    pub orders: Vec<Choice>,
-    /// The order in use, in words.
-    pub order_label: String,
-    /// The bounds asked for, as they stand in their fields.
-    pub min: String,
-    /// See `min`.
-    pub max: String,
-    /// The bounds to be had, in major units.
-    pub lowest: i64,
-    /// See `lowest`.
-    pub highest: i64,
-    /// Only what can be bought now.
-    pub in_stock: bool,
-    /// What is asked for.
-    pub chips: Vec<Chip>,
-    /// The address that asks for nothing but the category or the words.
-    pub clear_href: String,
-}
-
-impl Filters {
-    /// The form for `query` at `path`.
-    pub fn new(query: &Query, facets: &Facets, path: &str, currency: &str) -> Self {
-        let choices = |facets: &[FacetValue], asked: &[String]| -> Vec<Choice> {
-            let offered = facets.iter().map(|facet| Choice {
-                value: facet.value.clone(),
-                label: facet.value.clone(),
-                count: facet.product_count,
-                fill: fill(&facet.hex),
-                checked: asked.contains(&facet.value),
-            });
-            // What is asked for stays in the form, even if nothing has it.
-            let strange = asked.iter().filter(|value| !facets.iter().any(|facet| facet.value == **value));
-            let strange = strange.map(|value| Choice {
-                value: value.clone(),
-                label: value.clone(),
-                count: 0,
-                fill: fill(""),
-                checked: true,
-            });
-            offered.chain(strange).collect()
-        };
-        let plain = |value: &str, label: &str, checked| Choice {
-            value: value.to_owned(),
-            label: label.to_owned(),
-            count: -1,
-            fill: String::new(),
-            checked,
-        };
-        let by_itself = if query.words.is_empty() { "Newest" } else { "Best match" };
-        let mut orders: Vec<_> =
-            ORDERS.iter().map(|(word, label, _)| plain(word, label, query.order == *word)).collect();
-        if query.words.is_empty() {
-            orders[0].checked |= query.order.is_empty();
-        } else {
-            orders.insert(0, plain("", by_itself, query.order.is_empty()));
-        }
-        let mut audiences = vec![plain("", "Everyone", query.audience.is_empty())];
-        audiences.extend(AUDIENCES.iter().map(|(word, label, _)| plain(word, label, query.audience == *word)));
-        Self {
-            sizes: choices(&facets.sizes, &query.sizes),
-            colours: choices(&facets.colours, &query.colours),
-            audiences,
-            order_label: orders.iter().find(|order| order.checked).map_or(by_itself, |order| &order.label).to_owned(),
-            orders,
-            min: query.min.map(|price| price.to_string()).unwrap_or_default(),
-            max: query.max.map(|price| price.to_string()).unwrap_or_default(),
-            lowest: money::to_major(facets.lowest_price, currency),
-            highest: money::to_major(facets.highest_price, currency).saturating_add(1),
-            in_stock: query.in_stock,
-            chips: chips(query, path, currency),
-            clear_href: Query { words: query.words.clone(), order: query.order, ..Query::default() }.href(path),
-        }
-    }
-}
-
-fn chips(query: &Query, path: &str, currency: &str) -> Vec<Chip> {
-    let mut chips = Vec::new();
-    let mut add = |label: String, without: Query| chips.push(Chip { label, href: without.href(path) });
-    let but = |values: &[String], index: usize| {
-        let mut values = values.to_vec();
-        values.remove(index);
-        values
-    };
-    for (index, size) in query.sizes.iter().enumerate() {
-        add(format!("Size {size}"), Query { sizes: but(&query.sizes, index), ..query.clone() });
-    }
-    for (index, colour) in query.colours.iter().enumerate() {
-        add(colour.clone(), Query { colours: but(&query.colours, index), ..query.clone() });
-    }
-    let price = |major: i64| money::text(money::from_major(major, currency).unwrap_or_default(), currency);
-    if let Some(min) = query.min {
-        add(format!("From {}", price(min)), Query { min: None, ..query.clone() });
-    }
-    if let Some(max) = query.max {
-        add(format!("Up to {}", price(max)), Query { max: None, ..query.clone() });
-    }
-    if query.in_stock {
-        add("In stock".to_owned(), Query { in_stock: false, ..query.clone() });
-    }
-    if let Some((_, label, _)) = AUDIENCES.iter().find(|(word, ..)| *word == query.audience) {
-        add((*label).to_owned(), Query { audience: "", ..query.clone() });
-    }
-    chips
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -306,17 +159,6 @@ mod tests {
         assert_eq!(parse(href.split_once('?').unwrap().1), query);
         assert_eq!(Query::default().href("/c/shirts"), "/c/shirts");
         assert_eq!(parse("").next_href("/c/shirts", "a+b"), "/c/shirts?from=a%2Bb&page=2");
-    }
-
-    #[test]
-    fn a_chip_takes_back_one_wish() {
-        let query = parse("size=M&size=L&stock=1");
-        let filters = Filters::new(&query, &Facets::default(), "/c/shirts", "EUR");
-        let hrefs: Vec<_> = filters.chips.iter().map(|chip| chip.href.as_str()).collect();
-        assert_eq!(hrefs, ["/c/shirts?size=L&stock=1", "/c/shirts?size=M&stock=1", "/c/shirts?size=M&size=L"]);
-        assert_eq!(filters.clear_href, "/c/shirts");
-        // Nothing has these sizes, and they are in the form all the same.
-        assert!(filters.sizes.iter().all(|size| size.checked && size.count == 0));
     }
 
     proptest! {
