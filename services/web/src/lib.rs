@@ -9,6 +9,7 @@ pub mod args;
 mod assets;
 mod cached;
 mod categories;
+mod cookies;
 mod csrf;
 mod drawn;
 mod fields;

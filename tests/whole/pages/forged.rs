@@ -76,7 +76,7 @@ fn a_form_is_taken_from_our_own_pages_alone() {
         let cookies: Vec<_> = answer.all("set-cookie").collect();
         let [cookie] = cookies[..] else { panic!("{cookies:?}") };
         for attribute in ["; HttpOnly", "; SameSite=Lax", "; Path=/", "; Max-Age=2592000"] {
-            assert!(cookie.starts_with("selvage=") && cookie.contains(attribute), "{cookie}");
+            assert!(cookie.starts_with("selvage-session=") && cookie.contains(attribute), "{cookie}");
         }
         assert!(!cookie.contains("Domain") && !cookie.contains("Secure"), "{cookie}");
         assert!(!has_empty_bag(&mut somebody));

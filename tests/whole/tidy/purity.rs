@@ -167,8 +167,8 @@ const DICE: &[(&str, &str)] = &[
     ("services/web/src/frame.rs", "masks the form's token anew on each page"),
     ("services/web/src/pages/bag.rs", "numbers a new guest"),
     ("services/web/src/pages/checkout.rs", "makes the form's idempotency key"),
-    ("services/web/src/pages/operations.rs", "masks its forms' tokens, and makes the nonces of its cookies"),
-    ("services/web/src/session.rs", "numbers those who only look"),
+    ("services/web/src/pages/operations.rs", "masks its forms' tokens"),
+    ("services/web/src/session/mod.rs", "numbers those who only look"),
 ];
 
 fn dice(source: &Source) -> Vec<String> {

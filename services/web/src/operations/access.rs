@@ -7,21 +7,24 @@ use std::time::Duration;
 
 use axum::extract::{FromRef, FromRequestParts};
 use axum::response::{IntoResponse as _, Redirect, Response};
+use cookie::SameSite;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use selvage_context::clock::Clock;
 use selvage_identity::{Issuer, Role};
 
 use super::Access;
-use super::seal::Seal;
+use crate::cookies::{Kind, SealedCookies};
 use crate::peer::Peer;
-use crate::session::cookies;
 
-/// The cookie that holds their token. Over https it has a prefix with which browsers take it from this host alone.
-const COOKIE: &str = "selvage-operations";
-const SECURE_COOKIE: &str = "__Host-selvage-operations";
-/// How long somebody stays signed in: a shift's hour, or the token's life if that is shorter.
-const LIFETIME: Duration = Duration::from_secs(3600);
+/// The cookie that holds their token. Somebody stays signed in for a shift's hour, or the token's life if that is shorter.
+static OPERATOR: Kind = Kind {
+    name: "selvage-operator",
+    secure_name: "__Host-selvage-operator",
+    purpose: "selvage web operations v2",
+    lifetime: Duration::from_secs(3600),
+    same_site: SameSite::Strict,
+};
 /// Of the tokens for who sits at this machine: longer than the ten minutes for which a page watches.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
 /// The longest token that services take.
@@ -39,50 +42,32 @@ const PASSED_ON: [HeaderName; 5] = [
 
 /// Where the operations page is signed in to.
 pub(crate) struct Doors {
-    seal: Seal,
+    cookies: SealedCookies,
     access: Access,
-    clock: Clock,
-    secure: bool,
 }
 
 impl Doors {
-    /// With cookies sealed with a key that is derived from `secret`; `secure` ones travel over https only.
+    /// With cookies encrypted with a key that is derived from `secret`; `secure` ones travel over https only.
     pub(crate) fn new(secret: &str, access: Access, clock: Clock, secure: bool) -> Self {
-        Self { seal: Seal::derive(secret, "selvage web operations v1"), access, clock, secure }
-    }
-
-    fn name(&self) -> &'static str {
-        if self.secure { SECURE_COOKIE } else { COOKIE }
+        Self { cookies: SealedCookies::new(&OPERATOR, &[secret], clock, secure), access }
     }
 
     /// The cookie of who signs in with `token`.
-    pub(crate) fn cookie(&self, token: &str, nonce: [u8; 24]) -> HeaderValue {
-        let until = self.clock.now_ms() / 1000 + i64::try_from(LIFETIME.as_secs()).unwrap_or(i64::MAX / 2);
-        self.set(&self.seal.close(&format!("{until} {token}"), nonce), LIFETIME)
+    pub(crate) fn cookie(&self, token: &str) -> HeaderValue {
+        self.cookies.seal(token)
     }
 
     /// The cookie of who signs out.
     pub(crate) fn farewell(&self) -> HeaderValue {
-        self.set("", Duration::ZERO)
-    }
-
-    fn set(&self, value: &str, age: Duration) -> HeaderValue {
-        let (name, age, secure) = (self.name(), age.as_secs(), if self.secure { "; Secure" } else { "" });
-        let cookie = format!("{name}={value}; Max-Age={age}; Path=/; HttpOnly; SameSite=Strict{secure}");
-        HeaderValue::try_from(cookie).expect("letters, digits, '-' and '_'")
+        self.cookies.expire()
     }
 
     /// Who makes a request, if they may look.
     fn operator(&self, headers: &HeaderMap, peer: Option<SocketAddr>) -> Option<Operator> {
-        let now = self.clock.now_ms() / 1000;
-        let signed_in = cookies(headers, self.name()).find_map(|sealed| {
-            let text = self.seal.open(sealed)?;
-            let (until, token) = text.split_once(' ')?;
-            (until.parse::<i64>().ok()? > now).then(|| Operator {
-                csrf: format!("operations {token}"),
-                token: token.into(),
-                is_signed_in: true,
-            })
+        let signed_in = self.cookies.open(headers).map(|opened| Operator {
+            csrf: format!("operations {}", opened.text),
+            token: opened.text.into(),
+            is_signed_in: true,
         });
         signed_in.or_else(|| match &self.access {
             Access::Loopback(issuer) if is_here(headers, peer) => Some(here(issuer)),
@@ -154,7 +139,7 @@ mod tests {
     #[test]
     fn a_token_is_borne_for_an_hour() {
         let (doors, clock) = doors(false);
-        let cookie = doors.cookie("v4.public.token", [1; 24]);
+        let cookie = doors.cookie("v4.public.token");
         let value = cookie.to_str().unwrap().split(';').next().unwrap();
         assert!(!value.contains("token"), "{value}");
         let bearing = headers(&[("cookie", value)]);
@@ -162,7 +147,7 @@ mod tests {
         assert_eq!((&*operator.token, operator.is_signed_in), ("v4.public.token", true));
         clock.advance_ms(3_600_000);
         assert!(doors.operator(&bearing, None).is_none());
-        assert!(doors.operator(&headers(&[("cookie", "selvage-operations=x")]), None).is_none());
+        assert!(doors.operator(&headers(&[("cookie", "selvage-operator=x")]), None).is_none());
         assert!(doors.farewell().to_str().unwrap().contains("Max-Age=0"));
     }
 

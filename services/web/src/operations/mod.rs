@@ -2,7 +2,6 @@
 
 mod access;
 mod processes;
-mod seal;
 
 use selvage_identity::Issuer;
 use selvage_rpc::Channel;

@@ -264,7 +264,7 @@ pub(crate) async fn enter(State(app): Shared, form: Form) -> Page {
         match app.processes.takes(token).await {
             Some(true) => {
                 let mut response = redirect_to("/ops");
-                response.headers_mut().append(header::SET_COOKIE, app.doors.cookie(token, rand::random()));
+                response.headers_mut().append(header::SET_COOKIE, app.doors.cookie(token));
                 return Ok(response);
             }
             Some(false) => "That token isn't taken: it has expired, or isn't one for operations.",

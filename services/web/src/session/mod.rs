@@ -1,5 +1,7 @@
-//! Who makes a request. A guest's session is a sealed cookie, which only these pages read; for each request the services get
-//! a token of a few minutes made from it, so that a token which got lost is soon worth nothing.
+//! Who makes a request. A guest's session is an encrypted cookie, which only these pages read; for each request the services
+//! get a token of a few minutes made from it, so that a token which got lost is soon worth nothing.
+
+mod old_form;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,23 +9,25 @@ use std::time::Duration;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use cookie::SameSite;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 use selvage_context::clock::Clock;
 use selvage_identity::{Issuer, KeptToken, Role};
 use uuid::Uuid;
 
-use crate::mac::MacKey;
+use crate::cookies::{Kind, SealedCookies};
 use crate::problem::Problem;
+use old_form::OldForm;
 
-/// The cookie that holds a guest's session. Over https it has a prefix with which browsers take it from this host alone.
-const COOKIE: &str = "selvage";
-const SECURE_COOKIE: &str = "__Host-selvage";
-
-/// As long as a bag is kept. A session is renewed once less than half of it is left.
-const LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+/// The cookie that holds a guest's session, for as long as a bag is kept. It is renewed once less than half of that is left.
+static SESSION: Kind = Kind {
+    name: "selvage-session",
+    secure_name: "__Host-selvage-session",
+    purpose: "selvage web session v2",
+    lifetime: Duration::from_secs(30 * 24 * 3600),
+    same_site: SameSite::Lax,
+};
 /// Of the tokens that the services get: longer than the longest request, the ten minutes for which a page watches a parcel.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
@@ -71,46 +75,49 @@ pub(crate) async fn attach(State(sessions): State<Arc<Sessions>>, mut request: R
     response
 }
 
-/// Issues sessions and reads them.
+/// Begins sessions and reads them.
 pub(crate) struct Sessions {
+    cookies: SealedCookies,
+    old_form: OldForm,
     issuer: Issuer,
-    seal: MacKey,
     clock: Clock,
-    secure: bool,
     /// Of nobody in particular.
     anonymous: KeptToken,
 }
 
 impl Sessions {
-    /// Sessions sealed with a key that is derived from that of `issuer` as it is now; `issuer` makes the services' tokens.
+    /// Sessions encrypted with a key that is derived from that of `issuer` as it is now; `issuer` makes the services' tokens.
     /// `secure` cookies travel over https only.
     pub(crate) fn new(issuer: Issuer, clock: Clock, secure: bool) -> Self {
-        let nobody = subject(Uuid::new_v4());
+        let (secret, nobody) = (issuer.key().secret_text(), subject(Uuid::new_v4()));
         Self {
-            seal: MacKey::derive(&issuer.key().secret_text(), "selvage web session v1"),
+            cookies: SealedCookies::new(&SESSION, &[&secret], clock.clone(), secure),
+            old_form: OldForm::new(&secret, secure),
             // Kept for half of its life.
             anonymous: KeptToken::new(issuer.clone(), &nobody, Role::Guest, TOKEN_LIFETIME, TOKEN_LIFETIME / 2),
             issuer,
             clock,
-            secure,
         }
     }
 
-    /// The session that a request bears, and the cookie that renews it where it is time.
+    /// Who made a request, and the cookie that renews their session where it is time.
     pub(crate) fn read(&self, headers: &HeaderMap) -> (Visitor, Option<HeaderValue>) {
-        let now = self.clock.now_ms() / 1000;
-        let Some((subject, left)) = cookies(headers, self.name()).find_map(|value| self.open(value, now)) else {
+        let (subject, is_renewed) = if let Some(opened) = self.cookies.open(headers) {
+            (opened.text, opened.left < SESSION.lifetime / 2)
+        } else if let Some(subject) = self.old_form.open(headers, self.clock.now_ms() / 1000) {
+            (subject, true)
+        } else {
             return (Visitor { session: None, reading_token: self.anonymous_token() }, None);
         };
-        let renewal = (left < LIFETIME.as_secs() / 2).then(|| self.cookie(subject));
-        let session = self.session(subject);
+        let renewal = is_renewed.then(|| self.cookies.seal(&subject));
+        let session = self.session(&subject);
         (Visitor { reading_token: session.token.clone(), session: Some(session) }, renewal)
     }
 
     /// A new guest, and the cookie to remember them by.
     pub(crate) fn begin(&self, id: Uuid) -> (Session, HeaderValue) {
         let subject = subject(id);
-        (self.session(&subject), self.cookie(&subject))
+        (self.session(&subject), self.cookies.seal(&subject))
     }
 
     /// A token of nobody in particular, kept for half of its life.
@@ -122,44 +129,10 @@ impl Sessions {
         let token = self.issuer.issue(subject, Role::Guest, TOKEN_LIFETIME);
         Session { subject: subject.into(), token: token.into() }
     }
-
-    fn name(&self) -> &'static str {
-        if self.secure { SECURE_COOKIE } else { COOKIE }
-    }
-
-    /// `<subject>.<until when, seconds since the Unix epoch>.<seal over both>`.
-    fn cookie(&self, subject: &str) -> HeaderValue {
-        let until = self.clock.now_ms() / 1000 + i64::try_from(LIFETIME.as_secs()).unwrap_or(i64::MAX / 2);
-        let claim = format!("{subject}.{until}");
-        let seal = URL_SAFE_NO_PAD.encode(self.seal.of(claim.as_bytes()));
-        let (name, age) = (self.name(), LIFETIME.as_secs());
-        let secure = if self.secure { "; Secure" } else { "" };
-        let cookie = format!("{name}={claim}.{seal}; Max-Age={age}; Path=/; HttpOnly; SameSite=Lax{secure}");
-        HeaderValue::try_from(cookie).expect("letters, digits, '.', '-' and '_'")
-    }
-
-    /// The subject of a cookie that we sealed, and the seconds that it has left.
-    fn open<'a>(&self, value: &'a str, now: i64) -> Option<(&'a str, u64)> {
-        let (claim, seal) = value.rsplit_once('.')?;
-        let seal: [u8; 32] = URL_SAFE_NO_PAD.decode(seal).ok()?.try_into().ok()?;
-        if !self.seal.matches(&seal, claim.as_bytes()) {
-            return None;
-        }
-        let (subject, until) = claim.rsplit_once('.')?;
-        let left = until.parse::<i64>().ok()?.checked_sub(now)?;
-        u64::try_from(left).ok().filter(|left| *left > 0).map(|left| (subject, left))
-    }
 }
 
 fn subject(id: Uuid) -> String {
     format!("g-{}", id.simple())
-}
-
-/// The values of the cookie `name`: there can be several, of which another site on the same domain may have set some.
-pub(crate) fn cookies<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = &'a str> {
-    let texts = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
-    let pairs = texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.filter(move |(known, _)| *known == name).map(|(_, value)| value).take(4)
 }
 
 #[cfg(test)]
@@ -204,15 +177,17 @@ mod tests {
         let (_, foreign) = sessions(&clock).begin(Uuid::from_u128(1));
         let sessions = sessions(&clock);
         let (_, own) = sessions.begin(Uuid::from_u128(3));
-        let forged = value(&own).replacen("g-", "h-", 1);
+        let forged = value(&own).replacen("=", "=A", 1);
         let (token, _) = sessions.begin(Uuid::from_u128(4));
-        let token = format!("selvage={}", token.token);
-        for cookie in [value(&foreign), &forged, &token, "selvage=", "selvage=.", "selvage", "=;=", "other=1"] {
+        let token = format!("selvage-session={}", token.token);
+        for cookie in
+            [value(&foreign), &forged, &token, "selvage-session=", "selvage-session", "selvage=.", "=;=", "other=1"]
+        {
             assert_eq!(sessions.read(&with(cookie)).0.subject(), None, "{cookie}");
         }
         // One that somebody else set before ours doesn't hide it.
         let (session, cookie) = sessions.begin(Uuid::from_u128(2));
-        let (visitor, _) = sessions.read(&with(&format!("selvage=x; {}", value(&cookie))));
+        let (visitor, _) = sessions.read(&with(&format!("selvage-session=x; {}", value(&cookie))));
         assert_eq!(visitor.subject(), Some(&*session.subject));
     }
 
@@ -222,8 +197,34 @@ mod tests {
             Sessions::new(Issuer::new(IssuerKey::generate().unwrap(), Clock::system()), Clock::system(), true);
         let (_, cookie) = sessions.begin(Uuid::from_u128(1));
         let text = cookie.to_str().unwrap();
-        for attribute in ["__Host-selvage=", "HttpOnly", "SameSite=Lax", "Path=/", "Secure", "Max-Age=2592000"] {
+        for attribute in ["__Host-selvage-session=", "HttpOnly", "SameSite=Lax", "Path=/", "Secure", "Max-Age=2592000"]
+        {
             assert!(text.contains(attribute), "{text}");
         }
+    }
+    /// The key of a shop that was started for this test before sessions were encrypted, and a cookie that it set, good until
+    /// 27 December 2026, 19:28:45.
+    const KEY_OF_THEN: &str =
+        "k4.secret.Y_41y_BUdNs1e-aIHhR_k54eQS81A3s3wNljZqAHiZNsM-bzvb2PV6V1hvM3xh6cUEcjl8cKFe30Oq9Bau5uFg";
+    const COOKIE_OF_THEN: &str =
+        "selvage=g-6cf068925d2f4eccbdefded2e7ef04d7.1798399725.H_PjtdRMoMFdIn9ytq_FRb8ZAeraP7WCaN6EvdphM6Y";
+
+    #[test]
+    fn a_guest_of_the_old_form_stays_the_same_guest_and_gets_the_new_one() {
+        let clock = Clock::standing_at(1_795_824_000_000);
+        let sessions =
+            Sessions::new(Issuer::new(IssuerKey::parse(KEY_OF_THEN).unwrap(), clock.clone()), clock.clone(), false);
+        let (visitor, renewal) = sessions.read(&with(COOKIE_OF_THEN));
+        let subject = visitor.subject().expect("the old form is read").to_owned();
+        assert_eq!(subject, "g-6cf068925d2f4eccbdefded2e7ef04d7");
+        let renewal = renewal.expect("the new form");
+        let (renewed, again) = sessions.read(&with(&format!("{COOKIE_OF_THEN}; {}", value(&renewal))));
+        assert_eq!((renewed.subject(), again), (Some(&*subject), None));
+        // A month later the old form is at its end, and the new one is good still if it was renewed meanwhile.
+        clock.advance_ms(30 * 24 * 3_600_000 + 1000);
+        assert_eq!(sessions.read(&with(COOKIE_OF_THEN)).0.subject(), None);
+        let forged = COOKIE_OF_THEN.replacen("g-", "h-", 1);
+        clock.advance_ms(-30 * 24 * 3_600_000);
+        assert_eq!(sessions.read(&with(&forged)).0.subject(), None);
     }
 }
