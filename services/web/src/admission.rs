@@ -14,25 +14,25 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::problem::Problem;
 
-/// Pages in the making. One takes about 20 ms and 150 KB: 256 of them serve 12,800 pages a second out of 38 MB. Who comes
-/// beyond that is told so at once, which costs next to nothing.
+/// Requests that pages are made for at once. A page takes about 20 ms and 150 KB, so 256 are 12,800 pages a second out of
+/// 38 MB. A request beyond that is refused at once, which costs next to nothing.
 const MAX_IN_FLIGHT: usize = 256;
 
-/// Forms that are coming in: 256 of at most 64 KiB are 16 MiB. Who sends slowly keeps others from sending, and nobody from
-/// looking.
+/// Forms whose bodies are received at once: 256 of at most 64 KiB are 16 MiB. They are counted apart from pages, so that
+/// clients who send slowly keep others from sending forms, and nobody from looking at pages.
 const MAX_INCOMING: usize = 256;
 
-/// The largest form: checkout's, refilled, has under 8 KiB.
+/// The largest body of a form. The largest form, checkout's when refilled, has under 8 KiB.
 pub(crate) const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// A person waits 5 s for a page.
+/// The time that the calls for a page have. A person waits about 5 s for one.
 const PAGE_BOUND: Duration = Duration::from_secs(5);
-/// Placing an order takes checkout 20 s at the worst; it is better waited for than asked for again.
+/// The same for placing an order, which takes checkout 20 s at the worst: waiting for the answer is better than asking again.
 const ORDER_BOUND: Duration = Duration::from_secs(25);
-/// For a page to be made of what the calls brought, or of their failure.
+/// The time after that for the page to be made of what the calls answered, or of their failure.
 const MARGIN: Duration = Duration::from_millis(500);
 
-/// Counts the requests that are worked on.
+/// Counts the requests that pages are made for, and the forms that are being received.
 pub(crate) struct Admission {
     in_flight: Semaphore,
     incoming: Semaphore,

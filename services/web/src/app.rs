@@ -155,5 +155,5 @@ async fn fetch_metrics(
 
 fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let message = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    Problem::ours(format_args!("a handler panicked: {}", message.unwrap_or("without words"))).into_response()
+    Problem::internal(format_args!("a handler panicked: {}", message.unwrap_or("without words"))).into_response()
 }

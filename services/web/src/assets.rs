@@ -27,10 +27,10 @@ static ASSETS: [Asset; 6] = [
     Asset { name: "favicon.svg", content_type: SVG, content: include_bytes!("../assets/favicon.svg") },
 ];
 
-/// One hash over all: they are small and change together.
+/// One hash over all assets: they are small and change together.
 static HASH: LazyLock<String> = LazyLock::new(|| content_hash(ASSETS.iter().map(|asset| asset.content)));
 
-/// What never changes under its address.
+/// The `Cache-Control` of what never changes under its address: browsers keep it for a year.
 pub(crate) const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
 /// The address of the asset `name`.
@@ -56,7 +56,7 @@ pub(crate) async fn favicon() -> Response {
     ([(header::CONTENT_TYPE, SVG), (header::CACHE_CONTROL, "public, max-age=86400")], icon).into_response()
 }
 
-/// `GET /robots.txt`: products are to be found, bags and orders aren't.
+/// `GET /robots.txt`: search engines may list products, but no bags, orders or searches.
 pub(crate) async fn robots() -> Response {
     const TEXT: &str =
         "User-agent: *\nDisallow: /bag\nDisallow: /checkout\nDisallow: /ops\nDisallow: /orders\nDisallow: /search\n";

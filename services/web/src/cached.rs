@@ -6,29 +6,33 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// Keeps what was fetched last. While it can't be fetched anew the old one serves: a shelf that is a minute old is better
-/// than none.
+/// Keeps what was fetched last. While a newer value can't be fetched, callers get the old one: a list of categories that is a
+/// minute old is better than none.
 #[derive(Debug)]
 pub(crate) struct Cached<T> {
     held: Mutex<Option<(Arc<T>, Instant)>>,
     lifetime: Duration,
 }
 
-/// After a failure the old value serves so long before it is tried again.
-const RESPITE: Duration = Duration::from_secs(2);
+/// How long callers get the old value after a failure, before the next attempt.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(2);
 
 impl<T> Cached<T> {
-    /// Nothing yet; values will be kept for `lifetime`.
+    /// Holds nothing yet; a value will be kept for `lifetime`.
     pub(crate) fn new(lifetime: Duration) -> Self {
         Self { held: Mutex::new(None), lifetime }
     }
 
-    /// The value, fetched if it is too old. Those who come meanwhile wait for the same fetch, within their own deadlines.
+    /// The value, fetched anew if it is older than its lifetime. Callers who come meanwhile wait for the same fetch, within
+    /// their own deadlines.
+    ///
+    /// # Errors
+    /// The fetch's own, if there is no old value.
     pub(crate) fn get<E>(&self, fetch: impl Future<Output = Result<T, E>>) -> impl Future<Output = Result<Arc<T>, E>> {
         self.get_at(Instant::now, fetch)
     }
 
-    /// The same, by a clock that is asked once the turn has come.
+    /// The same, by a clock that is asked once no other caller is fetching.
     async fn get_at<E>(
         &self,
         now: impl FnOnce() -> Instant,
@@ -48,7 +52,7 @@ impl<T> Cached<T> {
                 Ok(value)
             }
             (Err(_), Some((value, until))) => {
-                *until = now + RESPITE;
+                *until = now + PAUSE_AFTER_FAILURE;
                 Ok(value.clone())
             }
             (Err(error), None) => Err(error),
@@ -77,7 +81,7 @@ mod tests {
         assert_eq!(get(29, Ok(2)).await, Ok(1));
         assert_eq!(get(31, Err("down")).await, Ok(1));
         assert_eq!(get(31, Ok(3)).await, Ok(1));
-        assert_eq!(get(31 + RESPITE.as_secs(), Ok(4)).await, Ok(4));
+        assert_eq!(get(31 + PAUSE_AFTER_FAILURE.as_secs(), Ok(4)).await, Ok(4));
         assert_eq!(cached.peek().as_deref(), Some(&4));
     }
 }

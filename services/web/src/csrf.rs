@@ -1,5 +1,8 @@
 //! Tokens against forged requests: each form bears a keyed hash of its session's subject.
 //!
+//! No library does this without a state that we don't have: those that we know keep a token in a stored session, or set a
+//! cookie for everybody who only looks. A hash of the subject needs neither, and every instance can check it.
+//!
 //! The hash is masked anew for each page (a compressed page that also shows what somebody searched for would give away a
 //! constant one bit by bit, see <https://breachattack.com>).
 
@@ -12,7 +15,7 @@ use crate::mac::MacKey;
 /// The name of the hidden field.
 pub(crate) const FIELD: &str = "csrf";
 
-/// What stands for the session's subject on pages that were given to nobody in particular. No subject has a space.
+/// Stands in for the subject on pages of visitors without a session. It has a space, as no subject has.
 const NOBODY: &str = "no session";
 
 /// Makes and checks the tokens.
@@ -20,7 +23,7 @@ const NOBODY: &str = "no session";
 pub(crate) struct Csrf(MacKey);
 
 impl Csrf {
-    /// Keyed by the secret that sessions are signed with, so that all instances agree and a restart spoils no form.
+    /// Keyed by the secret that visitors' tokens are signed with, so that all instances agree and a form outlives a restart.
     pub(crate) fn new(secret: &str) -> Self {
         Self(MacKey::derive(secret, "selvage web csrf v1"))
     }
@@ -42,33 +45,34 @@ impl Csrf {
         }
         let Some(hash) = unmask(token) else { return false };
         self.0.matches(&hash, subject.unwrap_or(NOBODY).as_bytes())
-            // A page from before the first form was sent (in another tab) has nobody's token. It is let through where the
-            // browser itself vouches for the page: no other site can make it send that header.
-            || (origin == Origin::Vouched && self.0.matches(&hash, NOBODY.as_bytes()))
+            // A page that was loaded before the visitor's session began (in another tab) has the token of no session. It is
+            // accepted where the browser itself says that the page is ours: no other site can make it send that header.
+            || (origin == Origin::Same && self.0.matches(&hash, NOBODY.as_bytes()))
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Origin {
-    /// The browser says that the page is ours (`Sec-Fetch-Site`).
-    Vouched,
-    /// Nothing speaks against it.
-    Likely,
+    /// The browser says that the request comes from a page of ours (`Sec-Fetch-Site`).
+    Same,
+    /// Nothing says that it comes from another site.
+    Unknown,
+    /// It comes from another site.
     Foreign,
 }
 
 fn origin(headers: &HeaderMap) -> Origin {
     let text = |name| headers.get(name).map(|value: &http::HeaderValue| value.to_str().unwrap_or("?"));
     match text(http::HeaderName::from_static("sec-fetch-site")) {
-        Some("same-origin") => return Origin::Vouched,
-        Some("none") => return Origin::Likely,
+        Some("same-origin") => return Origin::Same,
+        Some("none") => return Origin::Unknown,
         Some(_) => return Origin::Foreign,
         None => {}
     }
-    // Older browsers, and those that reach us without https, tell the origin only.
+    // Older browsers, and those that reach us without https, send the origin only.
     match (text(header::ORIGIN), text(header::HOST)) {
-        (None, _) => Origin::Likely,
-        (Some(origin), Some(host)) if origin.split_once("://").is_some_and(|(_, at)| at == host) => Origin::Likely,
+        (None, _) => Origin::Unknown,
+        (Some(origin), Some(host)) if origin.split_once("://").is_some_and(|(_, at)| at == host) => Origin::Unknown,
         (Some(_), _) => Origin::Foreign,
     }
 }

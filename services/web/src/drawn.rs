@@ -10,8 +10,8 @@ use selvage_drawing::{Colour, Cut, Garment, Pattern, Picture, draw};
 use crate::assets::IMMUTABLE;
 use crate::mac::content_hash;
 
-/// Names the way in which pictures are drawn at present, so that browsers fetch them again when it changes: a hash over
-/// one picture of each garment and each pattern.
+/// A hash over one picture of each garment and each pattern. It stands in the addresses of pictures, so that browsers fetch
+/// them again when the way in which they are drawn changes.
 static EDITION: LazyLock<String> = LazyLock::new(|| {
     let colour = |hex: &str| hex.parse::<Colour>().expect("six digits");
     let picture = |garment, pattern| {

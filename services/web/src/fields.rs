@@ -1,6 +1,6 @@
-//! The fields of a query or a form. Reading them can't fail: what is wrong is for the page to say, in words.
+//! The fields of a query or a form. Reading them can't fail: the page that takes them says in words what is wrong.
 
-/// Fields looked at, at most; ours have under 60. The rest is passed over.
+/// Fields that are read; ours have under 60. Those beyond are passed over.
 const MAX_FIELDS: usize = 128;
 
 /// Fields in their order; a name may occur several times.

@@ -104,6 +104,6 @@ impl Frames {
 pub(crate) fn page(template: &impl Template) -> Response {
     match template.render() {
         Ok(html) => Html(html).into_response(),
-        Err(error) => Problem::ours(error).into_response(),
+        Err(error) => Problem::internal(error).into_response(),
     }
 }

@@ -5,8 +5,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, header};
 
-/// Only our own files, no script or style inside a page, no frame around it. Photographs of imported products may come
-/// from anywhere by https.
+/// Allows our own files only: no script or style inside a page, no frame around it. Photographs of imported products may
+/// come from anywhere by https.
 pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; img-src 'self' https:; style-src 'self'; \
     script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; \
     manifest-src 'self'";
@@ -23,7 +23,7 @@ const ALWAYS: [(HeaderName, HeaderValue); 6] = [
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
 
-/// Adds them. A page is its visitor's own: no cache between may keep it.
+/// Adds the headers that every answer has. A page is its visitor's own, so no cache in between may keep it.
 pub(crate) async fn add(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -34,7 +34,7 @@ pub(crate) async fn add(request: Request, next: Next) -> Response {
     response
 }
 
-/// Only https from now on, for half a year: where sessions travel by https alone.
+/// Has browsers use https alone for half a year, for a shop whose sessions travel by https alone.
 pub(crate) async fn add_strict_transport(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     response

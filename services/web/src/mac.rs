@@ -1,4 +1,4 @@
-//! Keyed hashes (BLAKE2b), of 32 bytes.
+//! Keyed hashes (BLAKE2b, by orion) of 32 bytes: forms' tokens are made of them, and the keys of cookies derived.
 
 use orion::hazardous::mac::blake2b::{Blake2b, SecretKey};
 
@@ -21,7 +21,7 @@ impl MacKey {
         tag(&self.0, data)
     }
 
-    /// Whether `hash` is the hash of `data`, told in a time that doesn't depend on where they differ.
+    /// Whether `hash` is the hash of `data`, compared in a time that doesn't depend on where they differ.
     pub(crate) fn matches(&self, hash: &[u8; BYTES], data: &[u8]) -> bool {
         orion::hazardous::mac::blake2b::Tag::try_from(hash.as_slice())
             .is_ok_and(|expected| Blake2b::verify(&expected, &self.0, BYTES, data).is_ok())

@@ -16,14 +16,14 @@ use tokio::time::Instant;
 
 use crate::settings::Settings;
 
-/// Tells a browser's developer tools, and whoever looks into a slow page, which trace it is.
+/// Names the page's trace to a browser's developer tools, and so to whoever looks into a slow page.
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// Methods that are told apart; strangers may make up others.
+/// Methods with a name of their own in metrics. Any other is counted as `_OTHER`, since clients can invent methods.
 const METHODS: [(Method, &str); 3] = [(Method::GET, "GET"), (Method::HEAD, "HEAD"), (Method::POST, "POST")];
 
-/// A trace begins with each request, whatever its sender says of one that it is part of: strangers don't decide what is
-/// recorded. What they said is linked. Where the sender is a proxy of our own, its trace is continued.
+/// Measures a request, and begins a trace with it, whatever trace its sender names: strangers don't decide what is recorded.
+/// The trace that they named is linked. Where the sender is a proxy of our own, its trace is continued.
 pub(crate) async fn observe(State(settings): State<Arc<Settings>>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let method = METHODS.iter().find(|(method, _)| method == request.method()).map_or("_OTHER", |(_, name)| name);

@@ -13,33 +13,33 @@ use crate::view::missing::Missing;
 pub(crate) enum Problem {
     /// There is no such page, or not for this visitor.
     NotFound,
-    /// The request makes no sense to us.
+    /// A request that no page of ours makes.
     BadRequest,
     /// A form that wasn't sent from one of our pages, as far as we can tell.
     Forged,
     /// A form larger than any of ours.
     TooLarge,
-    /// Too much at once; to be tried again after this time.
+    /// More requests at once than the shop can serve; this one may be tried again after this time.
     Busy(Duration),
     /// A service can't be reached or doesn't answer in time.
     Unavailable,
-    /// Our fault; it was logged where it happened.
-    Ours,
+    /// A failure of the shop itself, which was logged where it happened.
+    Internal,
 }
 
-/// When a busy shop is tried again, unless a service said otherwise.
+/// After how long a busy shop is tried again, unless a service said otherwise.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 impl Problem {
-    /// Too much at once.
+    /// More requests at once than the shop can serve.
     pub(crate) fn busy() -> Self {
         Self::Busy(RETRY_AFTER)
     }
 
-    /// Our fault.
-    pub(crate) fn ours(error: impl std::fmt::Display) -> Self {
+    /// A failure of the shop itself, logged here.
+    pub(crate) fn internal(error: impl std::fmt::Display) -> Self {
         tracing::error!(%error, "a page failed");
-        Self::Ours
+        Self::Internal
     }
 
     /// The status that its page is answered with.
@@ -50,7 +50,7 @@ impl Problem {
             Self::Forged => StatusCode::FORBIDDEN,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Busy(_) | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Ours => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -63,7 +63,7 @@ impl Problem {
         }
     }
 
-    /// Title and sentence of its page.
+    /// The heading and the sentence of its page.
     pub(crate) fn words(&self) -> (&'static str, &'static str) {
         match self {
             Self::NotFound => (
@@ -85,7 +85,7 @@ impl Problem {
                 "A part of the shop isn't answering",
                 "We're on it. Your bag and your orders are kept. Load the page again in a few seconds.",
             ),
-            Self::Ours => (
+            Self::Internal => (
                 "We dropped a stitch",
                 "Something went wrong on our side; it has been noted. Nothing was charged by this page.",
             ),
@@ -93,7 +93,8 @@ impl Problem {
     }
 }
 
-/// What a service's answer means for the page that needs it. Pages that expect a refusal look at it themselves, before.
+/// What a service's failure means for the page that needs its answer. Pages that expect a certain refusal look at the status
+/// before.
 impl From<Status> for Problem {
     fn from(status: Status) -> Self {
         match status.code() {
@@ -104,15 +105,15 @@ impl From<Status> for Problem {
                 tracing::warn!(code = ?status.code(), message = status.message(), "a service can't answer");
                 Self::Unavailable
             }
-            _ => Self::ours(format_args!("{:?}: {}", status.code(), status.message())),
+            _ => Self::internal(format_args!("{:?}: {}", status.code(), status.message())),
         }
     }
 }
 
-/// An answer that lacks what every answer has is our fault, whichever service gave it.
+/// An answer that lacks what every answer has is a failure of the shop itself, whichever service gave it.
 impl From<Missing> for Problem {
     fn from(missing: Missing) -> Self {
-        Self::ours(missing)
+        Self::internal(missing)
     }
 }
 

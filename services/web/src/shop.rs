@@ -19,6 +19,7 @@ use tonic::{Status, Streaming};
 
 use crate::settings::Peers;
 
+/// A service's answer, or the status with which it refused or failed.
 type Answer<T> = Result<T, Status>;
 
 /// Clients of all services. Cheap to clone.
@@ -50,7 +51,7 @@ impl Shop {
         Ok(self.catalogue.clone().list_products(with_token(token, request)).await?.into_inner())
     }
 
-    /// Searches; the answer in the form of a listing's.
+    /// Searches the catalogue. The answer has the form of a listing's, so that one page shows both.
     pub(crate) async fn search(&self, token: &str, request: SearchProductsRequest) -> Answer<ListProductsResponse> {
         let found = self.catalogue.clone().search_products(with_token(token, request)).await?.into_inner();
         Ok(ListProductsResponse {

@@ -20,7 +20,7 @@ use crate::session::{Sessions, Visitor};
 use crate::shop::Shop;
 use crate::view::bag::BagView;
 
-/// The largest number of pieces in a line.
+/// Pieces in a line at most: the cart service's bound.
 const MAX_QUANTITY: i32 = 99;
 
 #[derive(Template)]

@@ -21,7 +21,7 @@ use crate::view::checkout::refusal::{Outcome, Refusal, outcome};
 use crate::view::checkout::wrong::WrongFields;
 use crate::view::countries::COUNTRIES;
 
-/// Where most parcels go.
+/// The country that the form begins with: most parcels go there.
 const HOME_COUNTRY: &str = "DE";
 /// How often a page asks by itself whether the order was placed. With pauses of 2 s and calls of up to 25 s that is
 /// longer than the sweep needs to settle any order that was interrupted; beyond it there is the button.

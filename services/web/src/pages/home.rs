@@ -1,4 +1,4 @@
-//! The first page.
+//! The home page.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,12 +21,12 @@ use crate::view::card::{Card, is_on_sale};
 use crate::view::missing::Missing;
 use crate::view::picture::Picture;
 
-/// New arrivals and reduced products shown: two full rows of four each.
+/// New arrivals shown, and reduced products: two full rows of four each.
 const SHELF: usize = 8;
-/// Among so many of the newest products reduced ones are looked for: the largest page there is.
-const LOOKED_AT: i32 = 100;
+/// How many of the newest products are asked for, among which the reduced ones are found: the catalogue's largest page.
+const NEWEST: i32 = 100;
 
-/// The opening picture: what is drawn in it.
+/// The keys of the drawings at the top of the page.
 const OPENING: [&str; 4] = [
     "coat.long.herringbone.8a7f6d.3b352c",
     "shirt.relaxed.stripe.2f4b6e.f2ede4",
@@ -88,7 +88,7 @@ impl Home {
     async fn fetch(&self) -> Result<Shelves, Problem> {
         let token = self.sessions.anonymous_token();
         let request = ListProductsRequest {
-            page_size: LOOKED_AT,
+            page_size: NEWEST,
             order_by: ProductOrder::Newest.into(),
             ..ListProductsRequest::default()
         };

@@ -19,7 +19,7 @@ struct ProblemPage {
     status: u16,
 }
 
-/// Puts a page of ours in the place of any failure that has none yet, without a call to any service.
+/// Answers every failure with a page that says what happened, without a call to any service.
 pub(crate) async fn render(State(frames): State<Frames>, visitor: Visitor, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let problem = match response.extensions().get::<Problem>() {
@@ -28,7 +28,7 @@ pub(crate) async fn render(State(frames): State<Frames>, visitor: Visitor, reque
             StatusCode::NOT_FOUND => Problem::NotFound,
             StatusCode::PAYLOAD_TOO_LARGE => Problem::TooLarge,
             status if status.is_client_error() => Problem::BadRequest,
-            status if status.is_server_error() => Problem::Ours,
+            status if status.is_server_error() => Problem::Internal,
             _ => return response,
         },
     };
@@ -37,7 +37,7 @@ pub(crate) async fn render(State(frames): State<Frames>, visitor: Visitor, reque
     let frame = frames.without_calls(visitor.subject(), heading);
     let mut shown = page(&ProblemPage { frame, heading, sentence, status: status.as_u16() }).into_response();
     *shown.status_mut() = status;
-    // What the failure said beside its body stays: which methods are allowed, cookies.
+    // Of the failure's own headers those stay that say more than its body: the allowed methods, and cookies.
     for (name, value) in response.headers() {
         if name == header::ALLOW || name == header::SET_COOKIE {
             shown.headers_mut().append(name, value.clone());

@@ -45,7 +45,7 @@ pub(crate) async fn show(
     };
     let (frame, found) = tokio::join!(frames.with_calls(&visitor, ""), find);
     let (product, more) = found.map_err(|status| match status.code() {
-        // What can't be an address of a product is none, like an address that could be one.
+        // An address that no product can have is answered like one that no product has.
         Code::InvalidArgument => Problem::NotFound,
         _ => status.into(),
     })?;

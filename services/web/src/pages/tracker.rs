@@ -1,5 +1,5 @@
-//! The tracker that moves by itself: the part of the order's page that changes, sent again at each change
-//! (server-sent events).
+//! The tracker of an order, kept up to date while its page is open: the part of the page that changes is sent again at each
+//! change, as server-sent events.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -25,14 +25,15 @@ use crate::session::{Session, Visitor};
 use crate::shop::Shop;
 use crate::view::tracker::Tracker;
 
-/// Pages that watch at once: a connection, a stream to delivery and about 20 KB each. Delivery takes 1,000 watchers.
+/// Pages that watch an order at once: each has a connection, a stream to delivery and about 20 KB. Delivery takes 1,000
+/// watchers.
 const MAX_WATCHERS: usize = 500;
-/// A page watches so long; then its browser comes again by itself, perhaps to another instance.
+/// How long a page's stream lasts. The browser connects again by itself then, perhaps to another instance.
 const WATCH_BOUND: Duration = Duration::from_secs(600);
-/// Between two looks at an order that has no parcel to watch yet.
+/// The time between two looks at an order that has no parcel to watch yet.
 const POLL: Duration = Duration::from_secs(1);
-/// So long a browser waits before it comes again.
-const COME_AGAIN: Duration = Duration::from_secs(3);
+/// How long a browser waits before it connects again.
+const RECONNECT_AFTER: Duration = Duration::from_secs(3);
 
 /// The part of the page that changes.
 #[derive(Template)]
@@ -50,7 +51,7 @@ pub(crate) struct Trackers {
 }
 
 impl Trackers {
-    /// Nobody watches yet; streams end with `life`.
+    /// With no watchers yet; streams end with `life`.
     pub(crate) fn new(shop: Shop, life: Life) -> Self {
         Self { shop, life, watchers: Arc::new(Semaphore::new(MAX_WATCHERS)) }
     }
@@ -84,7 +85,7 @@ fn watch(
             if let Ok(part) = (TrackerPart { tracker }).render()
                 && part != shown
             {
-                yield Ok(Event::default().event("moved").retry(COME_AGAIN).data(&part));
+                yield Ok(Event::default().event("moved").retry(RECONNECT_AFTER).data(&part));
                 shown = part;
             }
             if is_final || Instant::now() >= ends {
@@ -101,7 +102,7 @@ fn watch(
             match next {
                 Some(moved) => shipment = Some(moved),
                 None => {
-                    // The stream came to its end, or there was none: what it told may have changed the order.
+                    // The stream has ended, or there was none. The order may have changed by what ended it.
                     parcel = None;
                     if !life.sleep(POLL).await {
                         break;

@@ -60,7 +60,7 @@ impl<S: Sync> FromRequestParts<S> for Visitor {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        parts.extensions.get().cloned().ok_or_else(|| Problem::ours("a route has no session layer around it"))
+        parts.extensions.get().cloned().ok_or_else(|| Problem::internal("a route has no session layer around it"))
     }
 }
 

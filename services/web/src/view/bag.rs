@@ -12,7 +12,7 @@ use crate::fields::encode;
 /// A line of the bag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BagLine {
-    /// What is sold.
+    /// The SKU of what is sold.
     pub sku: String,
     /// Its product's page, in its colour.
     pub href: String,
@@ -46,7 +46,7 @@ pub struct BagView {
     pub lines: Vec<BagLine>,
     /// The sum of what can be bought.
     pub subtotal: String,
-    /// Guards changes against those made in another tab.
+    /// The bag's version, sent back with changes so that they don't undo those made in another tab.
     pub etag: String,
     /// Pieces.
     pub count: i32,

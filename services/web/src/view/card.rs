@@ -1,4 +1,4 @@
-//! A product on a shelf.
+//! A product's card in a listing.
 
 use selvage_proto::catalogue::v1::ProductSummary;
 
@@ -7,10 +7,10 @@ use super::money::{self, Reduction};
 use super::picture::{Picture, fill};
 use crate::fields::encode;
 
-/// Colours shown as dots, at most; the rest is counted.
+/// Colours that are shown as dots; those beyond are counted.
 const MAX_DOTS: usize = 5;
 
-/// What a shelf shows of a product.
+/// What a listing shows of a product.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Card {
     /// Its page.
@@ -22,7 +22,7 @@ pub struct Card {
     /// The lowest price.
     pub price: String,
     /// The price before a reduction; empty if there is none.
-    pub was: String,
+    pub before: String,
     /// "from", if sizes or colours differ in price.
     pub price_varies: bool,
     /// "Sold out", "−30 %"; empty if there is nothing to say.
@@ -59,7 +59,7 @@ impl Card {
             title: product.title.clone(),
             picture: Picture::new(product.picture.as_ref(), hex, photo, ""),
             price: money::of(price),
-            was: reduction.map(|reduction| reduction.before).unwrap_or_default(),
+            before: reduction.map(|reduction| reduction.before).unwrap_or_default(),
             price_varies: product.price_varies,
             badge,
             dots: product.colours.iter().take(MAX_DOTS).map(|colour| fill(&colour.hex)).collect(),
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn a_reduction_is_shown_unless_it_is_sold_out() {
         let card = Card::new(&product(), &[]).unwrap();
-        assert_eq!((card.badge.as_str(), card.was.as_str()), ("−30 %", "€80.00"));
+        assert_eq!((card.badge.as_str(), card.before.as_str()), ("−30 %", "€80.00"));
         let sold_out = ProductSummary { in_stock: false, ..product() };
         assert_eq!(Card::new(&sold_out, &[]).unwrap().badge, "Sold out");
         assert!(is_on_sale(&product()) && !is_on_sale(&sold_out));

@@ -1,4 +1,4 @@
-//! Countries that an address may be in, for the list to choose from. Whether a parcel goes there is delivery's to say.
+//! The countries that checkout's list offers. Whether a parcel goes there is for the delivery service to say.
 
 /// ISO 3166-1 alpha-2 codes with their English names, by name.
 pub const COUNTRIES: [(&str, &str); 31] = [

@@ -1,4 +1,4 @@
-//! Moments as people write them, in Coordinated Universal Time: the shop doesn't know where its visitors are.
+//! Dates and times as people write them, in Coordinated Universal Time: the shop doesn't know its visitors' time zones.
 
 use prost_types::Timestamp;
 use time::OffsetDateTime;

@@ -1,11 +1,11 @@
-//! Descriptions, which come from feeds.
+//! Products' descriptions, which are HTML from merchants' feeds.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use ammonia::Builder;
 
-/// What a description may consist of; no attribute at all.
+/// The elements that a description may consist of, without any attribute.
 static DESCRIPTION: LazyLock<Builder<'static>> = LazyLock::new(|| {
     let mut builder = Builder::empty();
     builder
@@ -16,8 +16,8 @@ static DESCRIPTION: LazyLock<Builder<'static>> = LazyLock::new(|| {
     builder
 });
 
-/// The description as it may stand in a page. The catalogue cleans what it takes in; it is cleaned again where it is
-/// shown, because that is where it would do harm.
+/// The description as it may stand in a page. The catalogue cleans descriptions when it takes them in. They are cleaned again
+/// here, because shown in a page is where a wrong one would do harm.
 pub fn description(html: &str) -> String {
     DESCRIPTION.clean(html).to_string()
 }

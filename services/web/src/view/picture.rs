@@ -4,12 +4,12 @@ use selvage_proto::catalogue::v1 as api;
 
 use crate::drawn;
 
-/// What stands in for pictures that the drawing vocabulary doesn't know.
+/// The drawing that stands in for a key which the drawing vocabulary doesn't know.
 const FALLBACK: &str = "tshirt.regular.plain.8f8a80.f2ede4";
-/// Longer addresses aren't put into pages.
+/// Longer addresses of photographs, in bytes, aren't put into pages.
 const MAX_ADDRESS: usize = 2_000;
 
-/// A drawn picture and, over it, a photograph if there is one: where it fails to load the drawing is seen.
+/// A drawn picture and, over it, a photograph if there is one. Where the photograph fails to load, the drawing is seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
     /// The drawing's address.
@@ -30,7 +30,7 @@ impl Picture {
         Self::of_key(&key.unwrap_or_default(), photo, alt)
     }
 
-    /// Of a key as lines of bags and orders bear it.
+    /// Of a key as lines of bags and orders have it.
     pub fn of_key(key: &str, photo: &str, alt: impl Into<String>) -> Self {
         let known = key.parse::<selvage_drawing::Picture>().is_ok();
         let photo = if photo.starts_with("https://") && photo.len() <= MAX_ADDRESS { photo } else { "" };

@@ -8,7 +8,7 @@ use super::money::{self, Reduction};
 use super::picture::{Picture, fill};
 use crate::fields::encode;
 
-/// From so few pieces on their number is said.
+/// A size with this many pieces left or fewer says how many.
 const FEW: i32 = 3;
 /// Photographs shown beside the first.
 const MAX_PHOTOS: usize = 4;
@@ -54,7 +54,7 @@ pub struct ProductView {
     pub slug: String,
     /// Its name.
     pub title: String,
-    /// The slug of its category.
+    /// Its category's slug.
     pub category: String,
     /// Clean HTML.
     pub description: String,

@@ -8,17 +8,17 @@ use super::words::{AUDIENCES, ORDERS};
 use crate::fields::{Fields, encode};
 use crate::view::money;
 
-/// As many products to a page: full rows of two, three and four.
+/// Products on a page: full rows of two, three and four.
 pub const PAGE_SIZE: i32 = 24;
 /// The catalogue's bounds of a filter.
 const MAX_VALUES: usize = 20;
 const MAX_VALUE_CHARS: usize = 60;
 const MAX_QUERY_CHARS: usize = 200;
 const MAX_TOKEN_BYTES: usize = 1_024;
-/// Prices asked for, in major units: beyond it there is nothing to sell.
+/// The highest price that can be asked for, in major units.
 const MAX_PRICE: i64 = 1_000_000;
 
-/// What a listing's address asks for. Reading it can't fail: what makes no sense isn't asked for.
+/// What a listing's address asks for. Reading it can't fail: what makes no sense is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
     /// What to search for; empty in a category.
@@ -37,9 +37,9 @@ pub struct Query {
     pub audience: &'static str,
     /// One of the orders' words, or empty.
     pub order: &'static str,
-    /// Where the page begins, as the catalogue said.
+    /// The catalogue's token for where the page begins; empty for the first page.
     pub token: String,
-    /// Which page that is, from 1: for the visitor only.
+    /// The page's number from 1, which only the visitor reads.
     pub page: u32,
 }
 
