@@ -5,6 +5,25 @@
 //! asked), [`domain`] (what is right; pure), and back by `grpc/convert.rs`. The other services with a database are built alike, and
 //! the steps below are theirs too.
 //!
+//! # How products are read
+//!
+//! Most calls are GetProduct and ListProducts. `grpc/encoded.rs` answers them with the bytes of an earlier answer, which it
+//! finds by the request's own bytes in bounded memory (`answer_cache.rs`). BatchGetProducts, by which carts and checkout
+//! read prices, is never answered from memory.
+//!
+//! Each answer is kept together with the counts of changes that this process had heard of *before* it read the answer
+//! (`store/changes.rs`). When it hears of another change, it increases a count, and an answer with an older count isn't used
+//! any more: neither one in memory nor one that is still being read. Nothing has to be removed from memory, and no change can
+//! slip in between a check and a storing. On PostgreSQL, triggers notify at commit, whoever made the change, and the process
+//! listens on one connection beside its pool (`store/follow.rs`). While it isn't listening, every read goes to the database.
+//! On SQLite the process counts its own transactions; what `selvage import` writes meanwhile shows after a second.
+//!
+//! Answers that aren't in memory are read from the database by at most two statements at a time (`store/gathered.rs`). Products
+//! that are asked for while both are under way are read together by the next one, up to 32 of them. Nobody waits for company: in
+//! a quiet shop each product has its own statement, and the busier the database, the fewer statements it gets. One caller
+//! reads for those who wait. If it fails or goes away, each of them reads by itself, so that no caller gets another's error;
+//! in a trace, those who waited have a link to the one who read.
+//!
 //! # To add an rpc
 //!
 //! 1. Describe it in `proto/selvage/catalogue/v1/catalogue.proto`: who may call it, each field with its bounds, each error with

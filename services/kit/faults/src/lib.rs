@@ -5,6 +5,8 @@
 //! - **Off by default:** a process that wasn't told [`Policy::Allow`] refuses them all.
 //! - **Each ends by itself** after its duration, whoever asked for it, and puts back what it changed. What it holds is held by
 //!   a value whose drop lets go: there is no way out that forgets it.
+//! - **Each is like the real thing:** it takes connections through the same gate as any caller, under a name of its own such as
+//!   `fault_leaked_connection`, so that watchdogs, metrics and pages say of it what they would say of the real trouble.
 //! - **Each is visible:** as the metrics `selvage.fault.active` and `selvage.fault.started`, a line of the log at its start
 //!   and its end, and an event in the spans of the requests that it touches.
 

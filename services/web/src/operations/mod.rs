@@ -1,4 +1,12 @@
 //! The shop's processes, as those who run it see them: who may look, and what the processes say.
+//!
+//! The page `/ops` asks every process apart, with the token of whoever looks; a process that is away keeps nobody waiting. An
+//! open page gets its parts by server-sent events, each when it has changed. Without scripts it loads itself again. Its
+//! alerts have the names and the conditions of the fast alerts in Prometheus, so that both say the same.
+//!
+//! An admin's token is kept in a cookie that only `web` can read. The one-process shop is open to its own machine; the peer's
+//! address, the name that was asked for and the absence of any sign of a proxy must all say so, since a page elsewhere could
+//! lead a browser on this machine to 127.0.0.1.
 
 mod access;
 mod processes;

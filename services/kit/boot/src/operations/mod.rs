@@ -1,5 +1,9 @@
 //! What a process tells of itself to those who look after it, and the switches of its faults: `selvage.operations.v1.Operations`, served beside
 //! the process's own services.
+//!
+//! A process speaks for itself alone: it shows its own pools, with a sample for each second of the last minute, and starts
+//! faults in itself. A page for people is made of the answers of all processes. Whoever makes it passes on the token of the
+//! person who looks, so that the page shows no more than that person may see.
 
 mod parse;
 mod sampler;
