@@ -4,7 +4,7 @@
 //! open page gets its parts by server-sent events, each when it has changed. Without scripts it loads itself again. Its
 //! alerts have the names and the conditions of the fast alerts in Prometheus, so that both say the same.
 //!
-//! An admin's token is kept in a cookie that only `web` can read. The one-process shop is open to its own machine; the peer's
+//! The token of whoever looks is kept in a cookie that only `web` can read. The one-process shop is open to its own machine; the peer's
 //! address, the name that was asked for and the absence of any sign of a proxy must all say so, since a page elsewhere could
 //! lead a browser on this machine to 127.0.0.1.
 
