@@ -16,8 +16,8 @@ use uuid::Uuid;
 use crate::domain::stock::{Order, lapses};
 use crate::store::Store;
 
-/// Reservations in one look: as many as checkout tells of at once.
-const A_LOOK: u64 = 100;
+/// Reservations that are looked at in one round: as many as checkout tells of at once.
+const OVERDUE_BATCH: u64 = 100;
 /// When an order that is alive is asked about again.
 const EXTENSION_MS: i64 = 60_000;
 /// How long what has ended is remembered. Checkout repeats a commit or release for ten minutes by itself, and then when an
@@ -25,7 +25,7 @@ const EXTENSION_MS: i64 = 60_000;
 /// order's refund and shipment, dead letters included. 90 days are far longer than anybody leaves those. What comes later
 /// finds nothing: a commit is refused, a release puts nothing back, and no piece is sold twice.
 const ENDED_KEPT_MS: i64 = 90 * 24 * 3600 * 1000;
-/// Rows of each kind that go in one look: some 10 ms of work. A look every 10 s makes 4 million a day.
+/// Rows of each kind that are purged in one round: some 10 ms of work. A round every 10 s makes 4 million a day.
 const PURGE_BATCH: u64 = 500;
 
 /// Ends reservations that nobody needs any more.
@@ -38,7 +38,7 @@ pub(crate) struct Lapse {
 impl Lapse {
     pub(crate) async fn run(self, life: Life, every: Duration) {
         while life.sleep(every).await {
-            if let Err(error) = self.look().await {
+            if let Err(error) = self.release_overdue().await {
                 tracing::warn!(error = %error, "reservations past their time stay, for checkout can't be asked");
             }
             if let Err(error) = self.store.stock_purge(self.clock.now_ms() - ENDED_KEPT_MS, PURGE_BATCH).await {
@@ -47,9 +47,10 @@ impl Lapse {
         }
     }
 
-    async fn look(&self) -> Result<(), Error> {
+    /// Releases the overdue reservations whose orders are over, and gives the others more time.
+    async fn release_overdue(&self) -> Result<(), Error> {
         let now = self.clock.now_ms();
-        let overdue = self.store.reservation_list_overdue(now, A_LOOK).await?;
+        let overdue = self.store.reservation_list_overdue(now, OVERDUE_BATCH).await?;
         if overdue.is_empty() {
             return Ok(());
         }

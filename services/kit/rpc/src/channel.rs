@@ -81,7 +81,7 @@ impl Channel {
         for attempt in 1.. {
             let peer = self.peer(tried.as_ref()).await?;
             let outcome = once(&peer, &parts, &body, ends).await;
-            let pause = match outcome.again(idempotent, attempt) {
+            let pause = match outcome.retry_pause(idempotent, attempt) {
                 Some(pause) if attempt < MAX_ATTEMPTS && Instant::now() + pause < ends && self.budget.spend() => pause,
                 _ => return outcome.result,
             };
@@ -119,7 +119,7 @@ struct Outcome {
 
 impl Outcome {
     /// After which pause the call may be tried again, if it may at all.
-    fn again(&self, idempotent: bool, attempt: u32) -> Option<Duration> {
+    fn retry_pause(&self, idempotent: bool, attempt: u32) -> Option<Duration> {
         if self.never_sent {
             return Some(retry::pause(attempt + 1));
         }
@@ -142,7 +142,7 @@ impl Outcome {
 }
 
 async fn once(peer: &Arc<Peer>, parts: &Parts, body: &Bytes, ends: Instant) -> Outcome {
-    let _busy = peer.busy();
+    let _in_flight = peer.begin_call();
     let mut request = Request::from_parts(parts.clone(), Body::new(Full::new(body.clone())));
     let left = ends.saturating_duration_since(Instant::now());
     let timeout = HeaderValue::try_from(deadline::to_grpc(left)).expect("digits and a letter");

@@ -18,19 +18,19 @@ const BUFFER_BYTES: usize = 64 * 1024;
 pub struct InProcess(mpsc::Sender<DuplexStream>);
 
 impl InProcess {
-    /// A way in, and what comes through it, for a server to serve.
+    /// Where clients connect, and the connections that come of it, for a server to accept.
     pub fn pair() -> (Self, Incoming) {
         let (sender, receiver) = mpsc::channel(MAX_WAITING);
         (Self(sender), Incoming(receiver))
     }
 
     pub(crate) fn channel(&self, endpoint: &Endpoint) -> Channel {
-        let way_in = self.0.clone();
+        let connections = self.0.clone();
         endpoint.connect_with_connector_lazy(tower::service_fn(move |_| {
-            let way_in = way_in.clone();
+            let connections = connections.clone();
             async move {
                 let (ours, theirs) = tokio::io::duplex(BUFFER_BYTES);
-                way_in.send(theirs).await.map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
+                connections.send(theirs).await.map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
                 Ok::<_, io::Error>(TokioIo::new(ours))
             }
         }))

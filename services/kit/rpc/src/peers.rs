@@ -2,7 +2,7 @@
 //!
 //! Of two instances taken at random the one with fewer calls in flight gets the call ("the power of two choices",
 //! Mitzenmacher 2001). tonic's own balancer does that too, but to it an instance that refuses connections looks idle,
-//! and so the best; here such a one is passed over for a while.
+//! and so the best; here such a one is ejected for a while: no call goes to it while there is another.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -12,9 +12,9 @@ use rand::RngExt as _;
 use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
 
-/// How long an instance that failed is passed over: doubled with each failure in a row.
-const FIRST_SHUN: Duration = Duration::from_millis(100);
-const LONGEST_SHUN: Duration = Duration::from_secs(5);
+/// How long an instance that failed is ejected, as Envoy calls it: doubled with each failure in a row.
+const FIRST_EJECTION: Duration = Duration::from_millis(100);
+const LONGEST_EJECTION: Duration = Duration::from_secs(5);
 
 /// Moments are kept as milliseconds since this one.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -26,7 +26,7 @@ pub(crate) struct Peer {
     in_flight: AtomicUsize,
     /// Failures in a row.
     failures: AtomicU32,
-    shunned_until: AtomicU64,
+    ejected_until: AtomicU64,
 }
 
 impl Peer {
@@ -35,7 +35,7 @@ impl Peer {
             channel,
             in_flight: AtomicUsize::new(0),
             failures: AtomicU32::new(0),
-            shunned_until: AtomicU64::new(0),
+            ejected_until: AtomicU64::new(0),
         })
     }
 
@@ -44,27 +44,27 @@ impl Peer {
     }
 
     /// Counts a call until the guard is dropped.
-    pub(crate) fn busy(self: &Arc<Self>) -> Busy {
+    pub(crate) fn begin_call(self: &Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        Busy(self.clone())
+        InFlight(self.clone())
     }
 
     /// It answered, whatever the answer.
     pub(crate) fn answered(&self) {
         if self.failures.swap(0, Ordering::Relaxed) > 0 {
-            self.shunned_until.store(0, Ordering::Relaxed);
+            self.ejected_until.store(0, Ordering::Relaxed);
         }
     }
 
     /// It can't be reached.
     pub(crate) fn failed(&self) {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed).min(10);
-        let shun = (FIRST_SHUN * 2_u32.pow(failures)).min(LONGEST_SHUN);
-        self.shunned_until.store(now() + millis(shun), Ordering::Relaxed);
+        let ejection = (FIRST_EJECTION * 2_u32.pow(failures)).min(LONGEST_EJECTION);
+        self.ejected_until.store(now() + millis(ejection), Ordering::Relaxed);
     }
 
-    fn is_shunned(&self) -> bool {
-        self.shunned_until.load(Ordering::Relaxed) > now()
+    fn is_ejected(&self) -> bool {
+        self.ejected_until.load(Ordering::Relaxed) > now()
     }
 }
 
@@ -77,9 +77,9 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// A call in flight.
-pub(crate) struct Busy(Arc<Peer>);
+pub(crate) struct InFlight(Arc<Peer>);
 
-impl Drop for Busy {
+impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
@@ -91,7 +91,7 @@ pub(crate) type Peers = Arc<[Arc<Peer>]>;
 /// The instance for a call; not `tried`, where there is another. `None` if there is none at all.
 pub(crate) fn choose(peers: &[Arc<Peer>], tried: Option<&Arc<Peer>>) -> Option<Arc<Peer>> {
     let fresh = |peer: &&Arc<Peer>| tried.is_none_or(|tried| !Arc::ptr_eq(tried, peer));
-    let healthy: Vec<_> = peers.iter().filter(fresh).filter(|peer| !peer.is_shunned()).collect();
+    let healthy: Vec<_> = peers.iter().filter(fresh).filter(|peer| !peer.is_ejected()).collect();
     if !healthy.is_empty() {
         return Some(less_busy(&healthy));
     }

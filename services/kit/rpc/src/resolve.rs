@@ -16,9 +16,9 @@ const LOOK_UP_EVERY: Duration = Duration::from_secs(1);
 /// Watches the instances of `target`, until nobody is interested any more.
 pub(crate) fn watch(target: Target) -> watch::Receiver<Peers> {
     match target {
-        Target::InProcess(way_in) => {
+        Target::InProcess(server) => {
             let endpoint = endpoint("http://in-process".into()).expect("a constant address");
-            let (_, instances) = watch::channel(Peers::from([Peer::new(way_in.channel(&endpoint))]));
+            let (_, instances) = watch::channel(Peers::from([Peer::new(server.channel(&endpoint))]));
             instances
         }
         Target::Addresses(mut addresses) => {

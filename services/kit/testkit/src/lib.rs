@@ -6,12 +6,14 @@
 mod database;
 mod port;
 mod postgres;
+mod refused;
 mod tokens;
 mod wait;
 
 pub use database::{Database, Engine, database, database_on, engines};
 pub use port::free_port;
 pub use postgres::Server;
+pub use refused::answered_or_refused;
 pub use tokens::Tokens;
 pub use wait::eventually;
 
