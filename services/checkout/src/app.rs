@@ -19,7 +19,8 @@ use crate::grpc::Server;
 use crate::mail::Mailer;
 use crate::migration::Migrator;
 use crate::payment::{Observed, Provider, TestProvider};
-use crate::saga::{AT_ONCE, Follow, Placing, Shop, Sweeper};
+use crate::peers::Shop;
+use crate::saga::{AT_ONCE, Follow, Placing, Sweeper};
 use crate::store::{Store, meter};
 
 /// The largest request: an order's is below 4 KiB.

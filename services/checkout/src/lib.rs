@@ -7,6 +7,7 @@ mod grpc;
 pub mod mail;
 pub mod migration;
 pub mod payment;
+mod peers;
 mod saga;
 pub mod store;
 

@@ -106,7 +106,7 @@ impl Catalogue for Server {
         let id = parse::reservation_id(&request.into_inner().reservation_id)?;
         let committed = self.store.stock_commit(id).await.map_err(Error::from)?;
         let reservation = committed.ok_or_else(|| Error::not_found(format!("reservation {id}")))?;
-        if reservation.state == State::Released {
+        if reservation.state == State::Released && !reservation.was_committed {
             return Err(Error::precondition("RESERVATION_RELEASED", "this reservation was given back before").into());
         }
         Ok(Response::new(convert::reservation(reservation)))

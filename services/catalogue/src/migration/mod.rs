@@ -5,6 +5,7 @@ use sea_orm_migration::prelude::*;
 mod m20261124_000001_catalogue;
 mod m20261125_000002_withdrawn;
 mod m20261126_000003_announce;
+mod m20261127_000004_returned;
 
 /// All migrations, in order.
 pub struct Migrator;
@@ -16,6 +17,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000001_catalogue::Migration),
             Box::new(m20261125_000002_withdrawn::Migration),
             Box::new(m20261126_000003_announce::Migration),
+            Box::new(m20261127_000004_returned::Migration),
         ]
     }
 }

@@ -100,6 +100,8 @@ pub(super) mod reservation {
         pub state: String,
         pub lines: Json,
         pub expires_at: i64,
+        /// It was released after its stock had been taken off the shelf, and not before.
+        pub returned: bool,
     }
 
     #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

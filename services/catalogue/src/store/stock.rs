@@ -26,6 +26,8 @@ pub struct Reservation {
     pub lines: Vec<Line>,
     /// From when on it may lapse; milliseconds since the Unix epoch.
     pub expires_at: i64,
+    /// Whether its stock was ever taken off the shelf, given back since or not.
+    pub was_committed: bool,
 }
 
 /// Why stock can't be set aside.
@@ -66,6 +68,7 @@ impl Store {
             state: Set(State::Held.word().to_owned()),
             lines: Set(to_json("lines", lines)?),
             expires_at: Set(expires_at),
+            returned: Set(false),
         };
         let reserved = self
             .pool
@@ -93,7 +96,7 @@ impl Store {
                     }
                 }
                 if short.is_empty() {
-                    Ok(Reservation { id, state: State::Held, lines: lines.clone(), expires_at })
+                    Ok(Reservation { id, state: State::Held, lines: lines.clone(), expires_at, was_committed: false })
                 } else {
                     Err(Rollback::Refused(Refused::Short(short)))
                 }
@@ -102,7 +105,10 @@ impl Store {
         Rollback::outcome(reserved)
     }
 
-    /// Takes a reservation's stock off the shelf; returns how it stands then, `None` if there is none.
+    /// Takes a reservation's stock off the shelf; returns how it stands then, `None` if there is none. A second time
+    /// nothing changes, whatever has happened since: one whose stock was taken and then given back is released, and says
+    /// that it [was committed](Reservation::was_committed). One that was released before its stock was taken says that it
+    /// wasn't: its order can't have the goods.
     ///
     /// # Errors
     /// [`StoreError::Database`]; doing it again under the same id is safe. [`StoreError::Damaged`] if the reservation's row
@@ -133,6 +139,7 @@ impl Store {
             state: Set(State::Released.word().to_owned()),
             lines: Set(to_json("lines", &Vec::<Line>::new())?),
             expires_at: Set(expires_at),
+            returned: Set(false),
         };
         self.pool
             .run_tx("stock_release", Class::Critical, |tx| async move {
@@ -142,12 +149,9 @@ impl Store {
                     known = reservation_get(&tx, id).await?;
                 }
                 let Some(mut reservation) = known else {
-                    return Ok::<_, StoreError>(Reservation {
-                        id,
-                        state: State::Released,
-                        lines: Vec::new(),
-                        expires_at,
-                    });
+                    let lines = Vec::new();
+                    let state = State::Released;
+                    return Ok::<_, StoreError>(Reservation { id, state, lines, expires_at, was_committed: false });
                 };
                 let (stock, reserved) = match reservation.state {
                     State::Held => (0, -1),
@@ -313,13 +317,15 @@ fn reservation_of(row: reservation::Model) -> Result<Reservation, StoreError> {
     let state = State::from_word(&row.state)
         .ok_or_else(|| StoreError::damaged(format!("reservation {id}: its state"), &row.state))?;
     let lines = from_json(format!("reservation {id}: its lines"), row.lines)?;
-    Ok(Reservation { id, state, lines, expires_at: row.expires_at })
+    let was_committed = row.returned || state == State::Committed;
+    Ok(Reservation { id, state, lines, expires_at: row.expires_at, was_committed })
 }
 
 /// Takes a reservation from one state to another: as it is then, `None` if it wasn't in that state.
 async fn advance(tx: &Tx, id: Uuid, from: State, to: State) -> Result<Option<Reservation>, StoreError> {
     let advanced = reservation::Entity::update_many()
         .col_expr(reservation::Column::State, Expr::value(to.word()))
+        .col_expr(reservation::Column::Returned, Expr::value((from, to) == (State::Committed, State::Released)))
         .filter(reservation::Column::Id.eq(id))
         .filter(reservation::Column::State.eq(from.word()))
         .exec_with_returning(tx)

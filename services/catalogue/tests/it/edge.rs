@@ -150,6 +150,36 @@ async fn too_little_stock_is_said_by_sku() {
     assert_eq!(precondition_subjects(&status), [("TEST-M".into(), "only 3 left".into())]);
 }
 
+#[tokio::test]
+async fn a_commit_is_answered_the_second_time_as_the_first_even_after_a_release() {
+    for engine in engines() {
+        let edge = edge(engine).await;
+        let admin = edge.tokens.of(Role::Admin, "operator");
+        let create = with_token(&admin, api::CreateProductRequest { product: Some(new_product()) });
+        edge.client.clone().create_product(create).await.unwrap();
+        let service = edge.tokens.of(Role::Service, "checkout");
+        for committed_first in [true, false] {
+            let mut client = edge.client.clone();
+            let reservation_id = uuid::Uuid::now_v7().to_string();
+            let lines = vec![api::ReservationLine { sku: "TEST-M".into(), quantity: 1 }];
+            let reserve = api::ReserveStockRequest { reservation_id: reservation_id.clone(), lines, hold_seconds: 900 };
+            client.reserve_stock(with_token(&service, reserve)).await.unwrap();
+            let commit = || with_token(&service, api::CommitStockRequest { reservation_id: reservation_id.clone() });
+            if committed_first {
+                client.commit_stock(commit()).await.unwrap();
+            }
+            let release = api::ReleaseStockRequest { reservation_id: reservation_id.clone() };
+            client.release_stock(with_token(&service, release)).await.unwrap();
+            let again = client.commit_stock(commit()).await;
+            if committed_first {
+                assert_eq!(again.unwrap().into_inner().state(), api::reservation::State::Released, "{engine:?}");
+            } else {
+                assert_eq!(reason(&again.unwrap_err()).as_deref(), Some("RESERVATION_RELEASED"), "{engine:?}");
+            }
+        }
+    }
+}
+
 /// PostgreSQL takes none, anywhere.
 #[tokio::test]
 async fn a_zero_byte_is_named_wherever_it_stands() {

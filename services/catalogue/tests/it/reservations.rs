@@ -66,7 +66,21 @@ async fn every_step_is_idempotent_and_undone_by_release() {
             assert_eq!(store.stock_release(id, 9).await.unwrap().state, State::Released);
             assert_eq!(shelf(&pool, "A").await, (5, 0), "goods of a cancelled order are on the shelf again");
         }
-        assert_eq!(store.stock_commit(id).await.unwrap().unwrap().state, State::Released);
+        // Whoever repeats the commit, for its answer was lost, is told that it was done; and nothing is taken again.
+        for _ in 0..2 {
+            let again = store.stock_commit(id).await.unwrap().unwrap();
+            assert_eq!((again.state, again.was_committed), (State::Released, true), "{engine:?}");
+            assert_eq!(shelf(&pool, "A").await, (5, 0));
+        }
+
+        // Released before it was taken: it can't be had any more, and whoever wants it learns that each time.
+        let lapsed = Uuid::now_v7();
+        store.stock_reserve(lapsed, &lines(&[("A", 2)]), 9).await.unwrap().unwrap();
+        store.stock_release(lapsed, 9).await.unwrap();
+        for _ in 0..2 {
+            let refused = store.stock_commit(lapsed).await.unwrap().unwrap();
+            assert_eq!((refused.state, refused.was_committed), (State::Released, false), "{engine:?}");
+        }
         assert_eq!(shelf(&pool, "A").await, (5, 0));
 
         // Given back before it came: it comes to nothing.

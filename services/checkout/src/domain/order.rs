@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::number;
-use super::pricing::Amounts;
 use super::refusal::Refusal;
 
 /// Where an order stands. The names are those of the API, which has no others for the last two.
@@ -84,6 +83,26 @@ impl State {
         )
     }
 
+    /// What becomes of it when its buyer wants it stopped.
+    pub fn asked_to_cancel(self) -> Asked {
+        match self {
+            Self::Cancelling | Self::Cancelled => Asked::Before,
+            // Delivery has said so: it isn't asked again, nor the buyer written to again.
+            Self::OnItsWay => Asked::TooLate,
+            _ if self.may_become(Self::Cancelling) => Asked::Becomes(Self::Cancelling),
+            _ => Asked::WrongState,
+        }
+    }
+
+    /// What becomes of it when somebody wants its money given back.
+    pub fn asked_to_refund(self) -> Asked {
+        match self {
+            Self::Refunding | Self::Refunded => Asked::Before,
+            _ if self.may_become(Self::Refunding) => Asked::Becomes(Self::Refunding),
+            _ => Asked::WrongState,
+        }
+    }
+
     /// Whether it stays so for ever.
     pub fn is_final(self) -> bool {
         !Self::ALL.into_iter().any(|next| self.may_become(next))
@@ -95,8 +114,21 @@ impl State {
     }
 }
 
-/// Where an order's payment stands.
+/// What becomes of an order of which something is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// It goes to this state.
+    Becomes(State),
+    /// It was asked for before: nothing changes.
+    Before,
+    /// It was asked for before, and couldn't be done.
+    TooLate,
+    /// An order in this state can't do that.
+    WrongState,
+}
+
+/// Where an order's payment stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PaymentState {
     /// Nothing is known to be authorised.
     None,
@@ -111,7 +143,8 @@ pub enum PaymentState {
 }
 
 impl PaymentState {
-    const ALL: [Self; 5] = [Self::None, Self::Authorised, Self::Captured, Self::Voided, Self::Refunded];
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::None, Self::Authorised, Self::Captured, Self::Voided, Self::Refunded];
 
     /// The word that is stored.
     pub fn word(self) -> &'static str {
@@ -127,6 +160,18 @@ impl PaymentState {
     /// The state that a stored word means.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.word() == word)
+    }
+}
+
+/// Whether an order may stand like this for as long as it likes. Else something is still to be done about it: its state
+/// isn't final, an amount that is set aside is neither taken nor given up, or money that was to go back is still here.
+pub fn is_at_rest(state: State, payment: PaymentState) -> bool {
+    match state {
+        State::Pending | State::Cancelling | State::Refunding => false,
+        State::Cancelled | State::Refunded => !matches!(payment, PaymentState::Authorised | PaymentState::Captured),
+        State::Confirmed | State::OnItsWay | State::OutOfStock | State::Declined | State::Undone | State::Unknown => {
+            payment != PaymentState::Authorised
+        }
     }
 }
 
@@ -174,6 +219,23 @@ pub struct Line {
     pub unit_price: i64,
     /// The drawn picture's key.
     pub picture_key: String,
+}
+
+/// What an order costs, in minor units of one currency. Prices include tax.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Amounts {
+    /// ISO 4217.
+    pub currency: String,
+    /// The lines.
+    pub subtotal: i64,
+    /// The parcel.
+    pub delivery: i64,
+    /// The tax contained in the total.
+    pub tax: i64,
+    /// 1900 is 19 %.
+    pub tax_basis_points: u32,
+    /// What is charged.
+    pub total: i64,
 }
 
 /// What an order needs to be made: everything about it but its fate.
@@ -251,6 +313,42 @@ mod tests {
         }
         assert!(State::Cancelled.is_final() && State::Refunded.is_final());
         assert!(!State::Pending.is_final() && !State::Confirmed.is_final());
+    }
+
+    #[test]
+    fn an_order_rests_when_neither_its_state_nor_its_money_waits_for_anything() {
+        use PaymentState::{Authorised, Captured, None, Refunded, Voided};
+        for state in [State::Pending, State::Cancelling, State::Refunding] {
+            assert!(PaymentState::ALL.into_iter().all(|payment| !is_at_rest(state, payment)), "{state:?}");
+        }
+        for state in State::ALL.into_iter().filter(|state| state.was_never_placed()) {
+            assert!(is_at_rest(state, None) && is_at_rest(state, Voided) && !is_at_rest(state, Authorised));
+        }
+        for state in [State::Confirmed, State::OnItsWay] {
+            assert!(is_at_rest(state, Captured) && !is_at_rest(state, Authorised));
+        }
+        for state in [State::Cancelled, State::Refunded] {
+            assert!(is_at_rest(state, Refunded) && !is_at_rest(state, Captured) && !is_at_rest(state, Authorised));
+        }
+    }
+
+    #[test]
+    fn what_is_asked_of_an_order_is_done_once_if_its_state_allows_it() {
+        for state in State::ALL {
+            let cancel = match state {
+                State::Confirmed => Asked::Becomes(State::Cancelling),
+                State::Cancelling | State::Cancelled => Asked::Before,
+                State::OnItsWay => Asked::TooLate,
+                _ => Asked::WrongState,
+            };
+            assert_eq!(state.asked_to_cancel(), cancel, "{state:?}");
+            let refund = match state {
+                State::Confirmed | State::OnItsWay => Asked::Becomes(State::Refunding),
+                State::Refunding | State::Refunded => Asked::Before,
+                _ => Asked::WrongState,
+            };
+            assert_eq!(state.asked_to_refund(), refund, "{state:?}");
+        }
     }
 
     #[test]

@@ -1,25 +1,6 @@
 //! What an order costs.
 
-use serde::{Deserialize, Serialize};
-
-use super::order::Line;
-
-/// What an order costs, in minor units of one currency. Prices include tax.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Amounts {
-    /// ISO 4217.
-    pub currency: String,
-    /// The lines.
-    pub subtotal: i64,
-    /// The parcel.
-    pub delivery: i64,
-    /// The tax contained in the total.
-    pub tax: i64,
-    /// 1900 is 19 %.
-    pub tax_basis_points: u32,
-    /// What is charged.
-    pub total: i64,
-}
+use super::order::{Amounts, Line};
 
 /// A sum that no order can have: larger than what an `i64` of minor units holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

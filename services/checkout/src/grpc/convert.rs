@@ -2,15 +2,14 @@
 
 use selvage_outbox::DeadLetter;
 use selvage_proto::checkout::v1 as api;
-use selvage_proto::delivery::v1 as delivery;
 use selvage_proto::money::v1::Money;
 use selvage_proto::time::timestamp;
 
-use crate::domain::order::{Address, Line, Order, PaymentState, Speed, State};
-use crate::domain::pricing::Amounts;
+use crate::domain::order::{Amounts, Line, Order, PaymentState, State};
+use crate::peers::convert::{address, speed};
 use crate::saga::order_of;
 
-pub(crate) fn order(order: &Order) -> api::Order {
+pub(super) fn order(order: &Order) -> api::Order {
     let what = &order.what;
     api::Order {
         order_id: what.id.to_string(),
@@ -27,7 +26,7 @@ pub(crate) fn order(order: &Order) -> api::Order {
     }
 }
 
-pub(crate) fn state(state: State) -> api::order::State {
+pub(super) fn state(state: State) -> api::order::State {
     match state {
         State::Pending => api::order::State::Pending,
         State::Confirmed | State::OnItsWay => api::order::State::Confirmed,
@@ -52,24 +51,7 @@ fn payment(payment: PaymentState) -> api::order::PaymentState {
     }
 }
 
-pub(crate) fn speed(speed: Speed) -> delivery::Speed {
-    match speed {
-        Speed::Standard => delivery::Speed::Standard,
-        Speed::Express => delivery::Speed::Express,
-    }
-}
-
-pub(crate) fn address(address: &Address) -> delivery::Address {
-    delivery::Address {
-        recipient: address.recipient.clone(),
-        lines: address.lines.clone(),
-        postal_code: address.postal_code.clone(),
-        city: address.city.clone(),
-        country: address.country.clone(),
-    }
-}
-
-pub(crate) fn lines(lines: &[Line], currency: &str) -> Vec<api::OrderLine> {
+pub(super) fn lines(lines: &[Line], currency: &str) -> Vec<api::OrderLine> {
     let line = |line: &Line| api::OrderLine {
         sku: line.sku.clone(),
         slug: line.slug.clone(),
@@ -84,7 +66,7 @@ pub(crate) fn lines(lines: &[Line], currency: &str) -> Vec<api::OrderLine> {
     lines.iter().map(line).collect()
 }
 
-pub(crate) fn amounts(amounts: &Amounts) -> api::Amounts {
+pub(super) fn amounts(amounts: &Amounts) -> api::Amounts {
     let money = |minor_units| Some(Money::new(&amounts.currency, minor_units));
     api::Amounts {
         subtotal: money(amounts.subtotal),
@@ -95,7 +77,7 @@ pub(crate) fn amounts(amounts: &Amounts) -> api::Amounts {
     }
 }
 
-pub(crate) fn dead_letter(letter: &DeadLetter) -> api::DeadLetter {
+pub(super) fn dead_letter(letter: &DeadLetter) -> api::DeadLetter {
     api::DeadLetter {
         message_id: letter.position.to_string(),
         order_id: order_of(letter).to_string(),

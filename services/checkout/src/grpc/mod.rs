@@ -1,6 +1,6 @@
 //! The gRPC edge: requests are parsed into the domain's words, answers put into the API's.
 
-pub(crate) mod convert;
+mod convert;
 mod page;
 mod parse;
 mod server;

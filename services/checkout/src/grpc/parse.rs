@@ -19,20 +19,27 @@ pub(super) fn message_id(text: &str) -> Result<i64> {
     text.parse().map_err(|_| Error::invalid("message_id", "must be one from ListDeadLetters"))
 }
 
-pub(super) fn country(field: &str, text: &str) -> Result<String> {
-    if text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase()) {
-        Ok(text.to_owned())
-    } else {
-        Err(Error::invalid(field, "must be two upper-case letters (ISO 3166-1), for example DE"))
+const COUNTRY: &str = "must be two upper-case letters (ISO 3166-1), for example DE";
+const SPEED: &str = "must be SPEED_STANDARD or SPEED_EXPRESS";
+
+fn is_country(text: &str) -> bool {
+    text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase())
+}
+
+fn speed(value: i32) -> Option<Speed> {
+    match delivery::Speed::try_from(value) {
+        Ok(delivery::Speed::Unspecified | delivery::Speed::Standard) => Some(Speed::Standard),
+        Ok(delivery::Speed::Express) => Some(Speed::Express),
+        Err(_) => None,
     }
 }
 
-pub(super) fn speed(field: &str, value: i32) -> Result<Speed> {
-    match delivery::Speed::try_from(value) {
-        Ok(delivery::Speed::Unspecified | delivery::Speed::Standard) => Ok(Speed::Standard),
-        Ok(delivery::Speed::Express) => Ok(Speed::Express),
-        Err(_) => Err(Error::invalid(field, format!("must be SPEED_STANDARD or SPEED_EXPRESS, is {value}"))),
-    }
+/// Where to, and how fast.
+pub(super) fn preview(request: &api::PreviewOrderRequest) -> Result<(&str, Speed)> {
+    let mut violations = FieldViolations::default();
+    violations.require(is_country(&request.country), "country", COUNTRY);
+    let speed = violations.value("speed", speed(request.speed), SPEED);
+    violations.finish(speed.map(|speed| (request.country.as_str(), speed)))
 }
 
 pub(super) fn intent(request: api::PlaceOrderRequest) -> Result<Intent> {
@@ -55,8 +62,7 @@ pub(super) fn intent(request: api::PlaceOrderRequest) -> Result<Intent> {
     );
     violations.require(expected.minor_units >= 0, "expected_total.minor_units", "must not be negative");
     let address = address(request.address.unwrap_or_default(), &mut violations);
-    let speed = speed("speed", request.speed).ok();
-    let speed = violations.value("speed", speed, "must be SPEED_STANDARD or SPEED_EXPRESS");
+    let speed = violations.value("speed", speed(request.speed), SPEED);
     violations.finish(speed.map(|speed| Intent {
         idempotency_key: request.idempotency_key,
         cart_etag: request.cart_etag,
@@ -78,8 +84,7 @@ fn address(address: delivery::Address, violations: &mut FieldViolations) -> Addr
     }
     text("address.postal_code", &address.postal_code, 0, 20, violations);
     text("address.city", &address.city, 1, 100, violations);
-    let is_code = country("", &address.country).is_ok();
-    violations.require(is_code, "address.country", "must be two upper-case letters, like DE");
+    violations.require(is_country(&address.country), "address.country", COUNTRY);
     Address {
         recipient: address.recipient,
         lines: address.lines,
@@ -150,6 +155,21 @@ mod tests {
     fn a_right_request_is_an_intent() {
         let intent = intent(right()).unwrap();
         assert_eq!((intent.speed, intent.expected_total), (Speed::Express, 3990));
+    }
+
+    #[test]
+    fn a_preview_is_read_and_all_its_wrong_fields_are_named_at_once() {
+        let request = |country: &str, speed| api::PreviewOrderRequest { country: country.into(), speed };
+        let express = request("DE", delivery::Speed::Express.into());
+        assert_eq!(preview(&express).unwrap(), ("DE", Speed::Express));
+        assert_eq!(preview(&request("DE", 0)).unwrap(), ("DE", Speed::Standard));
+        let named = |country: &str, speed| {
+            let status = Status::from(preview(&request(country, speed)).unwrap_err());
+            field_violations(&status).into_iter().map(|(field, _)| field).collect::<Vec<_>>()
+        };
+        assert_eq!(named("de", 9), ["country", "speed"]);
+        assert_eq!(named("DEU", 1), ["country"]);
+        assert_eq!(named("DE", -1), ["speed"]);
     }
 
     #[test]

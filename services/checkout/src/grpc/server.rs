@@ -1,19 +1,18 @@
 use selvage_identity::{Caller, Role, caller};
+use selvage_outbox::DeadLetter as StoredLetter;
 use selvage_proto::checkout::v1::checkout_server::Checkout;
 use selvage_proto::checkout::v1::{
     BatchGetOrderStatesRequest, BatchGetOrderStatesResponse, CancelOrderRequest, DeadLetter, DiscardDeadLetterRequest,
     GetOrderRequest, ListDeadLettersRequest, ListDeadLettersResponse, ListOrdersRequest, ListOrdersResponse, Order,
     OrderPreview, OrderState, PlaceOrderRequest, PreviewOrderRequest, RefundOrderRequest, RetryDeadLetterRequest,
 };
-use selvage_proto::money::v1::Money;
 use selvage_status::{Error, Result};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::{convert, page, parse};
-use crate::domain::order::{self, State};
-use crate::domain::pricing;
-use crate::saga::{Placing, cancelling, order_of, price_of, refunding};
+use crate::domain::order::{self, Asked};
+use crate::saga::{Destination, Placing, Topic, bag, cancelling, order_of, quote, refunding, settlement};
 use crate::store::Change;
 
 /// Buyers, as opposed to those who run the shop.
@@ -35,9 +34,8 @@ impl Checkout for Server {
         let caller = caller(&request)?.clone();
         caller.require(&BUYERS)?;
         let request = request.into_inner();
-        let country = parse::country("country", &request.country)?;
-        let speed = parse::speed("speed", request.speed)?;
-        Ok(Response::new(self.preview(&caller, &country, speed).await?))
+        let (country, speed) = parse::preview(&request)?;
+        Ok(Response::new(self.preview(&caller, country, speed).await?))
     }
 
     async fn place_order(&self, request: Request<PlaceOrderRequest>) -> Answer<Order> {
@@ -70,14 +68,12 @@ impl Checkout for Server {
     async fn cancel_order(&self, request: Request<CancelOrderRequest>) -> Answer<Order> {
         let caller = caller(&request)?.clone();
         let order = self.visible(&caller, &request.into_inner().order_id).await?;
-        let order = match order.state {
-            State::Cancelling | State::Cancelled => order,
-            // Delivery has said so: it isn't asked again, nor the buyer written to again.
-            State::OnItsWay => {
+        let order = match order.state.asked_to_cancel() {
+            Asked::TooLate => {
                 let message = "the parcel is on its way; send it back as soon as it is there";
                 return Err(Error::precondition("TOO_LATE_TO_CANCEL", message).into());
             }
-            _ => self.advance(&order, State::Cancelling, cancelling(order.what.id)).await?,
+            asked => self.advance(order, asked, cancelling).await?,
         };
         Ok(Response::new(convert::order(&order)))
     }
@@ -86,10 +82,8 @@ impl Checkout for Server {
         let caller = caller(&request)?.clone();
         caller.require(&[Role::Admin])?;
         let order = self.visible(&caller, &request.into_inner().order_id).await?;
-        let order = match order.state {
-            State::Refunding | State::Refunded => order,
-            _ => self.advance(&order, State::Refunding, refunding(order.what.id)).await?,
-        };
+        let asked = order.state.asked_to_refund();
+        let order = self.advance(order, asked, refunding).await?;
         Ok(Response::new(convert::order(&order)))
     }
 
@@ -140,7 +134,12 @@ impl Checkout for Server {
         let caller = caller(&request)?.clone();
         caller.require(&[Role::Admin])?;
         let position = parse::message_id(&request.into_inner().message_id)?;
-        let letter = self.placing.store.dead_letter_discard(position).await.map_err(Error::from)?;
+        let (store, now) = (&self.placing.store, self.placing.clock.now_ms());
+        let left_undone = |letter: &StoredLetter| {
+            let outcome = Topic::from_word(&letter.topic).and_then(Topic::left_undone)?;
+            Some(settlement(order_of(letter), outcome))
+        };
+        let letter = store.dead_letter_discard(position, left_undone, now).await.map_err(Error::from)?;
         self.placing.kick.now();
         let letter = letter.ok_or_else(|| Error::not_found(format!("dead letter {position}")))?;
         let (order, topic, by) = (order_of(&letter), &letter.topic, caller.subject());
@@ -152,21 +151,12 @@ impl Checkout for Server {
 impl Server {
     async fn preview(&self, caller: &Caller, country: &str, speed: order::Speed) -> Result<OrderPreview> {
         let shop = &self.placing.shop;
-        let bag = shop.bag(caller).await?;
-        if bag.lines.is_empty() {
-            return Err(Error::precondition("CART_EMPTY", "there is nothing in the bag to order"));
-        }
-        let too_large = |error: pricing::TooLarge| Error::invalid("cart", error.to_string());
-        let subtotal = pricing::subtotal(&bag.lines).map_err(too_large)?;
-        let money = Money::new(&bag.currency, subtotal);
-        let options = shop.quote(caller, country, None, bag.grams, money).await?;
-        let delivery =
-            price_of(&options, speed).ok_or_else(|| Error::invalid("speed", "isn't offered for this country"))?;
-        let amounts = pricing::amounts(&bag.currency, subtotal, delivery, country).map_err(too_large)?;
+        let bag = bag(shop, caller).await?;
+        let quote = quote(shop, caller, &bag, Destination::Country(country), speed).await?;
         Ok(OrderPreview {
             lines: convert::lines(&bag.lines, &bag.currency),
-            delivery_options: options,
-            amounts: Some(convert::amounts(&amounts)),
+            delivery_options: quote.options,
+            amounts: Some(convert::amounts(&quote.amounts)),
             cart_etag: bag.etag,
         })
     }
@@ -177,11 +167,15 @@ impl Server {
         found.filter(|order| caller.may_see(&order.what.owner)).ok_or_else(|| Error::not_found(format!("order {id}")))
     }
 
-    /// Takes a confirmed order to `to`.
-    async fn advance(&self, order: &order::Order, to: State, change: Change) -> Result<order::Order> {
+    /// Takes an order to where it was asked to go, if it isn't there, with what follows from that.
+    async fn advance(&self, order: order::Order, asked: Asked, change: fn(Uuid) -> Change) -> Result<order::Order> {
         let (store, id, now) = (&self.placing.store, order.what.id, self.placing.clock.now_ms());
-        let step = (order.state, to);
-        if !order.state.may_become(to) || !store.order_advance(id, step, &change, now).await? {
+        let advanced = match asked {
+            Asked::Before => return Ok(order),
+            Asked::Becomes(to) => store.order_advance(id, (order.state, to), &change(id), now).await?,
+            Asked::TooLate | Asked::WrongState => false,
+        };
+        if !advanced {
             let message = format!("the order is {}, and only a confirmed one can be", order.state.word());
             return Err(Error::precondition("WRONG_STATE", message).with("state", order.state.word()));
         }

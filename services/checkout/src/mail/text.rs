@@ -5,7 +5,7 @@ use selvage_proto::money::minor_digits;
 use crate::domain::order::Order;
 
 /// What a mail is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Occasion {
     /// The order was placed.
     Confirmed,
@@ -80,8 +80,8 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::domain::order::Amounts;
     use crate::domain::order::{Address, NewOrder, Speed};
-    use crate::domain::pricing::Amounts;
 
     #[test]
     fn amounts_have_the_digits_of_their_currency() {

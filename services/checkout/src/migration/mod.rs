@@ -4,6 +4,8 @@ use sea_orm_migration::prelude::*;
 
 mod m20261124_000001_orders;
 mod m20261124_000002_test_provider;
+mod m20261127_000003_open_orders;
+mod m20261127_000004_outbox_numbers;
 
 /// All migrations, in order.
 pub struct Migrator;
@@ -11,6 +13,11 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261124_000001_orders::Migration), Box::new(m20261124_000002_test_provider::Migration)]
+        vec![
+            Box::new(m20261124_000001_orders::Migration),
+            Box::new(m20261124_000002_test_provider::Migration),
+            Box::new(m20261127_000003_open_orders::Migration),
+            Box::new(m20261127_000004_outbox_numbers::Migration),
+        ]
     }
 }

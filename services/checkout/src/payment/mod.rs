@@ -7,7 +7,7 @@ mod test_provider;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::domain::recovery::Known;
+use crate::domain::recovery::Authorisation;
 
 pub(crate) use observed::Observed;
 pub use test_provider::TestProvider;
@@ -51,7 +51,7 @@ pub trait Provider: Send + Sync + 'static {
     /// Sets an amount aside on the buyer's card.
     async fn authorise(&self, request: Authorise) -> Result<Answer, ProviderError>;
     /// What the provider knows of an order.
-    async fn lookup(&self, order_id: Uuid) -> Result<Known, ProviderError>;
+    async fn lookup(&self, order_id: Uuid) -> Result<Authorisation, ProviderError>;
     /// Takes what was set aside.
     async fn capture(&self, order_id: Uuid) -> Result<(), ProviderError>;
     /// Gives up what was set aside. An order that the provider doesn't know is refused from then on.

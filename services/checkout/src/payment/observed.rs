@@ -10,7 +10,7 @@ use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use super::{Answer, Authorise, Provider, ProviderError};
-use crate::domain::recovery::Known;
+use crate::domain::recovery::Authorisation;
 
 /// Observes another provider.
 pub(crate) struct Observed {
@@ -85,7 +85,7 @@ impl Provider for Observed {
         .await
     }
 
-    async fn lookup(&self, order_id: Uuid) -> Result<Known, ProviderError> {
+    async fn lookup(&self, order_id: Uuid) -> Result<Authorisation, ProviderError> {
         self.observe("lookup", self.provider.lookup(order_id), |_| "done").await
     }
 

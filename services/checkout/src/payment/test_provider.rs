@@ -16,7 +16,7 @@ use selvage_pool::{Class, Pool};
 use uuid::Uuid;
 
 use super::{Answer, Authorise, Provider, ProviderError};
-use crate::domain::recovery::Known;
+use crate::domain::recovery::Authorisation;
 
 mod book {
     use sea_orm::entity::prelude::*;
@@ -156,15 +156,15 @@ impl Provider for TestProvider {
         Ok(if known.state == APPROVED { Answer::Approved } else { Answer::Declined })
     }
 
-    async fn lookup(&self, order_id: Uuid) -> Result<Known, ProviderError> {
+    async fn lookup(&self, order_id: Uuid) -> Result<Authorisation, ProviderError> {
         self.reach().await?;
         let lookup = self.pool.named("provider_lookup", Class::Normal);
         let booked = book::Entity::find_by_id(order_id).one(&lookup).await.map_err(unknown)?;
         Ok(match booked {
-            Some(row) if row.known_from > self.clock.now_ms() => Known::Processing,
-            Some(row) if row.state == APPROVED => Known::Approved,
-            Some(row) if row.state == DECLINED => Known::Declined,
-            _ => Known::Nothing,
+            Some(row) if row.known_from > self.clock.now_ms() => Authorisation::Processing,
+            Some(row) if row.state == APPROVED => Authorisation::Approved,
+            Some(row) if row.state == DECLINED => Authorisation::Declined,
+            _ => Authorisation::Nothing,
         })
     }
 

@@ -13,16 +13,27 @@
 //! provider by the order's id and then confirms or undoes.
 //!
 //! A confirmed order's messages, in sequence: `commit_stock`, `capture_payment`, `create_shipment`, `mail`,
-//! `clear_cart`. The `mail` only hands the mail over to a sequence of its own, so that no mail holds up money or goods.
+//! `clear_cart`. The `mail` only hands the mail over to a sequence of its own, so that no mail holds up money or goods. Each
+//! is defined in one line of the table in [`topics`].
+//!
+//! An order that is neither at rest nor changes for [a quarter of an hour](crate::domain::recovery::STANDING_AFTER_MS) is
+//! taken up by the sweep too: the dead letter that it waits for gets one attempt more, with growing pauses, and stays a dead
+//! letter if that fails. [`model`] proves what the whole promises: whatever is lost, late or done twice, an order ends
+//! confirmed and delivered, cancelled and refunded, refunded, or undone, with money and stock in balance.
 
 mod messages;
-mod peers;
+#[cfg(test)]
+mod model;
 mod place;
+mod quote;
 mod relay;
 mod sweep;
+mod told;
+mod topics;
 
-pub(crate) use messages::{cancelling, order_of, refunding};
-pub(crate) use peers::{Shop, price_of};
+pub(crate) use messages::{cancelling, refunding, settlement};
 pub(crate) use place::{AT_ONCE, Placing};
+pub(crate) use quote::{Destination, bag, quote};
 pub(crate) use relay::Follow;
 pub(crate) use sweep::Sweeper;
+pub(crate) use topics::{Topic, order_of};

@@ -8,20 +8,20 @@ use selvage_context::clock::Clock;
 use selvage_context::deadline;
 use selvage_identity::Caller;
 use selvage_outbox::Kick;
-use selvage_proto::money::v1::Money;
 use selvage_status::{Error, ErrorCode, Result};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::messages::{self, Reached};
-use super::peers::{Reserved, Shop, price_of};
+use super::messages::{self, Decision, Undo};
+use super::quote::{Destination, bag, quote};
+use super::told;
 use crate::domain::intent::Intent;
 use crate::domain::order::{NewOrder, Order, State};
-use crate::domain::pricing;
-use crate::domain::recovery::{self, Known};
+use crate::domain::recovery::{self, Authorisation};
 use crate::domain::refusal::Refusal;
 use crate::payment::{Answer, Authorise, Provider, ProviderError};
+use crate::peers::{Reserved, Shop};
 use crate::store::{Inserted, Store};
 
 /// How long the payment provider may take to answer before it is asked by the order's id.
@@ -50,13 +50,6 @@ pub(crate) struct Placing {
     pub(crate) room: Arc<Semaphore>,
     /// The process doesn't end while orders are being placed.
     pub(crate) life: Life,
-}
-
-/// Why placing an order didn't get to its end.
-enum Stop {
-    Refused(Refusal, Reached),
-    /// Nobody knows yet; the sweep will find out.
-    Unknown,
 }
 
 impl Placing {
@@ -103,23 +96,15 @@ impl Placing {
 
     /// The order that the intent means, if the bag is the one that the buyer saw, at the price that they saw.
     async fn order_of(&self, caller: &Caller, intent: &Intent, id: Uuid) -> Result<NewOrder> {
-        let bag = self.shop.bag(caller).await?;
-        if bag.lines.is_empty() {
-            return Err(Error::precondition("CART_EMPTY", "there is nothing in the bag to order"));
-        }
+        let bag = bag(&self.shop, caller).await?;
         if bag.etag != intent.cart_etag {
             return Err(Error::precondition("CART_CHANGED", "the bag has changed; look at it again before ordering"));
         }
         if !bag.shortages.is_empty() {
-            return Err(Refusal::OutOfStock { shortages: bag.shortages }.error(""));
+            return Err(told::refusal(&Refusal::OutOfStock { shortages: bag.shortages }, ""));
         }
-        let subtotal = pricing::subtotal(&bag.lines).map_err(|error| Error::invalid("cart", error.to_string()))?;
-        let money = Money::new(&bag.currency, subtotal);
-        let options = self.shop.quote(caller, &intent.address.country, Some(&intent.address), bag.grams, money).await?;
-        let delivery = price_of(&options, intent.speed)
-            .ok_or_else(|| Error::invalid("speed", "isn't offered for this country; take one from the preview"))?;
-        let amounts = pricing::amounts(&bag.currency, subtotal, delivery, &intent.address.country)
-            .map_err(|error| Error::invalid("cart", error.to_string()))?;
+        let destination = Destination::Address(&intent.address);
+        let amounts = quote(&self.shop, caller, &bag, destination, intent.speed).await?.amounts;
         if (amounts.total, amounts.currency.as_str()) != (intent.expected_total, intent.currency.as_str()) {
             return Err(Error::precondition(
                 "PRICE_CHANGED",
@@ -143,51 +128,44 @@ impl Placing {
     }
 
     async fn carry_out(&self, what: NewOrder, token: &str, created_at: i64) -> Result<Order> {
-        let decided = match self.reserve_and_pay(&what, token).await {
-            Ok(()) => self.confirm(&what).await?,
-            Err(Stop::Unknown) => return Err(still_placing()),
-            Err(Stop::Refused(refusal, reached)) => {
-                if self.refuse(&what, refusal.clone(), reached).await? {
-                    return Err(refusal.error(&what.id.to_string()));
+        match self.reserve_and_pay(&what, token).await {
+            Decision::Confirm => {
+                if let Some(confirmed_at) = self.confirm(&what).await? {
+                    return Ok(Order::confirmed(what, created_at, confirmed_at));
                 }
-                None
             }
-        };
-        match decided {
-            Some(confirmed_at) => Ok(Order::confirmed(what, created_at, confirmed_at)),
-            // Another decided before; what is stored is what counts.
-            None => {
-                let stored = self.store.order_get(what.id).await?;
-                outcome(stored.ok_or_else(|| Error::internal("an order that was placed is gone"))?)
+            Decision::Refuse(refusal, undo) => {
+                if self.refuse(&what, refusal.clone(), undo).await? {
+                    return Err(told::refusal(&refusal, &what.id.to_string()));
+                }
             }
+            Decision::AskAgain => return Err(still_placing()),
         }
+        // Another decided before; what is stored is what counts.
+        let stored = self.store.order_get(what.id).await?;
+        outcome(stored.ok_or_else(|| Error::internal("an order that was placed is gone"))?)
     }
 
-    /// Sets stock and money aside.
-    async fn reserve_and_pay(&self, order: &NewOrder, token: &str) -> std::result::Result<(), Stop> {
+    /// Sets stock and money aside; says what is to become of the order by that.
+    async fn reserve_and_pay(&self, order: &NewOrder, token: &str) -> Decision {
         let reserved_until = match self.shop.reserve(order, self.hold_seconds).await {
             Ok(Reserved::Until(until)) => until,
             Ok(Reserved::Short(shortages)) => {
-                return Err(Stop::Refused(Refusal::OutOfStock { shortages }, Reached::Nothing));
+                return Decision::Refuse(Refusal::OutOfStock { shortages }, Undo::Nothing);
             }
-            Ok(Reserved::Released) => return Err(Stop::Refused(Refusal::Interrupted, Reached::Stock)),
+            Ok(Reserved::Released) => return Decision::Refuse(Refusal::Interrupted, Undo::Stock),
             // It may have been set aside all the same.
             Err(error) => {
                 tracing::warn!(order = %order.id, error = %error, "stock can't be set aside now");
-                return Err(Stop::Refused(Refusal::Interrupted, Reached::Stock));
+                return Decision::Refuse(Refusal::Interrupted, Undo::Stock);
             }
         };
-        match self.authorise(order, token).await {
-            Known::Approved if recovery::may_confirm(reserved_until, self.clock.now_ms()) => Ok(()),
-            Known::Approved => Err(Stop::Refused(Refusal::ReservationLapsed, Reached::Payment)),
-            Known::Declined => Err(Stop::Refused(Refusal::PaymentDeclined, Reached::Stock)),
-            Known::Nothing => Err(Stop::Refused(Refusal::Interrupted, Reached::Payment)),
-            Known::Processing => Err(Stop::Unknown),
-        }
+        let authorisation = self.authorise(order, token).await;
+        Decision::of(recovery::decide(authorisation, Some(reserved_until), self.clock.now_ms()))
     }
 
     /// Authorises the payment. No answer is no answer: the provider is asked what it knows.
-    async fn authorise(&self, order: &NewOrder, token: &str) -> Known {
+    async fn authorise(&self, order: &NewOrder, token: &str) -> Authorisation {
         let request = Authorise {
             order_id: order.id,
             amount: order.amounts.total,
@@ -197,32 +175,32 @@ impl Placing {
         // A short bound on placing leaves a third of it for asking again.
         let bound = AUTHORISE_BOUND.min(self.bound / 3);
         match tokio::time::timeout(bound, self.provider.authorise(request)).await {
-            Ok(Ok(Answer::Approved)) => Known::Approved,
-            Ok(Ok(Answer::Declined) | Err(ProviderError::Refused(_))) => Known::Declined,
-            Ok(Err(ProviderError::Unknown(_))) | Err(_) => self.known(order.id).await,
+            Ok(Ok(Answer::Approved)) => Authorisation::Approved,
+            Ok(Ok(Answer::Declined) | Err(ProviderError::Refused(_))) => Authorisation::Declined,
+            Ok(Err(ProviderError::Unknown(_))) | Err(_) => self.authorisation(order.id).await,
         }
     }
 
     /// What the provider knows; not to be had counts as still at it, for then nothing may be undone.
-    pub(super) async fn known(&self, order_id: Uuid) -> Known {
+    pub(super) async fn authorisation(&self, order_id: Uuid) -> Authorisation {
         self.provider.lookup(order_id).await.unwrap_or_else(|error| {
             tracing::warn!(order = %order_id, error = %error, "the payment provider can't be asked");
-            Known::Processing
+            Authorisation::Processing
         })
     }
 
     /// Confirms the order; returns when, or `None` if another has decided about it before.
     async fn confirm(&self, order: &NewOrder) -> Result<Option<i64>> {
         let now = self.clock.now_ms();
-        let change = messages::confirmed(order);
+        let change = messages::confirmed(order.id);
         let advanced = self.store.order_advance(order.id, (State::Pending, State::Confirmed), &change, now).await?;
         self.kick.now();
         Ok(advanced.then_some(now))
     }
 
     /// Ends the order and undoes what was done; `false` if another has decided about it before.
-    async fn refuse(&self, order: &NewOrder, refusal: Refusal, reached: Reached) -> Result<bool> {
-        let (state, change) = messages::refused(order, refusal, reached);
+    async fn refuse(&self, order: &NewOrder, refusal: Refusal, undo: Undo) -> Result<bool> {
+        let (state, change) = messages::refused(order.id, refusal, undo);
         let now = self.clock.now_ms();
         let advanced = self.store.order_advance(order.id, (State::Pending, state), &change, now).await?;
         self.kick.now();
@@ -232,9 +210,9 @@ impl Placing {
     /// Takes up an order whose placing was interrupted.
     pub(super) async fn resume(&self, order: Order) -> Result<()> {
         let what = order.what;
-        let known = self.known(what.id).await;
+        let authorisation = self.authorisation(what.id).await;
         // Setting the stock aside again under the same id tells whether it is.
-        let reserved = if known == Known::Approved {
+        let reserved = if authorisation == Authorisation::Approved {
             match self.shop.reserve(&what, self.hold_seconds).await? {
                 Reserved::Until(until) => Some(until),
                 Reserved::Short(_) | Reserved::Released => None,
@@ -242,14 +220,12 @@ impl Placing {
         } else {
             None
         };
-        let step = recovery::decide(known, reserved, self.clock.now_ms());
-        tracing::info!(order = %what.id, ?known, ?step, "an interrupted order is taken up");
-        match step {
-            recovery::Step::AskAgain => {}
-            recovery::Step::Confirm => drop(self.confirm(&what).await?),
-            recovery::Step::Decline => drop(self.refuse(&what, Refusal::PaymentDeclined, Reached::Stock).await?),
-            recovery::Step::Undo => drop(self.refuse(&what, Refusal::Interrupted, Reached::Payment).await?),
-            recovery::Step::Lapse => drop(self.refuse(&what, Refusal::ReservationLapsed, Reached::Payment).await?),
+        let decision = Decision::of(recovery::decide(authorisation, reserved, self.clock.now_ms()));
+        tracing::info!(order = %what.id, ?authorisation, ?decision, "an interrupted order is taken up");
+        match decision {
+            Decision::AskAgain => {}
+            Decision::Confirm => drop(self.confirm(&what).await?),
+            Decision::Refuse(refusal, undo) => drop(self.refuse(&what, refusal, undo).await?),
         }
         Ok(())
     }
@@ -269,7 +245,7 @@ fn replay(intent: &Intent, order: Order) -> Result<Order> {
 /// What a caller is told of an order that somebody placed.
 fn outcome(order: Order) -> Result<Order> {
     match &order.refusal {
-        Some(refusal) => Err(refusal.error(&order.what.id.to_string())),
+        Some(refusal) => Err(told::refusal(refusal, &order.what.id.to_string())),
         None if order.state == State::Pending => Err(still_placing()),
         None => Ok(order),
     }

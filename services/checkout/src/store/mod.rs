@@ -5,21 +5,29 @@ mod convert;
 mod entity;
 pub(crate) mod meter;
 
-use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
+use sea_orm::sea_query::{CaseStatement, Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait as _, DbBackend, DbErr, EntityTrait as _, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, TryInsertResult,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, Statement, TryInsertResult,
 };
-use selvage_outbox::{DeadLetter, Outgoing, enqueue};
+use selvage_outbox::{DeadLetter, Outgoing, Waiting, enqueue};
 use selvage_pool::{Class, Pool, Tx};
 use uuid::Uuid;
 
 use crate::domain::order::{NewOrder, Order, PaymentState, State};
+use crate::domain::recovery::next_take_up;
 use crate::domain::refusal::Refusal;
 use entity::{Column, Entity, Model};
 
 /// Looks that one list takes: it is short if it meets as many pages of damaged rows.
 const LOOKS_A_LIST: usize = 4;
+
+/// Orders that stand still are counted up to here: whoever is told of a thousand need not know how many more there are, and
+/// the count stays some milliseconds' work.
+pub const MOST_STANDING: u64 = 1_000;
+/// What `domain::order::is_at_rest` says no to, in words: the index `orders_open` is for these alone.
+pub(crate) const OPEN: &str = "state IN ('pending', 'cancelling', 'refunding') OR payment = 'authorised' \
+                               OR (payment = 'captured' AND state IN ('cancelled', 'refunded'))";
 
 /// The orders.
 #[derive(Clone)]
@@ -45,6 +53,24 @@ pub struct Change {
     pub refusal: Option<Refusal>,
     /// What is to be done because of it.
     pub messages: Vec<Outgoing>,
+}
+
+/// What a message's being done, or left undone, changes about its order.
+#[derive(Debug, Default)]
+pub(crate) struct Settlement {
+    /// The payment's new state.
+    pub(crate) payment: Option<PaymentState>,
+    /// A step of the order, taken if it stands where the step begins, with what follows from it.
+    pub(crate) step: Option<((State, State), Change)>,
+    /// What else is to be done.
+    pub(crate) messages: Vec<Outgoing>,
+}
+
+impl Settlement {
+    /// Whether there may be new messages to be done.
+    pub(crate) fn sends(&self) -> bool {
+        !self.messages.is_empty() || self.step.as_ref().is_some_and(|(_, change)| !change.messages.is_empty())
+    }
 }
 
 impl Store {
@@ -175,6 +201,27 @@ impl Store {
         Entity::find().filter(pending).count(&self.pool.named("orders_pending", Class::Sheddable)).await
     }
 
+    /// How many orders stand still: those that aren't [at rest](crate::domain::order::is_at_rest) and haven't changed
+    /// since `since` (milliseconds since the Unix epoch), and those of which a message has waited since before then, their
+    /// mails apart. Counts no further than [`MOST_STANDING`]. One statement.
+    ///
+    /// # Errors
+    /// If the database refuses; the caller counts again later.
+    pub async fn orders_standing(&self, since: i64) -> Result<u64, DbErr> {
+        let sql = format!(
+            "SELECT count(*) FROM ( \
+               SELECT id FROM (SELECT id FROM orders WHERE updated_at < $1 AND ({OPEN}) LIMIT {MOST_STANDING}) AS open \
+               UNION \
+               SELECT id FROM (SELECT o.id FROM outbox_messages AS m JOIN orders AS o ON o.id = m.key \
+                               WHERE m.created_at < $1 LIMIT {MOST_STANDING}) AS waiting \
+             ) AS standing"
+        );
+        let pool = self.pool.named("orders_standing", Class::Sheddable);
+        let statement = Statement::from_sql_and_values(pool.get_database_backend(), sql, [since.into()]);
+        let row = pool.query_one_raw(statement).await?.ok_or_else(|| DbErr::RecordNotFound("a count".into()))?;
+        Ok(u64::try_from(row.try_get_by_index::<i64>(0)?).unwrap_or_default().min(MOST_STANDING))
+    }
+
     /// Claims up to `limit` orders whose placing was interrupted, until `attempt_until`.
     ///
     /// # Errors
@@ -210,6 +257,70 @@ impl Store {
         Ok(rows.into_iter().filter_map(readable).collect())
     }
 
+    /// Claims up to `limit` orders that stand still, pending ones apart: that aren't at rest, and haven't changed since
+    /// `since`. They are claimed until [`next_take_up`]. Damaged ones are passed over. Two statements, one if there are none.
+    ///
+    /// # Errors
+    /// If the database refuses; the caller looks again later.
+    pub async fn orders_claim_standing(&self, since: i64, now_ms: i64, limit: u64) -> Result<Vec<Order>, DbErr> {
+        let rows = self
+            .pool
+            .run_tx("orders_claim_standing", Class::Sheddable, |tx| async move {
+                let mut query = Entity::find()
+                    .filter(Expr::cust(OPEN))
+                    .filter(Column::State.ne(State::Pending.word()))
+                    .filter(Column::UpdatedAt.lt(since))
+                    .filter(Column::AttemptUntil.lt(now_ms))
+                    .order_by_asc(Column::UpdatedAt)
+                    .limit(limit);
+                if tx.get_database_backend() == DbBackend::Postgres {
+                    query = query.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+                }
+                let rows = query.all(&tx).await?;
+                if !rows.is_empty() {
+                    let until = rows.iter().fold(CaseStatement::new(), |until, row| {
+                        until.case(Column::Id.eq(row.id), next_take_up(row.updated_at, now_ms))
+                    });
+                    Entity::update_many()
+                        .col_expr(Column::AttemptUntil, until.into())
+                        .filter(Column::Id.is_in(rows.iter().map(|row| row.id)))
+                        .exec(&tx)
+                        .await?;
+                }
+                Ok::<_, DbErr>(rows)
+            })
+            .await?;
+        Ok(rows.into_iter().filter_map(readable).collect())
+    }
+
+    /// Takes up an order that stands still: a dead letter that it waits for gets one attempt more, and if no message of it
+    /// is left, it is given `messages`, unless it has changed since it was read. Returns what it waited for. One to three
+    /// statements.
+    ///
+    /// # Errors
+    /// If the database refuses: nothing has changed.
+    pub async fn order_take_up(&self, order: &Order, messages: &[Outgoing], now_ms: i64) -> Result<Waiting, DbErr> {
+        let id = order.what.id;
+        self.pool
+            .run_tx("order_take_up", Class::Sheddable, |tx| async move {
+                let waiting = selvage_outbox::retry_once(&tx, id, now_ms).await?;
+                if waiting != Waiting::Nothing || messages.is_empty() {
+                    return Ok::<_, DbErr>(waiting);
+                }
+                // Its row is locked by this, so nobody else gives it messages meanwhile. It has not changed by being taken up.
+                let unchanged = Entity::update_many()
+                    .col_expr(Column::UpdatedAt, Expr::value(order.updated_at))
+                    .filter(Column::Id.eq(id))
+                    .filter(Column::State.eq(order.state.word()))
+                    .filter(Column::UpdatedAt.eq(order.updated_at));
+                if unchanged.exec(&tx).await?.rows_affected == 1 {
+                    enqueue(&tx, now_ms, messages.iter().cloned()).await?;
+                }
+                Ok(waiting)
+            })
+            .await
+    }
+
     /// Dead letters behind `after`, oldest first.
     ///
     /// # Errors
@@ -230,17 +341,26 @@ impl Store {
             .await
     }
 
-    /// Removes a dead letter.
+    /// Removes a dead letter, and stores what it means for its order that it is never done, as `left_undone` says.
     ///
     /// # Errors
-    /// If the database refuses.
-    pub async fn dead_letter_discard(&self, position: i64) -> Result<Option<DeadLetter>, DbErr> {
+    /// If the database refuses: the letter is still there.
+    pub(crate) async fn dead_letter_discard(
+        &self,
+        position: i64,
+        left_undone: fn(&DeadLetter) -> Option<Settlement>,
+        now_ms: i64,
+    ) -> Result<Option<DeadLetter>, DbErr> {
         self.pool
-            .run_tx(
-                "dead_letter_discard",
-                Class::Normal,
-                |tx| async move { selvage_outbox::discard(&tx, position).await },
-            )
+            .run_tx("dead_letter_discard", Class::Normal, |tx| async move {
+                let letter = selvage_outbox::discard(&tx, position).await?;
+                if let Some(letter) = &letter
+                    && let Some(settlement) = left_undone(letter)
+                {
+                    order_settle(&tx, letter.key, &settlement, now_ms).await?;
+                }
+                Ok::<_, DbErr>(letter)
+            })
             .await
     }
 }
@@ -257,7 +377,7 @@ fn readable(row: Model) -> Option<Order> {
 ///
 /// # Errors
 /// If the database refuses.
-pub(crate) async fn order_advance(
+async fn order_advance(
     tx: &Tx,
     id: Uuid,
     (from, to): (State, State),
@@ -282,11 +402,28 @@ pub(crate) async fn order_advance(
     Ok(true)
 }
 
+/// Stores what a message's being done, or left undone, means for its order, within the caller's transaction.
+///
+/// # Errors
+/// If the database refuses; the caller's transaction must then fail.
+pub(crate) async fn order_settle(tx: &Tx, id: Uuid, settlement: &Settlement, now_ms: i64) -> Result<(), DbErr> {
+    if let Some(payment) = settlement.payment {
+        payment_set(tx, id, payment, now_ms).await?;
+    }
+    if let Some((step, change)) = &settlement.step
+        && order_advance(tx, id, *step, change, now_ms).await?
+    {
+        // Counted before it is committed: a transaction that is done again is counted again.
+        meter::changed(step.1);
+    }
+    enqueue(tx, now_ms, settlement.messages.iter().cloned()).await
+}
+
 /// Stores a payment's new state within the caller's transaction.
 ///
 /// # Errors
 /// If the database refuses.
-pub(crate) async fn payment_set(tx: &Tx, id: Uuid, payment: PaymentState, now_ms: i64) -> Result<(), DbErr> {
+async fn payment_set(tx: &Tx, id: Uuid, payment: PaymentState, now_ms: i64) -> Result<(), DbErr> {
     Entity::update_many()
         .col_expr(Column::Payment, Expr::value(payment.word()))
         .col_expr(Column::UpdatedAt, Expr::value(now_ms))

@@ -12,7 +12,7 @@ use selvage_status::{Error, reason};
 use selvage_testkit::{Engine, engines, eventually};
 use tonic::{Response, Status};
 
-use crate::shop::{Booked, NOON, PATIENCE, Shop, purchase};
+use crate::shop::{Booked, PATIENCE, Shop, purchase};
 
 const ALL_DONE: [&str; 4] = ["ReserveStock", "CommitStock", "CreateShipment", "RemoveOrderedLines"];
 
@@ -117,14 +117,13 @@ async fn a_peer_that_is_away_is_asked_again_and_nothing_is_done_twice_or_out_of_
         shop.peers.refuse("CreateShipment", Status::unavailable("away"));
         let order_id = place(&shop, "1").await;
         for (failures, pause_ms) in [(1, 1_000), (2, 2_000), (3, 4_000)] {
-            let failed = Some((failures, shop.clock.now_ms() + pause_ms));
-            eventually(PATIENCE, "an attempt failed", async || shop.shelf.failed(&order_id).await == failed).await;
+            shop.failed_and_waits(&order_id, failures, pause_ms).await;
             assert_eq!(shop.peers.done(&order_id), ALL_DONE[..2], "{engine:?}");
             assert_eq!(shop.mail(&order_id, "confirmed"), None, "what comes after waits");
             if failures == 3 {
                 shop.peers.answer("CreateShipment");
             }
-            shop.clock.advance_ms(pause_ms);
+            shop.clock.advance_ms(pause_ms * 5 / 4);
         }
         let settled = shop.settled(&order_id, State::Confirmed).await;
         assert_eq!(settled.payment_state(), PaymentState::Captured);
@@ -203,7 +202,7 @@ async fn a_parcel_that_has_left_is_not_stopped() {
         let shop = Shop::open(engine).await;
         let order_id = place(&shop, "1").await;
         shop.settled(&order_id, State::Confirmed).await;
-        shop.peers.refuse("CancelShipment", Error::precondition("ALREADY_PICKED_UP", "it is on its way"));
+        shop.peers.refuse("CancelShipment", Error::precondition("SHIPMENT_ON_ITS_WAY", "it is on its way"));
         assert_eq!(cancel(&shop, &order_id).await.unwrap().state(), State::Cancelling);
         let settled = shop.settled(&order_id, State::Confirmed).await;
         assert_eq!(settled.payment_state(), PaymentState::Captured, "{engine:?}");
@@ -222,11 +221,10 @@ async fn a_cancellation_waits_its_turn_behind_what_was_to_be_done_before() {
     let shop = Shop::open(Engine::Sqlite).await;
     shop.peers.refuse("CommitStock", Status::unavailable("away"));
     let order_id = place(&shop, "1").await;
-    let failed = Some((1, NOON + 1_000));
-    eventually(PATIENCE, "an attempt failed", async || shop.shelf.failed(&order_id).await == failed).await;
+    shop.failed_and_waits(&order_id, 1, 1_000).await;
     assert_eq!(cancel(&shop, &order_id).await.unwrap().state(), State::Cancelling);
     shop.peers.answer("CommitStock");
-    shop.clock.advance_ms(1_000);
+    shop.clock.advance_ms(1_250);
     let settled = shop.settled(&order_id, State::Cancelled).await;
     assert_eq!(settled.payment_state(), PaymentState::PaymentRefunded);
     let done = shop.peers.done(&order_id);

@@ -12,6 +12,7 @@ mod payments;
 mod place;
 mod scripted;
 mod shop;
+mod standing;
 mod store;
 mod stored;
 mod sweep;

@@ -163,7 +163,7 @@ async fn mails_that_cannot_be_sent_hold_up_nothing_but_each_other() {
         // All its attempts but one are behind it. It is the one that isn't under the order's own key.
         let last = "UPDATE outbox_messages SET attempts = 15 WHERE topic = 'mail_confirmed' AND \"key\" <> $1";
         shop.shelf.run(last, order_id.parse().unwrap()).await;
-        shop.clock.advance_ms(60_000);
+        shop.clock.advance_ms(75_000);
         eventually(PATIENCE, "it is given up", async || shop.shelf.backlog().await == (1, 1)).await;
         assert!(post.asked(&order_id).iter().all(|occasion| occasion == "confirmed"), "{engine:?}: in order");
         let letter = dead_letters(&shop).await.remove(0);
@@ -213,7 +213,7 @@ async fn delivery_is_asked_to_stop_a_parcel_once_and_the_buyer_written_to_once()
         let shop = Shop::open(engine).await;
         let order_id = shop.place("guest-1", purchase("1")).await.unwrap().order_id;
         shop.settled(&order_id, State::Confirmed).await;
-        shop.peers.refuse("CancelShipment", Error::precondition("ALREADY_PICKED_UP", "it is on its way"));
+        shop.peers.refuse("CancelShipment", Error::precondition("SHIPMENT_ON_ITS_WAY", "it is on its way"));
         cancel(&shop, &order_id).await.unwrap();
         let settled = shop.settled(&order_id, State::Confirmed).await;
         assert!(shop.mail(&order_id, "on-its-way").is_some(), "{engine:?}");

@@ -1,8 +1,7 @@
 //! Orders as the store takes them.
 
 use proptest::prelude::*;
-use selvage_checkout::domain::order::{Address, Line, NewOrder, Speed};
-use selvage_checkout::domain::pricing::Amounts;
+use selvage_checkout::domain::order::{Address, Amounts, Line, NewOrder, Speed};
 use selvage_checkout::domain::refusal::{Refusal, Shortage};
 use uuid::Uuid;
 

@@ -189,6 +189,17 @@ impl Shop {
         self.order(order_id).await
     }
 
+    /// Waits until an order's next message has failed `failures` times and waits for `pause_ms` from now, or up to a quarter
+    /// longer.
+    pub(crate) async fn failed_and_waits(&self, order_id: &str, failures: i32, pause_ms: i64) {
+        let (now, pauses) = (self.clock.now_ms(), pause_ms..pause_ms * 5 / 4);
+        eventually(PATIENCE, "an attempt failed", async || {
+            let failed = self.shelf.failed(order_id).await;
+            failed.is_some_and(|(failed, next_at)| failed == failures && pauses.contains(&(next_at - now)))
+        })
+        .await;
+    }
+
     /// A mail about an order, as it is in the folder.
     pub(crate) fn mail(&self, order_id: &str, occasion: &str) -> Option<String> {
         std::fs::read_to_string(self.mails.path().join(format!("{order_id}.{occasion}.eml"))).ok()

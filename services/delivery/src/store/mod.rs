@@ -33,10 +33,13 @@ impl Store {
     }
 
     /// Writes a shipment down, to be picked up at `pick_up_at`. If there is one for the order with the same content,
-    /// returns it as it stands. One statement, which is the whole transaction by itself; for a repetition two more.
+    /// returns it as it stands: on its way, delivered, or cancelled since, for whoever asks a second time is answered as
+    /// the first time. The mark of an order that was cancelled before it had a shipment stands for any content: there is
+    /// nothing to ship. One statement, which is the whole transaction by itself; for a repetition two more.
     ///
     /// # Errors
-    /// ALREADY_EXISTS for other content, FAILED_PRECONDITION (`SHIPMENT_CANCELLED`) if it was cancelled.
+    /// ALREADY_EXISTS for other content: the caller has taken another's id, and no repetition helps. UNAVAILABLE,
+    /// RESOURCE_EXHAUSTED and the like are the database's: the caller asks again.
     pub async fn shipment_create(&self, goods: &Consignment, now_ms: i64, pick_up_at: i64) -> Result<Shipment, Error> {
         let pool = self.pool.named("shipment_create", Class::Critical);
         if insert_new(&pool, shipment::ActiveModel::of(goods, now_ms, pick_up_at)?).await? {
@@ -50,10 +53,7 @@ impl Store {
         }
         let found = read(&pool, &[goods.order_id]).await?.pop();
         let found = found.ok_or_else(|| Error::internal("a shipment that was there is gone"))?;
-        if found.state == State::Cancelled {
-            return Err(Error::precondition("SHIPMENT_CANCELLED", "the shipment was cancelled"));
-        }
-        if found.consignment.as_ref() != Some(goods) {
+        if found.consignment.as_ref().is_some_and(|shipped| shipped != goods) {
             let message = "there is a shipment of other content for this order";
             return Err(Error::new(ErrorCode::AlreadyExists, message));
         }

@@ -59,8 +59,6 @@ async fn a_shipment_can_be_stopped_until_it_is_picked_up() {
         assert_eq!((cancelled.state, cancelled.events.len()), (State::Cancelled, 2));
         assert_eq!(store.shipment_cancel(stopped.order_id, NOON + 2).await.unwrap(), cancelled);
         assert_eq!(store.shipment_next_due().await.unwrap(), None, "{engine:?}: the carrier leaves it alone");
-        let refused = store.shipment_create(&stopped, NOON, LATER).await.unwrap_err();
-        assert_eq!(refused.reason_code(), Some("SHIPMENT_CANCELLED"));
 
         store.shipment_create(&moving, NOON, LATER).await.unwrap();
         assert_eq!(store.shipment_move_due(LATER, LATER + 1_000).await.unwrap(), 1);
@@ -78,8 +76,45 @@ async fn an_order_that_is_cancelled_first_is_never_shipped() {
         let cancelled = store.shipment_cancel(goods.order_id, NOON).await.unwrap();
         assert_eq!((cancelled.state, cancelled.owner()), (State::Cancelled, ""));
         assert_eq!(store.shipment_cancel(goods.order_id, NOON + 9).await.unwrap(), cancelled);
-        let refused = store.shipment_create(&goods, NOON, LATER).await.unwrap_err();
-        assert_eq!(refused.reason_code(), Some("SHIPMENT_CANCELLED"), "{engine:?}");
+        // The creation is answered, whatever its content, for there is nothing to ship; and nothing is.
+        for goods in [goods.clone(), Consignment { grams: 301, ..goods.clone() }] {
+            assert_eq!(store.shipment_create(&goods, NOON, LATER).await.unwrap(), cancelled, "{engine:?}");
+        }
+        assert_eq!(store.shipment_next_due().await.unwrap(), None, "{engine:?}");
+    }
+}
+
+/// The rule for whoever repeats what it asked for because it doesn't know the answer: each request is answered the second
+/// time as the first, after any that may follow it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_is_answered_the_second_time_as_the_first_whatever_followed_it() {
+    for engine in engines() {
+        let shelf = Shelf::open(engine).await;
+        let store = &shelf.store;
+        // Cancelled in between.
+        let stopped = goods(Uuid::now_v7());
+        store.shipment_create(&stopped, NOON, LATER).await.unwrap();
+        let cancelled = store.shipment_cancel(stopped.order_id, NOON + 1).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(store.shipment_create(&stopped, NOON + 2, LATER + 2).await.unwrap(), cancelled, "{engine:?}");
+            assert_eq!(store.shipment_cancel(stopped.order_id, NOON + 3).await.unwrap(), cancelled, "{engine:?}");
+        }
+        assert_eq!(store.shipment_next_due().await.unwrap(), None, "{engine:?}: the carrier doesn't get it again");
+        // A parcel of other content is another's, cancelled or not.
+        let foreign = Consignment { owner: "guest-2".into(), ..stopped };
+        let refused = store.shipment_create(&foreign, NOON, LATER).await.unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::AlreadyExists, "{engine:?}");
+
+        // Moved by the carrier in between, and too late to cancel: for ever.
+        let moving = goods(Uuid::now_v7());
+        store.shipment_create(&moving, NOON, LATER).await.unwrap();
+        for moved in 1..4 {
+            assert_eq!(store.shipment_move_due(LATER, LATER).await.unwrap(), 1);
+            assert_eq!(store.shipment_create(&moving, NOON, LATER).await.unwrap().state, State::ALL[moved]);
+            let refused = store.shipment_cancel(moving.order_id, LATER).await.unwrap_err();
+            assert_eq!(refused.reason_code(), Some("SHIPMENT_ON_ITS_WAY"), "{engine:?}, {moved}");
+        }
+        assert_eq!(store.shipment_next_due().await.unwrap(), None, "{engine:?}");
     }
 }
 

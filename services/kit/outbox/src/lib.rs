@@ -3,24 +3,47 @@
 //!
 //! - The unit of work is a key (an order): all its messages are done one after the other, never two at a time, by
 //!   whichever relay claimed it. Several relays share the keys by `FOR UPDATE SKIP LOCKED`; SQLite has one process and so
-//!   one relay.
+//!   one relay. Messages are numbered by key, so their order asks nothing of a database's sequences.
 //! - A claim is a lease in the database, not an open transaction: handlers make network calls, and no connection is held
-//!   across one. A relay that dies loses its lease, and another does the messages again: handlers are idempotent. One
-//!   that is late stores nothing: it looks first whether its claim is still its own.
+//!   across one. A relay that dies loses its lease, and another does the messages again. One that is late stores nothing:
+//!   it looks first whether its claim is still its own.
+//! - **Each message, done a second time after any that follow it, is answered as the first time.** What came of a key's
+//!   messages is stored at the end, in one transaction; if that is lost, all of them are done again from the first one on.
+//!   "Done" means done by whoever was asked, so it is theirs to answer the same and to do nothing; [`Handler`] says more.
 //! - What a handler learns is stored in the transaction that removes its messages ([`Handler::settle`]); where it learns
 //!   nothing, removing them is one statement, and so is a claim.
-//! - A message that fails is tried again with growing pauses; after [`MAX_ATTEMPTS`], or when its handler says that
-//!   trying is useless, it is a dead letter. It holds up its key, and only that, until somebody retries or discards it.
+//! - A message that fails is tried again with growing pauses, spread by its key; after [`MAX_ATTEMPTS`], or when its handler
+//!   says that trying is useless, it is a dead letter. It holds up its key, and only that, until it is retried or discarded.
+//!
+//! # Adding a message and its handler
+//!
+//! 1. Give it a topic, a short constant that is never used for anything else, and have the sender [`enqueue`] it in the
+//!    transaction that is its reason. In checkout both stand in one line of the table in `saga/topics.rs`, which also names
+//!    the method that does it and what its being done means.
+//! 2. Do it in [`Handler::handle`] by an idempotent call. Write down at the callee what it answers to the same request after
+//!    each one that can follow; a test of the callee's store holds it on both engines, and the model of the sender's life
+//!    (`checkout/src/saga/model`) with it.
+//! 3. If the sender's tables change because it is done, return an outcome, and store it in [`Handler::settle`].
+//! 4. Choose the failure: [`Failure::Later`] for whoever is away, [`Failure::Never`] only for what no repetition can change.
+//!    A dead letter is somebody's work.
 
+mod attempt;
+mod handler;
 mod message;
 mod meter;
 mod relay;
 mod store;
 
-pub use message::{Message, Outgoing};
-pub use relay::{DEFAULT_LEASE, Failure, Handler, Kick, Relay};
-pub use store::{Backlog, DeadLetter, backlog, create_table, dead_letters, discard, enqueue, retry};
+pub use handler::{Failure, Handler};
+pub use message::{DeadLetter, Message, Outgoing};
+pub use relay::{DEFAULT_LEASE, Kick, Relay};
+pub use store::{
+    Backlog, Waiting, add_numbers, backlog, create_table, dead_letters, discard, enqueue, retry, retry_once,
+};
 
-/// How often a message is tried before it is a dead letter: with the pauses of [`Relay`] (1 s doubling to 60 s) that is
-/// a little over ten minutes of a callee being away.
+/// How often a message is tried before it is a dead letter: with the pauses of [`Relay`] (1 s doubling to 60 s, each up to a
+/// quarter longer) that is 10 to 13 minutes of a callee being away.
 pub const MAX_ATTEMPTS: i32 = 16;
+/// The longest pause between two attempts but for the quarter by which chance lengthens it, milliseconds: a minute is soon
+/// enough for whoever has waited for two.
+const MAX_PAUSE_MS: i64 = 60_000;

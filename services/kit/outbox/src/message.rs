@@ -11,13 +11,17 @@ pub struct Outgoing {
     pub payload: Vec<u8>,
 }
 
-/// A message that was enqueued. `position` orders the messages of a key.
+/// A message that was enqueued.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "outbox_messages")]
 pub struct Model {
-    /// Grows with each message; the messages of a key are done in this order.
+    /// Tells it from all others, whether they are still there or not. The database makes it, and says nothing of order by it:
+    /// CockroachDB and YugabyteDB give each node numbers of its own.
     #[sea_orm(primary_key)]
     pub position: i64,
+    /// Its turn among its key's messages; of two with the same, enqueued by transactions at the same moment, the one with
+    /// the lower position comes first. `None`: an earlier version enqueued it, whose turn was its position.
+    pub number: Option<i64>,
     /// Messages of one key are done in sequence.
     pub key: Uuid,
     /// What is to be done.
@@ -28,7 +32,7 @@ pub struct Model {
     pub traceparent: Option<String>,
     /// Milliseconds since the Unix epoch.
     pub created_at: i64,
-    /// Not to be done before; a claim moves it on by the claim's lease.
+    /// Not to be done before; a claim moves it on by the claim's lease. Milliseconds since the Unix epoch.
     pub next_at: i64,
     /// How often it was tried.
     pub attempts: i32,
@@ -40,6 +44,9 @@ pub struct Model {
 
 /// A message that was enqueued.
 pub type Message = Model;
+
+/// A message that the relay gave up on.
+pub type DeadLetter = Model;
 
 /// None.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

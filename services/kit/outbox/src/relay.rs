@@ -1,21 +1,23 @@
+//! The relay: claims keys, has their messages done, and stores what came of them.
+
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures::StreamExt as _;
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::DbErr;
 use selvage_boot::Life;
 use selvage_context::clock::Clock;
 use selvage_context::{deadline, lease};
-use selvage_pool::{Class, Pool, Tx};
+use selvage_pool::{Class, Pool};
 use selvage_telemetry::messages;
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::attempt::Failed;
+use crate::handler::{Failure, Handler};
 use crate::message::Message;
 use crate::meter::Meter;
 use crate::store::{self, Claim};
@@ -31,52 +33,6 @@ const ENOUGH_KEYS: usize = KEYS_AT_ONCE / 2;
 pub const DEFAULT_LEASE: Duration = Duration::from_secs(15);
 /// How often the relay looks without being told: the pause that another replica's messages and retries can wait.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The longest error text that is stored.
-const MAX_ERROR_BYTES: usize = 500;
-
-/// Why a message was not done.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// May succeed later.
-    Later(String),
-    /// Won't succeed however often it is tried: somebody must look.
-    Never(String),
-}
-
-impl Failure {
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Later(_) => "later",
-            Self::Never(_) => "never",
-        }
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Later(why) | Self::Never(why) => f.write_str(why),
-        }
-    }
-}
-
-/// Does messages.
-#[async_trait]
-pub trait Handler: Send + Sync + 'static {
-    /// What is known to the messages of a key that are done one after the other: what the first had to look up, the
-    /// others needn't.
-    type Known: Default + Send;
-    /// What a message's being done means for the sender's own tables.
-    type Done: Send + Sync;
-
-    /// Does what `message` asks for. It may have been done before: at least once is promised, not once. `None`: it means
-    /// nothing for the sender's tables.
-    async fn handle(&self, message: &Message, known: &mut Self::Known) -> Result<Option<Self::Done>, Failure>;
-
-    /// Stores what the done messages of a key mean, in the transaction that removes them; not asked if they mean nothing.
-    /// Returns whether it has enqueued messages, for which the relay then looks at once.
-    async fn settle(&self, tx: &Tx, key: Uuid, done: &[Self::Done]) -> Result<bool, DbErr>;
-}
 
 /// Wakes the relay of this process, after a commit.
 #[derive(Clone, Debug, Default)]
@@ -125,7 +81,7 @@ impl<H: Handler> Relay<H> {
                         look = keys.len() >= room;
                         for (key, messages) in keys {
                             let relay = relay.clone();
-                            working.spawn(async move { relay.key(key, messages).await });
+                            working.spawn(async move { relay.work_off(key, messages).await });
                         }
                     }
                     Err(error) => {
@@ -149,11 +105,12 @@ impl<H: Handler> Relay<H> {
     /// Claims what is due and has it done; returns how many keys that were. [`Relay::run`] does the same without end.
     ///
     /// # Errors
-    /// If the outbox can't be read. A message's own failure is stored, not returned.
+    /// The database's, if the outbox can't be read: the caller may try again. A message's own failure is stored, not
+    /// returned.
     pub async fn round(&self) -> Result<usize, DbErr> {
         let keys = self.claim(KEYS_AT_ONCE).await?;
         let count = keys.len();
-        futures::stream::iter(keys).for_each_concurrent(None, |(key, messages)| self.key(key, messages)).await;
+        futures::stream::iter(keys).for_each_concurrent(None, |(key, messages)| self.work_off(key, messages)).await;
         Ok(count)
     }
 
@@ -178,19 +135,36 @@ impl<H: Handler> Relay<H> {
         Ok(keys)
     }
 
-    async fn key(&self, key: Uuid, messages: Vec<Message>) {
-        if let Err(error) = self.done(key, messages).await {
-            // The lease ends by itself, and the messages are done again.
-            tracing::warn!(error = %error, %key, "messages were done, but that couldn't be stored");
+    /// Does a key's messages, one after the other, until one fails or time is up, and stores what became of them.
+    async fn work_off(&self, key: Uuid, messages: Vec<Message>) {
+        // The first message bears the claim: nobody else has the key while it is as it was then.
+        let Some(claim) = messages.first().map(Claim::of) else { return };
+        let traceparents: Vec<_> = messages.iter().map(|message| message.traceparent.clone()).collect();
+        let attempted = self.attempt_all(claim, messages).await;
+        let settling = messages::settle(traceparents.iter().map(Option::as_deref));
+        match settling.run(self.settle(key, claim, &attempted)).await {
+            Ok(enqueued) => {
+                if enqueued {
+                    self.kick.now();
+                }
+                if let Some(failed) = attempted.failed {
+                    failed.log();
+                }
+            }
+            Err(Unsettled::Late) => {
+                tracing::warn!(%key, "messages took longer than their claim, and are another relay's now");
+            }
+            // The claim ends by itself, and the messages are done again.
+            Err(Unsettled::Failed(error)) => {
+                tracing::warn!(error = %error, %key, "messages were done, but that couldn't be stored");
+            }
         }
     }
 
-    async fn done(&self, key: Uuid, messages: Vec<Message>) -> Result<(), DbErr> {
+    async fn attempt_all(&self, claim: Claim, messages: Vec<Message>) -> Attempted<H::Outcome> {
         let ends = Instant::now() + self.lease * 2 / 3;
-        let (mut known, mut done, mut positions, mut failed) = (H::Known::default(), Vec::new(), Vec::new(), None);
-        // The first message bears the claim: nobody else has the key while it is as it was then.
-        let Some(claim) = messages.first().map(Claim::of) else { return Ok(()) };
-        let traceparents: Vec<_> = messages.iter().map(|message| message.traceparent.clone()).collect();
+        let mut lookups = H::Lookups::default();
+        let mut attempted = Attempted { done: Vec::new(), outcomes: Vec::new(), failed: None };
         for mut message in messages {
             if !claim.is_of(message.position) {
                 // The claim counted the attempt of the first message only.
@@ -201,81 +175,54 @@ impl<H: Handler> Relay<H> {
             }
             let span =
                 messages::process(&message.topic, message.position, message.attempts, message.traceparent.as_deref());
-            match span.run(self.message(&message, &mut known)).await {
+            match span.run(self.attempt(&message, &mut lookups)).await {
                 Ok(outcome) => {
                     self.meter.count(&message.topic, "done");
-                    positions.push(message.position);
-                    done.extend(outcome);
+                    attempted.done.push(message.position);
+                    attempted.outcomes.extend(outcome);
                 }
                 Err(failure) => {
                     messages::failed(&span, failure.kind());
-                    failed = Some((message, failure));
+                    let failed = Failed::of(message, &failure, self.clock.now_ms());
+                    self.meter.count(&failed.message.topic, failed.outcome());
+                    attempted.failed = Some(failed);
                     break;
                 }
             }
         }
-        let now = self.clock.now_ms();
-        let failed = failed.map(|(message, failure)| Failed::of(message, &failure, now));
-        if let Some(failed) = &failed {
-            let outcome = if failed.retry_at.is_some() { "later" } else { "dead" };
-            self.meter.count(&failed.message.topic, outcome);
-        }
-        let settling = messages::settle(traceparents.iter().map(Option::as_deref));
-        let settled = settling.run(self.settle(key, claim, &positions, &done, failed.as_ref()));
-        match settled.await {
-            Ok(enqueued) => {
-                if enqueued {
-                    self.kick.now();
-                }
-                if let Some(failed) = failed {
-                    failed.log();
-                }
-                Ok(())
-            }
-            Err(Unsettled::Late) => {
-                tracing::warn!(%key, "messages took longer than their claim, and are another relay's now");
-                Ok(())
-            }
-            Err(Unsettled::Failed(error)) => Err(error),
-        }
+        attempted
     }
 
     /// Stores what became of a key's messages, all or nothing; returns whether that enqueued others.
-    async fn settle(
-        &self,
-        key: Uuid,
-        claim: Claim,
-        positions: &[i64],
-        done: &[H::Done],
-        failed: Option<&Failed>,
-    ) -> Result<bool, Unsettled> {
+    async fn settle(&self, key: Uuid, claim: Claim, attempted: &Attempted<H::Outcome>) -> Result<bool, Unsettled> {
+        let Attempted { done, outcomes, failed } = attempted;
         let held = |held: bool| if held { Ok(()) } else { Err(Unsettled::Late) };
         let alone = self.pool.named("outbox_settle", Class::Normal);
-        match (positions, failed) {
+        match (&done[..], failed) {
             ([], None) => return Ok(false),
             // One row, and so one statement, which is the whole transaction by itself.
-            ([], Some(failed)) => return held(failed.store(&alone, claim).await?).map(|()| false),
-            ([_], None) if done.is_empty() => {
-                return held(store::remove(&alone, claim, positions).await?).map(|()| false);
+            ([], Some(failed)) => return held(store::fail(&alone, claim, failed).await?).map(|()| false),
+            ([_], None) if outcomes.is_empty() => {
+                return held(store::remove(&alone, claim, done).await?).map(|()| false);
             }
             _ => {}
         }
         self.pool
             .run_tx("outbox_settle", Class::Normal, |tx| async move {
                 // Before anything else is written: what another relay has learned since is newer than what we know.
-                held(store::remove(&tx, claim, positions).await?)?;
-                let enqueued = !done.is_empty() && self.handler.settle(&tx, key, done).await?;
+                held(store::remove(&tx, claim, done).await?)?;
+                let enqueued = !outcomes.is_empty() && self.handler.settle(&tx, key, outcomes).await?;
                 if let Some(failed) = failed {
-                    held(failed.store(&tx, claim).await?)?;
+                    held(store::fail(&tx, claim, failed).await?)?;
                 }
                 Ok(enqueued)
             })
             .await
     }
 
-    async fn message(&self, message: &Message, known: &mut H::Known) -> Result<Option<H::Done>, Failure> {
+    async fn attempt(&self, message: &Message, lookups: &mut H::Lookups) -> Result<Option<H::Outcome>, Failure> {
         let bound = self.message_bound();
-        let work = deadline::scope(Instant::now() + bound, lease::tracked(self.handler.handle(message, known)));
+        let work = deadline::scope(Instant::now() + bound, lease::tracked(self.handler.handle(message, lookups)));
         tokio::time::timeout(bound, work)
             .await
             .unwrap_or_else(|_| Err(Failure::Later(format!("took longer than {bound:?}"))))
@@ -295,6 +242,16 @@ fn ended_well(ended: Result<(), JoinError>) {
     }
 }
 
+/// What became of a key's messages.
+struct Attempted<O> {
+    /// The positions of those that are done, in their order.
+    done: Vec<i64>,
+    /// What their being done means.
+    outcomes: Vec<O>,
+    /// The one that failed, behind which nothing was tried.
+    failed: Option<Failed>,
+}
+
 /// Why what became of messages wasn't stored.
 enum Unsettled {
     /// The claim is another's by now.
@@ -305,38 +262,5 @@ enum Unsettled {
 impl From<DbErr> for Unsettled {
     fn from(error: DbErr) -> Self {
         Self::Failed(error)
-    }
-}
-
-/// A failed attempt, and what becomes of its message.
-struct Failed {
-    message: Message,
-    /// `None`: it is given up.
-    retry_at: Option<i64>,
-    error: String,
-}
-
-impl Failed {
-    fn of(message: Message, failure: &Failure, now_ms: i64) -> Self {
-        let retry_at = match failure {
-            Failure::Later(_) => store::pause_ms(message.attempts).map(|pause| now_ms + pause),
-            Failure::Never(_) => None,
-        };
-        let mut error = failure.to_string();
-        error.truncate(error.floor_char_boundary(MAX_ERROR_BYTES));
-        Self { message, retry_at, error }
-    }
-
-    async fn store(&self, db: &impl ConnectionTrait, claim: Claim) -> Result<bool, DbErr> {
-        store::fail(db, claim, &self.message, self.retry_at, &self.error).await
-    }
-
-    fn log(&self) {
-        let (topic, key, attempts) = (&self.message.topic, self.message.key, self.message.attempts);
-        if self.retry_at.is_some() {
-            tracing::warn!(topic, %key, attempts, error = self.error, "a message failed and will be tried again");
-        } else {
-            tracing::error!(topic, %key, attempts, error = self.error, "a message is a dead letter now");
-        }
     }
 }

@@ -1,4 +1,6 @@
-//! What placing an order asks of the other services, in checkout's own words.
+//! What checkout asks of the other services, in its own words.
+
+pub(crate) mod convert;
 
 use selvage_identity::Caller;
 use selvage_proto::cart::v1::cart_client::CartClient;
@@ -18,7 +20,6 @@ use uuid::Uuid;
 
 use crate::domain::order::{Address, Line, NewOrder, Speed};
 use crate::domain::refusal::Shortage;
-use crate::grpc::convert;
 
 /// The services that checkout calls.
 #[derive(Clone)]
@@ -35,6 +36,33 @@ pub(crate) struct Bag {
     pub(crate) etag: String,
     pub(crate) grams: i32,
     pub(crate) currency: String,
+}
+
+/// What was answered to what a message of an order asked for.
+pub(crate) type Answer = std::result::Result<(), Refused>;
+
+/// Why something wasn't done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The parcel has left: it can't be stopped.
+    OnItsWay,
+    /// Whoever was asked is away, or can't now: asked again later they may do it.
+    ForNow(String),
+    /// What is asked for is refused for what it is, and will be again.
+    ForGood(String),
+}
+
+impl From<Status> for Refused {
+    fn from(status: Status) -> Self {
+        let text = format!("{:?}: {}", status.code(), status.message());
+        match (status.code(), reason(&status).as_deref()) {
+            (Code::FailedPrecondition, Some("SHIPMENT_ON_ITS_WAY")) => Self::OnItsWay,
+            (Code::InvalidArgument | Code::FailedPrecondition | Code::AlreadyExists | Code::Unimplemented, _) => {
+                Self::ForGood(text)
+            }
+            _ => Self::ForNow(text),
+        }
+    }
 }
 
 /// What became of setting stock aside.
@@ -60,10 +88,12 @@ impl Shop {
                 };
                 shortages.push(Shortage { sku: line.sku.clone(), why });
             }
-            let quantity = u32::try_from(line.quantity).unwrap_or_default();
-            grams += i64::from(line.grams) * i64::from(quantity);
+            let quantity = u32::try_from(line.quantity).ok().filter(|quantity| *quantity > 0);
+            let quantity = quantity.ok_or_else(|| missing("a quantity", "a line of the cart"))?;
+            let price = line.unit_price.ok_or_else(|| missing("a price", "a line of the cart"))?;
+            grams = grams.saturating_add(i64::from(line.grams) * i64::from(quantity));
             lines.push(Line {
-                unit_price: line.unit_price.map_or(0, |price| price.minor_units),
+                unit_price: price.minor_units,
                 sku: line.sku,
                 slug: line.slug,
                 title: line.title,
@@ -73,7 +103,7 @@ impl Shop {
                 picture_key: line.picture_key,
             });
         }
-        let currency = view.subtotal.map(|money| money.currency).unwrap_or_default();
+        let currency = view.subtotal.ok_or_else(|| missing("a subtotal", "the cart"))?.currency;
         Ok(Bag { lines, shortages, etag: view.etag, grams: i32::try_from(grams).unwrap_or(i32::MAX), currency })
     }
 
@@ -119,7 +149,10 @@ impl Shop {
             Ok(response) => {
                 let reservation = response.into_inner();
                 Ok(match reservation.state() {
-                    ReservationState::Held => Reserved::Until(reservation.expire_time.as_ref().map_or(0, millis)),
+                    ReservationState::Held => {
+                        let until = reservation.expire_time.ok_or_else(|| missing("an end", "a reservation"))?;
+                        Reserved::Until(millis(&until))
+                    }
                     // Taken off the shelf for this order: it can't lapse any more.
                     ReservationState::Committed => Reserved::Until(i64::MAX),
                     ReservationState::Released | ReservationState::Unspecified => Reserved::Released,
@@ -136,17 +169,17 @@ impl Shop {
         }
     }
 
-    pub(super) async fn commit_stock(&self, order_id: Uuid) -> std::result::Result<(), Status> {
+    pub(crate) async fn commit_stock(&self, order_id: Uuid) -> Answer {
         let request = CommitStockRequest { reservation_id: order_id.to_string() };
-        self.catalogue.clone().commit_stock(request).await.map(drop)
+        self.catalogue.clone().commit_stock(request).await.map(drop).map_err(Refused::from)
     }
 
-    pub(super) async fn release_stock(&self, order_id: Uuid) -> std::result::Result<(), Status> {
+    pub(crate) async fn release_stock(&self, order_id: Uuid) -> Answer {
         let request = ReleaseStockRequest { reservation_id: order_id.to_string() };
-        self.catalogue.clone().release_stock(request).await.map(drop)
+        self.catalogue.clone().release_stock(request).await.map(drop).map_err(Refused::from)
     }
 
-    pub(super) async fn create_shipment(&self, order: &NewOrder) -> std::result::Result<(), Status> {
+    pub(crate) async fn create_shipment(&self, order: &NewOrder) -> Answer {
         let request = CreateShipmentRequest {
             order_id: order.id.to_string(),
             owner: order.owner.clone(),
@@ -154,30 +187,39 @@ impl Shop {
             speed: convert::speed(order.speed).into(),
             grams: order.grams,
         };
-        self.delivery.clone().create_shipment(request).await.map(drop)
+        self.delivery.clone().create_shipment(request).await.map(drop).map_err(Refused::from)
     }
 
-    pub(super) async fn cancel_shipment(&self, order_id: Uuid) -> std::result::Result<(), Status> {
+    pub(crate) async fn cancel_shipment(&self, order_id: Uuid) -> Answer {
         let request = CancelShipmentRequest { order_id: order_id.to_string() };
-        self.delivery.clone().cancel_shipment(request).await.map(drop)
+        self.delivery.clone().cancel_shipment(request).await.map(drop).map_err(Refused::from)
     }
 
-    pub(super) async fn clear_cart(&self, order: &NewOrder) -> std::result::Result<(), Status> {
+    pub(crate) async fn clear_cart(&self, order: &NewOrder) -> Answer {
         let lines = order.lines.iter().map(|line| OrderedLine { sku: line.sku.clone(), quantity: pieces(line) });
         let request = RemoveOrderedLinesRequest {
             order_id: order.id.to_string(),
             owner: order.owner.clone(),
             lines: lines.collect(),
         };
-        self.cart.clone().remove_ordered_lines(request).await.map(drop)
+        self.cart.clone().remove_ordered_lines(request).await.map(drop).map_err(Refused::from)
     }
 }
 
-/// The price of the option with that speed.
-pub(crate) fn price_of(options: &[DeliveryOption], speed: Speed) -> Option<i64> {
+/// The price of the option with that speed; `None` if there is none.
+///
+/// # Errors
+/// INTERNAL for an option without a price: that is delivery's mistake, and a parcel isn't free for it.
+pub(crate) fn price_of(options: &[DeliveryOption], speed: Speed) -> Result<Option<i64>> {
     let wanted = convert::speed(speed);
-    let option = options.iter().find(|option| option.speed() == wanted)?;
-    option.price.as_ref().map(|price| price.minor_units)
+    let Some(option) = options.iter().find(|option| option.speed() == wanted) else { return Ok(None) };
+    let price = option.price.as_ref().ok_or_else(|| missing("a price", "a delivery option"))?;
+    Ok(Some(price.minor_units))
+}
+
+/// A peer left out what its contract promises. Nobody guesses it.
+fn missing(what: &str, of: &str) -> Error {
+    Error::internal(format!("{of} came without {what}"))
 }
 
 fn pieces(line: &Line) -> i32 {
