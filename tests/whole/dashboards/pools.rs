@@ -13,6 +13,11 @@ fn share(share: f64, histogram: &str) -> String {
     quantile(share, "service_name, db_client_connection_pool_name", &buckets)
 }
 
+/// So many a second of what is counted for each transaction's name.
+fn by_operation(counter: &str, more: &str) -> String {
+    sum("service_name, operation", &rate(&of_pool(counter, more)))
+}
+
 fn wrong() -> Vec<Panel> {
     let stat = |title, unit, expression: &str| Panel::new(Kind::Stat, title, unit, expression, "");
     vec![
@@ -145,6 +150,18 @@ fn causes() -> Vec<Panel> {
         .alerts(&["DatabaseBottleneck", "PoolLeaking"]),
         Panel::new(
             Kind::Series,
+            "Use time of transactions, by name",
+            "s",
+            &quantile(0.95, "service_name, operation", &of_pool("selvage_transaction_use_time_seconds_bucket", "")),
+            "{{service_name}} {{operation}} 95 %",
+        )
+        .saying(
+            "All attempts of a transaction together. One name that takes longer has a lock, or a statement without its \
+                 index; all names are the database.",
+        )
+        .alerts(&["DatabaseBottleneck", "PoolLeaking"]),
+        Panel::new(
+            Kind::Series,
             "Callers a second",
             "reqps",
             &by_pool("sum", &rate(&of_pool("db_client_connection_wait_time_seconds_count", ""))),
@@ -267,12 +284,23 @@ fn connections() -> Vec<Panel> {
         ),
         Panel::new(
             Kind::Series,
-            "Transactions done again",
+            "Transactions done again, by name",
             "ops",
-            &by_pool("sum", &rate(&of_pool("selvage_pool_retries_total", ""))),
-            POOL,
+            &by_operation("selvage_transaction_repeated_total", ""),
+            "{{service_name}} {{operation}}",
         )
         .saying("The database asked for it: two wanted the same rows. Each is a whole use time for nothing."),
+        Panel::new(
+            Kind::Series,
+            "Transactions that weren't committed, by name",
+            "ops",
+            &by_operation("selvage_transaction_ended_total", ",outcome!=\"committed\""),
+            "{{service_name}} {{operation}}",
+        )
+        .saying(
+            "Failed: refused by the service or by the database. Not begun: there was no connection. Unknown: the \
+                 connection went while it committed. Cancelled: its caller went away.",
+        ),
     ]
 }
 

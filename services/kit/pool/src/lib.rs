@@ -156,7 +156,7 @@ mod writer;
 
 pub use config::{Config, ConfigError, boot_id};
 pub use failure::{Kind, OpenError, in_words, is_outcome_unknown, is_unique_violation, kind, refusal};
-pub use gate::{Class, Grant, GrantId, LimitError, Owner, Reason, Refusal};
+pub use gate::{Class, Grant, GrantId, LimitError, LimitOwner, Reason, Refusal};
 pub use hold::Hold;
 pub use limit::{GrantStatus, LimitOverride};
 pub use listen::{Event, Listener};

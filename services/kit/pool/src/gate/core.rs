@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::lane::{Asks, Lanes};
 use super::limit::OwnedLimit;
-use super::{Class, Grant, Limits, Owner, Reason, Refusal};
+use super::{Class, Grant, LimitOwner, Limits, Reason, Refusal};
 
 /// Waiters of one class, for each slot: with uses of 4 ms the last of them waits for 256 × 4 ms ≈ 1 s. The forecast
 /// refuses earlier where uses are longer; this bounds the memory where they are shorter, or not known yet.
@@ -446,7 +446,7 @@ impl<T> Core<T> {
         result
     }
 
-    pub(super) fn limit_owner(&self) -> Owner {
+    pub(super) fn limit_owner(&self) -> LimitOwner {
         self.owned.in_force().1
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Who sets a limit. A later one of these overrides an earlier one, for as long as it has something to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Owner {
+pub enum LimitOwner {
     /// The service's own configuration, changed by [`Pool::set_limit`](crate::Pool::set_limit).
     Configuration,
     /// The newest grant of a broker, who shares a server's connections out.
@@ -13,7 +13,7 @@ pub enum Owner {
     Fault,
 }
 
-impl Owner {
+impl LimitOwner {
     /// Its name in the log.
     pub fn name(self) -> &'static str {
         match self {
@@ -74,7 +74,7 @@ pub enum LimitError {
         owner.name())]
     OutOfBounds {
         /// Who wanted to set it.
-        owner: Owner,
+        owner: LimitOwner,
         /// Connections that were wanted.
         given: u32,
         /// The least that is possible.
@@ -107,11 +107,11 @@ impl OwnedLimit {
     }
 
     /// The limit that counts now, and whose it is.
-    pub(crate) fn in_force(&self) -> (u32, Owner) {
+    pub(crate) fn in_force(&self) -> (u32, LimitOwner) {
         match (self.fault, self.granted) {
-            (Some((_, limit)), _) => (limit, Owner::Fault),
-            (None, Some(grant)) => (grant.limit, Owner::Grant),
-            (None, None) => (self.configured, Owner::Configuration),
+            (Some((_, limit)), _) => (limit, LimitOwner::Fault),
+            (None, Some(grant)) => (grant.limit, LimitOwner::Grant),
+            (None, None) => (self.configured, LimitOwner::Configuration),
         }
     }
 
@@ -135,14 +135,14 @@ impl OwnedLimit {
                 return Err(LimitError::Contradiction { id: grant.id, known: known.limit, given: grant.limit });
             }
         }
-        self.check(Owner::Grant, grant.limit)?;
+        self.check(LimitOwner::Grant, grant.limit)?;
         self.granted = Some(grant);
         Ok(())
     }
 
     /// A fault begins. One that was under way gives way to it, and its end changes nothing any more.
     pub(crate) fn begin_fault(&mut self, limit: u32) -> Result<FaultId, LimitError> {
-        self.check(Owner::Fault, limit)?;
+        self.check(LimitOwner::Fault, limit)?;
         self.faults += 1;
         let id = FaultId(self.faults);
         self.fault = Some((id, limit));
@@ -154,7 +154,7 @@ impl OwnedLimit {
         self.fault.take_if(|(of, _)| *of == id);
     }
 
-    fn check(&self, owner: Owner, given: u32) -> Result<(), LimitError> {
+    fn check(&self, owner: LimitOwner, given: u32) -> Result<(), LimitError> {
         let (floor, ceiling) = (self.floor, self.ceiling);
         if (floor..=ceiling).contains(&given) {
             return Ok(());
@@ -183,18 +183,18 @@ mod tests {
     #[test]
     fn a_fault_overrides_a_grant_and_a_grant_the_configuration() {
         let mut limit = limit();
-        assert_eq!(limit.in_force(), (8, Owner::Configuration));
+        assert_eq!(limit.in_force(), (8, LimitOwner::Configuration));
         limit.grant(grant(1, 1, 5)).unwrap();
-        assert_eq!(limit.in_force(), (5, Owner::Grant));
+        assert_eq!(limit.in_force(), (5, LimitOwner::Grant));
         limit.configure(9);
-        assert_eq!(limit.in_force(), (5, Owner::Grant), "the configuration waits for its turn");
+        assert_eq!(limit.in_force(), (5, LimitOwner::Grant), "the configuration waits for its turn");
         let fault = limit.begin_fault(3).unwrap();
-        assert_eq!(limit.in_force(), (3, Owner::Fault));
+        assert_eq!(limit.in_force(), (3, LimitOwner::Fault));
         // What is granted meanwhile is what comes back, not what the fault saw when it began.
         limit.grant(grant(1, 2, 7)).unwrap();
-        assert_eq!(limit.in_force(), (3, Owner::Fault));
+        assert_eq!(limit.in_force(), (3, LimitOwner::Fault));
         limit.end_fault(fault);
-        assert_eq!(limit.in_force(), (7, Owner::Grant));
+        assert_eq!(limit.in_force(), (7, LimitOwner::Grant));
     }
 
     #[test]
@@ -203,7 +203,7 @@ mod tests {
         let fault = limit.begin_fault(3).unwrap();
         limit.configure(11);
         limit.end_fault(fault);
-        assert_eq!(limit.in_force(), (11, Owner::Configuration));
+        assert_eq!(limit.in_force(), (11, LimitOwner::Configuration));
     }
 
     #[test]
@@ -212,9 +212,9 @@ mod tests {
         let first = limit.begin_fault(3).unwrap();
         let second = limit.begin_fault(4).unwrap();
         limit.end_fault(first);
-        assert_eq!(limit.in_force(), (4, Owner::Fault));
+        assert_eq!(limit.in_force(), (4, LimitOwner::Fault));
         limit.end_fault(second);
-        assert_eq!(limit.in_force(), (8, Owner::Configuration));
+        assert_eq!(limit.in_force(), (8, LimitOwner::Configuration));
     }
 
     #[test]
@@ -229,10 +229,10 @@ mod tests {
         assert_eq!(limit.grant(grant(7, 3, 5)), Ok(()), "the same again is no other");
         let id = GrantId { epoch: 7, sequence: 3 };
         assert_eq!(limit.grant(grant(7, 3, 6)), Err(LimitError::Contradiction { id, known: 5, given: 6 }));
-        assert_eq!(limit.in_force(), (5, Owner::Grant));
+        assert_eq!(limit.in_force(), (5, LimitOwner::Grant));
         // A new leader begins to count anew.
         limit.grant(grant(8, 1, 4)).unwrap();
-        assert_eq!(limit.in_force(), (4, Owner::Grant));
+        assert_eq!(limit.in_force(), (4, LimitOwner::Grant));
     }
 
     #[test]
@@ -247,9 +247,9 @@ mod tests {
         assert!(refused.starts_with("a fault of 1 connections is refused"), "{refused}");
         assert_eq!(limit, self::limit(), "nothing has changed");
         limit.configure(1);
-        assert_eq!(limit.in_force(), (FLOOR, Owner::Configuration));
+        assert_eq!(limit.in_force(), (FLOOR, LimitOwner::Configuration));
         limit.configure(99);
-        assert_eq!(limit.in_force(), (CEILING, Owner::Configuration));
+        assert_eq!(limit.in_force(), (CEILING, LimitOwner::Configuration));
     }
 
     #[derive(Clone, Debug)]
@@ -305,9 +305,9 @@ mod tests {
                 let of_fault = faults.last().filter(|(_, _, under_way)| *under_way).map(|(_, limit, _)| *limit);
                 let newest = grants.iter().max_by_key(|grant| grant.id);
                 let expected = match (of_fault, newest) {
-                    (Some(limit), _) => (limit, Owner::Fault),
-                    (None, Some(grant)) => (grant.limit, Owner::Grant),
-                    (None, None) => (configured[configured.len() - 1], Owner::Configuration),
+                    (Some(limit), _) => (limit, LimitOwner::Fault),
+                    (None, Some(grant)) => (grant.limit, LimitOwner::Grant),
+                    (None, None) => (configured[configured.len() - 1], LimitOwner::Configuration),
                 };
                 prop_assert_eq!(limit.in_force(), expected);
                 prop_assert_eq!(limit.granted(), newest.copied());
@@ -333,7 +333,7 @@ mod tests {
             for any in &grants {
                 let _ = limit.grant(*any);
             }
-            prop_assert_eq!(limit.in_force(), (newest.limit, Owner::Grant));
+            prop_assert_eq!(limit.in_force(), (newest.limit, LimitOwner::Grant));
         }
     }
 }

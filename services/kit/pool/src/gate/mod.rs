@@ -51,7 +51,7 @@ pub use self::core::Counts;
 pub use self::lent::Lent;
 pub(crate) use self::limit::FaultId;
 use self::limit::OwnedLimit;
-pub use self::limit::{Grant, GrantId, LimitError, Owner};
+pub use self::limit::{Grant, GrantId, LimitError, LimitOwner};
 pub use self::limits::Limits;
 pub use self::refusal::{Reason, Refusal};
 pub use self::reservation::Reservation;
@@ -62,7 +62,7 @@ pub struct Look {
     /// Its limits.
     pub limits: Limits,
     /// Who set the limit that is in force.
-    pub owner: Owner,
+    pub owner: LimitOwner,
     /// The newest grant, in force or not.
     pub granted: Option<Grant>,
     /// The items that the limit counts.
