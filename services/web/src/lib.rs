@@ -12,7 +12,7 @@
 //! | `process`, [`args`] | the process that serves the pages; its options and variables |
 //! | `server` | connections: how many, how long, and their end |
 //! | `app` | wiring: the parts of the shop, the routes, the layers around them |
-//! | `pages` | one module a page: what it takes, which calls it makes, which template it fills; `form` and `query` read requests, `problem` is the page for a failure |
+//! | `pages` | one module a page: what it takes, which calls it makes, which template it fills; `form` and `query` read requests, `live` sends parts again that change, `problem` is the page for a failure |
 //! | `frame` | what surrounds each page |
 //! | `admission`, `observed`, `headers` | layers: bounds and deadlines; spans and metrics; what each answer says to browsers |
 //! | `categories` | the categories that each page links to |

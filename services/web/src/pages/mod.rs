@@ -6,6 +6,7 @@ pub(crate) mod checkout;
 mod form;
 pub(crate) mod home;
 pub(crate) mod listing;
+mod live;
 pub(crate) mod operations;
 pub(crate) mod order;
 mod order_id;

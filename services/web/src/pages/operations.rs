@@ -2,11 +2,9 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use askama::Template;
 use axum::extract::{FromRef, FromRequest, FromRequestParts as _, Request, State};
-use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures::StreamExt as _;
 use http::header;
@@ -17,7 +15,7 @@ use tonic::Code;
 
 use super::form::{self, Form};
 use super::query::Query;
-use super::{Page, redirect_to};
+use super::{Page, live, redirect_to};
 use crate::assets;
 use crate::csrf::Csrf;
 use crate::fields::Fields;
@@ -33,10 +31,6 @@ use crate::view::operations::{Decision, decisions};
 
 /// Pages that watch at once: a connection, a stream to each process and some 100 KB each. A process takes 32 watchers.
 const MAX_WATCHERS: usize = 8;
-/// A page watches so long; then its browser comes again by itself.
-const WATCH_BOUND: Duration = Duration::from_secs(600);
-/// So long a browser waits before it comes again.
-const COME_AGAIN: Duration = Duration::from_secs(3);
 /// Without JavaScript, how often the page is loaded again, in seconds: seldom enough to fill in a form.
 const REFRESH: u32 = 15;
 
@@ -225,19 +219,19 @@ pub(crate) async fn events(State(app): Shared, operator: Operator) -> Page {
     let mut updates = Box::pin(app.processes.watch(&operator.token, &app.life));
     let stream = async_stream::stream! {
         let _permit = permit;
-        let ends = Instant::now() + WATCH_BOUND;
+        let ends = Instant::now() + live::STREAM_BOUND;
         let mut shown: [String; 5] = Default::default();
         while let Ok(Some(processes)) = tokio::time::timeout_at(ends, updates.next()).await {
             for (shown, (name, part)) in shown.iter_mut().zip(Parts::new(&processes, token.clone()).render()) {
                 if let Ok(part) = part && part != *shown {
-                    let event = Event::default().event(name).retry(COME_AGAIN).data(&part);
+                    let event = live::event(name, &part);
                     *shown = part;
                     yield Ok::<_, Infallible>(event);
                 }
             }
         }
     };
-    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response())
+    Ok(live::answer(stream))
 }
 
 /// `GET /ops/sign-in`

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use askama::Template;
 use axum::extract::State;
-use axum::response::IntoResponse as _;
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::Event;
 use futures::Stream;
 use selvage_boot::Life;
 use selvage_proto::checkout::v1::Order;
@@ -18,8 +17,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tonic::Streaming;
 
-use super::Page;
 use super::order_id::OrderId;
+use super::{Page, live};
 use crate::problem::Problem;
 use crate::session::{Session, Visitor};
 use crate::shop::Shop;
@@ -28,12 +27,8 @@ use crate::view::tracker::Tracker;
 /// Pages that watch an order at once: each has a connection, a stream to delivery and about 20 KB. Delivery takes 1,000
 /// watchers.
 const MAX_WATCHERS: usize = 500;
-/// How long a page's stream lasts. The browser connects again by itself then, perhaps to another instance.
-const WATCH_BOUND: Duration = Duration::from_secs(600);
 /// The time between two looks at an order that has no parcel to watch yet.
 const POLL: Duration = Duration::from_secs(1);
-/// How long a browser waits before it connects again.
-const RECONNECT_AFTER: Duration = Duration::from_secs(3);
 
 /// The part of the page that changes.
 #[derive(Template)]
@@ -62,8 +57,7 @@ pub(crate) async fn events(State(trackers): State<Trackers>, visitor: Visitor, O
     let session = visitor.session.ok_or(Problem::NotFound)?;
     let permit = trackers.watchers.clone().try_acquire_owned().map_err(|_| Problem::busy())?;
     let order = trackers.shop.order(&session.token, &id).await?;
-    let stream = watch(trackers, session, order, permit);
-    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response())
+    Ok(live::answer(watch(trackers, session, order, permit)))
 }
 
 fn watch(
@@ -74,7 +68,7 @@ fn watch(
 ) -> impl Stream<Item = Result<Event, Infallible>> {
     async_stream::stream! {
         let _permit = permit;
-        let ends = Instant::now() + WATCH_BOUND;
+        let ends = Instant::now() + live::STREAM_BOUND;
         let mut order = first;
         let mut shown = String::new();
         let mut parcel: Option<Streaming<Shipment>> = None;
@@ -85,7 +79,7 @@ fn watch(
             if let Ok(part) = (TrackerPart { tracker }).render()
                 && part != shown
             {
-                yield Ok(Event::default().event("moved").retry(RECONNECT_AFTER).data(&part));
+                yield Ok(live::event("moved", &part));
                 shown = part;
             }
             if is_final || Instant::now() >= ends {
