@@ -6,6 +6,7 @@ mod carrier;
 pub mod domain;
 mod grpc;
 pub mod migration;
+mod refusal;
 pub mod store;
 mod tracking;
 

@@ -127,6 +127,11 @@ pub const WAREHOUSE: &str = "Warehouse Leipzig";
 #[error("the parcel is on its way already")]
 pub struct OnItsWay;
 
+/// The order has a shipment, and its content is another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is a shipment of other content for this order")]
+pub struct OtherContent;
+
 /// What is to be shipped: the content by which repeated requests are compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Consignment {

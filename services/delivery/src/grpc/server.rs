@@ -57,7 +57,12 @@ impl Server {
         served(&consignment.address.country)?;
         let now_ms = self.clock.now_ms();
         let step_ms = i64::try_from(self.settings.carrier_step.as_millis()).unwrap_or(i64::MAX);
-        let shipment = self.store.shipment_create(&consignment, now_ms, now_ms.saturating_add(step_ms)).await?;
+        let shipment = self.store.shipment_create(&consignment, now_ms, now_ms.saturating_add(step_ms)).await??;
+        Ok(convert::shipment(&shipment))
+    }
+
+    async fn cancel(&self, order_id: Uuid) -> Result<ProtoShipment, Error> {
+        let shipment = self.store.shipment_cancel(order_id, self.clock.now_ms()).await??;
         Ok(convert::shipment(&shipment))
     }
 }
@@ -113,7 +118,6 @@ impl Delivery for Server {
     ) -> Result<Response<ProtoShipment>, Status> {
         caller(&request)?.require(&[Role::Service])?;
         let order_id = parse::order_id(&request.get_ref().order_id)?;
-        let shipment = self.store.shipment_cancel(order_id, self.clock.now_ms()).await?;
-        Ok(Response::new(convert::shipment(&shipment)))
+        Ok(Response::new(self.cancel(order_id).await?))
     }
 }

@@ -8,11 +8,10 @@ use sea_orm::{
     ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     QueryTrait as _, Set,
 };
-use selvage_pool::{Class, Pool, StoreError, Tx};
-use selvage_status::{Error, ErrorCode};
+use selvage_pool::{Class, Pool, Rollback, StoreError, Tx};
 use uuid::Uuid;
 
-use crate::domain::shipment::{Consignment, Event, OnItsWay, Shipment, State, WAREHOUSE};
+use crate::domain::shipment::{Consignment, Event, OnItsWay, OtherContent, Shipment, State, WAREHOUSE};
 use crate::domain::tracking_number::tracking_number;
 use entity::{event, shipment};
 use rows::label_created;
@@ -37,39 +36,43 @@ impl Store {
     /// the first time. The mark of an order that was cancelled before it had a shipment stands for any content: there is
     /// nothing to ship. One statement, which is the whole transaction by itself; for a repetition two more.
     ///
+    /// Refused is [`OtherContent`]: the caller has taken another's id, and no repetition helps.
+    ///
     /// # Errors
-    /// ALREADY_EXISTS for other content: the caller has taken another's id, and no repetition helps. UNAVAILABLE,
-    /// RESOURCE_EXHAUSTED and the like are the database's: the caller asks again.
-    pub async fn shipment_create(&self, goods: &Consignment, now_ms: i64, pick_up_at: i64) -> Result<Shipment, Error> {
+    /// [`StoreError::Database`]; doing it again is safe. [`StoreError::Damaged`] if the shipment that is there is.
+    pub async fn shipment_create(
+        &self,
+        goods: &Consignment,
+        now_ms: i64,
+        pick_up_at: i64,
+    ) -> Result<Result<Shipment, OtherContent>, StoreError> {
         let pool = self.pool.named("shipment_create", Class::Critical);
-        if insert_new(&pool, shipment::ActiveModel::of(goods, now_ms, pick_up_at)?).await? {
-            return Ok(Shipment {
+        if insert_new(&pool, shipment::ActiveModel::new(goods, now_ms, pick_up_at)?).await? {
+            return Ok(Ok(Shipment {
                 order_id: goods.order_id,
                 tracking_number: tracking_number(goods.order_id),
                 state: State::LabelCreated,
                 consignment: Some(goods.clone()),
                 events: vec![label_created(now_ms)],
-            });
+            }));
         }
-        let found = read(&pool, &[goods.order_id]).await?.pop();
-        let found = found.ok_or_else(|| Error::internal("a shipment that was there is gone"))?;
-        if found.consignment.as_ref().is_some_and(|shipped| shipped != goods) {
-            let message = "there is a shipment of other content for this order";
-            return Err(Error::new(ErrorCode::AlreadyExists, message));
-        }
-        Ok(found)
+        let known = shipments(&pool, &[goods.order_id]).await?.pop();
+        let known = known.ok_or_else(|| StoreError::damaged(format!("shipment {}", goods.order_id), "it vanished"))?;
+        let is_another = known.consignment.as_ref().is_some_and(|shipped| shipped != goods);
+        Ok(if is_another { Err(OtherContent) } else { Ok(known) })
     }
 
     /// Stops a shipment, or leaves a cancelled one behind where there is none. One transaction of two statements for an
-    /// order without shipment, else of three to four.
+    /// order without shipment, else of three to four. Refused is what is [`OnItsWay`]: the carrier has it, for ever.
     ///
     /// # Errors
-    /// FAILED_PRECONDITION (`SHIPMENT_ON_ITS_WAY`) once the carrier has it.
-    pub async fn shipment_cancel(&self, order_id: Uuid, now_ms: i64) -> Result<Shipment, Error> {
-        self.pool
+    /// [`StoreError::Database`]; doing it again is safe. [`StoreError::Damaged`] if the shipment that is there is.
+    pub async fn shipment_cancel(&self, order_id: Uuid, now_ms: i64) -> Result<Result<Shipment, OnItsWay>, StoreError> {
+        let cancelled = self
+            .pool
             .run_tx("shipment_cancel", Class::Critical, |tx: Tx| async move {
                 let cancelled = happened(State::Cancelled, now_ms, WAREHOUSE.to_owned());
-                if insert_new(&tx, shipment::ActiveModel::never(order_id, now_ms)).await? {
+                if insert_new(&tx, shipment::ActiveModel::tombstone(order_id, now_ms)).await? {
                     insert_event(&tx, order_id, &cancelled).await?;
                     return Ok(Shipment {
                         order_id,
@@ -79,11 +82,8 @@ impl Store {
                         events: vec![cancelled],
                     });
                 }
-                let mut shipment = found(&tx, order_id).await?;
-                let next = shipment
-                    .state
-                    .cancel()
-                    .map_err(|error @ OnItsWay| Error::precondition("SHIPMENT_ON_ITS_WAY", error.to_string()))?;
+                let mut shipment = lock_shipment(&tx, order_id).await?;
+                let next = shipment.state.cancel().map_err(Rollback::Refused)?;
                 if next != shipment.state {
                     move_to(&tx, next, &[order_id], None).await?;
                     insert_event(&tx, order_id, &cancelled).await?;
@@ -92,7 +92,8 @@ impl Store {
                 }
                 Ok(shipment)
             })
-            .await
+            .await;
+        Rollback::outcome(cancelled)
     }
 
     /// The shipment of an order, if there is one. Two statements.
@@ -101,7 +102,7 @@ impl Store {
     /// [`StoreError::Database`]; [`StoreError::Damaged`] if its row or one of its events is.
     pub async fn shipment_get(&self, order_id: Uuid) -> Result<Option<Shipment>, StoreError> {
         let pool = self.pool.named("shipment_get", Class::Normal);
-        Ok(read(&pool, &[order_id]).await?.pop())
+        Ok(shipments(&pool, &[order_id]).await?.pop())
     }
 
     /// The shipments of those of `order_ids` (at most 1,000) that have one. Two statements.
@@ -109,7 +110,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]; [`StoreError::Damaged`] if a row or an event of one of them is.
     pub async fn shipment_list(&self, order_ids: &[Uuid]) -> Result<Vec<Shipment>, StoreError> {
-        read(&self.pool.named("shipment_list", Class::Normal), order_ids).await
+        shipments(&self.pool.named("shipment_list", Class::Normal), order_ids).await
     }
 
     /// Where the shipments of those of `order_ids` (at most 1,000) stand that have one, in words: one that differs from the
@@ -176,7 +177,7 @@ impl Store {
                     moved += move_to(&tx, next, &ids, next.next().map(|_| next_at)).await?;
                     for row in there {
                         let place = row.address()?.map_or_else(|| WAREHOUSE.to_owned(), |address| next.place(&address));
-                        events.push(event::ActiveModel::of(row.order_id, &happened(next, now_ms, place)));
+                        events.push(event::ActiveModel::new(row.order_id, &happened(next, now_ms, place)));
                     }
                 }
                 if !events.is_empty() {
@@ -200,7 +201,7 @@ async fn insert_new(db: &impl ConnectionTrait, row: shipment::ActiveModel) -> Re
 }
 
 async fn insert_event(tx: &Tx, order_id: Uuid, happened: &Event) -> Result<(), DbErr> {
-    event::Entity::insert(event::ActiveModel::of(order_id, happened)).exec_without_returning(tx).await.map(drop)
+    event::Entity::insert(event::ActiveModel::new(order_id, happened)).exec_without_returning(tx).await.map(drop)
 }
 
 /// Sets the state of shipments whose rows are locked; returns how many there were.
@@ -218,21 +219,21 @@ async fn move_to(tx: &Tx, next: State, order_ids: &[Uuid], next_move_at: Option<
 }
 
 /// A shipment that must be there, locked until the transaction ends.
-async fn found(tx: &Tx, order_id: Uuid) -> Result<Shipment, StoreError> {
+async fn lock_shipment(tx: &Tx, order_id: Uuid) -> Result<Shipment, StoreError> {
     let row = shipment::Entity::find_by_id(order_id).lock_exclusive().one(tx).await?;
     let row =
         row.ok_or_else(|| StoreError::damaged(format!("shipment {order_id}"), "it vanished within a transaction"))?;
-    row.with(&events(tx, &[order_id]).await?)
+    row.into_shipment(&events(tx, &[order_id]).await?)
 }
 
-async fn read(db: &impl ConnectionTrait, order_ids: &[Uuid]) -> Result<Vec<Shipment>, StoreError> {
+async fn shipments(db: &impl ConnectionTrait, order_ids: &[Uuid]) -> Result<Vec<Shipment>, StoreError> {
     let wanted = shipment::Column::OrderId.is_in(padded(order_ids));
     let rows = shipment::Entity::find().filter(wanted).all(db).await?;
     if rows.is_empty() {
         return Ok(Vec::new());
     }
     let events = events(db, order_ids).await?;
-    rows.into_iter().map(|row| row.with(&events)).collect()
+    rows.into_iter().map(|row| row.into_shipment(&events)).collect()
 }
 
 /// The events of orders, in no order.

@@ -11,7 +11,7 @@ use crate::domain::tracking_number::tracking_number;
 
 impl shipment::ActiveModel {
     /// A new shipment.
-    pub(super) fn of(goods: &Consignment, now_ms: i64, pick_up_at: i64) -> Result<Self, StoreError> {
+    pub(super) fn new(goods: &Consignment, now_ms: i64, pick_up_at: i64) -> Result<Self, StoreError> {
         Ok(Self {
             order_id: Set(goods.order_id),
             owner: Set(Some(goods.owner.clone())),
@@ -26,7 +26,7 @@ impl shipment::ActiveModel {
     }
 
     /// What is left behind for an order that must never be shipped.
-    pub(super) fn never(order_id: Uuid, now_ms: i64) -> Self {
+    pub(super) fn tombstone(order_id: Uuid, now_ms: i64) -> Self {
         Self {
             order_id: Set(order_id),
             owner: Set(None),
@@ -51,7 +51,7 @@ impl shipment::Model {
     /// The shipment with its own among `events`, in the order of their numbers. They may have been read a moment after the
     /// row, so they, not the row, say where it stands. That its label was created the row says by being there; older ones
     /// have an event of it too.
-    pub(super) fn with(self, events: &[event::Model]) -> Result<Shipment, StoreError> {
+    pub(super) fn into_shipment(self, events: &[event::Model]) -> Result<Shipment, StoreError> {
         let own = events.iter().filter(|row| row.order_id == self.order_id);
         let mut numbered = own.map(numbered).collect::<Result<Vec<_>, _>>()?;
         numbered.sort_by_key(|(number, _)| *number);
@@ -79,7 +79,7 @@ impl shipment::Model {
 
 impl event::ActiveModel {
     /// A new event.
-    pub(super) fn of(order_id: Uuid, event: &Event) -> Self {
+    pub(super) fn new(order_id: Uuid, event: &Event) -> Self {
         Self {
             id: NotSet,
             order_id: Set(order_id),
