@@ -11,7 +11,7 @@ const EXPIRY_DAYS: u32 = 30;
 #[derive(clap::Args, Clone, Debug)]
 pub struct CartArgs {
     /// Where the catalogue is, for example http://catalogue:50051
-    #[arg(long, env = "SELVAGE_CATALOGUE", value_name = "ADDR", default_value = "http://127.0.0.1:50051")]
+    #[arg(long, env = "SELVAGE_CATALOGUE", value_name = "HOST:PORT", default_value = "http://127.0.0.1:50051")]
     pub catalogue: Target,
     /// After how many days a cart that nobody touches is forgotten, 1 to 365
     #[arg(long, env = "SELVAGE_CART_EXPIRY_DAYS", value_name = "DAYS", default_value_t = EXPIRY_DAYS,

@@ -8,7 +8,7 @@ pub struct CatalogueArgs {
     #[arg(long, env = "SELVAGE_CURRENCY", value_name = "CODE", default_value = "EUR")]
     pub currency: Currency,
     /// Where the checkout service is, to be asked about reservations past their time; without it none ends
-    #[arg(long, env = "SELVAGE_CHECKOUT", value_name = "ADDR")]
+    #[arg(long, env = "SELVAGE_CHECKOUT", value_name = "HOST:PORT")]
     pub checkout: Option<Target>,
     /// Plant the default products at the start if there are none
     #[arg(long, env = "SELVAGE_SEED")]

@@ -14,13 +14,13 @@ const MAIL_FOLDER: &str = "mail";
 #[derive(clap::Args, Clone, Debug)]
 pub struct CheckoutArgs {
     /// Where the cart service is
-    #[arg(long, env = "SELVAGE_CART", value_name = "ADDR")]
+    #[arg(long, env = "SELVAGE_CART", value_name = "HOST:PORT")]
     pub cart: Target,
     /// Where the catalogue service is
-    #[arg(long, env = "SELVAGE_CATALOGUE", value_name = "ADDR")]
+    #[arg(long, env = "SELVAGE_CATALOGUE", value_name = "HOST:PORT")]
     pub catalogue: Target,
     /// Where the delivery service is
-    #[arg(long, env = "SELVAGE_DELIVERY", value_name = "ADDR")]
+    #[arg(long, env = "SELVAGE_DELIVERY", value_name = "HOST:PORT")]
     pub delivery: Target,
     /// How long placing an order may take, in seconds, 1 to 28: an rpc has 30
     #[arg(long, env = "SELVAGE_PLACE_BOUND", value_name = "SECONDS", default_value_t = PLACE_BOUND,
@@ -41,7 +41,7 @@ pub struct CheckoutArgs {
     #[arg(long, env = "SELVAGE_SMTP_URL", hide_env_values = true, value_name = "URL")]
     pub smtp_url: Option<String>,
     /// The sender of mails
-    #[arg(long, env = "SELVAGE_MAIL_FROM", default_value = MAIL_FROM)]
+    #[arg(long, env = "SELVAGE_MAIL_FROM", value_name = "SENDER", default_value = MAIL_FROM)]
     pub mail_from: String,
     /// The folder for mails when there is no server
     #[arg(long, env = "SELVAGE_MAIL_FOLDER", value_name = "DIR", default_value = MAIL_FOLDER)]

@@ -35,14 +35,14 @@ pub(crate) struct Serve {
     #[arg(long, env = "SELVAGE_GRPC", value_name = "ADDR")]
     pub(crate) grpc: Option<SocketAddr>,
     /// How long a parcel stays at each stage of its way, for example 8s, 10m or 6h
-    #[arg(long, env = "SELVAGE_CARRIER_STEP", value_name = "DURATION", default_value = "8s")]
+    #[arg(long, env = "SELVAGE_CARRIER_STEP", value_name = "TIME", default_value = "8s")]
     pub(crate) carrier_step: selvage_delivery::Step,
     /// The shop's currency, an ISO 4217 code
     #[arg(long, env = "SELVAGE_CURRENCY", value_name = "CODE", default_value = "EUR")]
     pub(crate) currency: Currency,
     /// Whether faults may be started (slow queries, held connections and the like): off or allow [default: allow, if all
     /// addresses are this machine's own]
-    #[arg(long, env = "SELVAGE_FAULTS", value_name = "POLICY")]
+    #[arg(long, env = "SELVAGE_FAULTS", value_name = "POLICY", value_parser = selvage_boot::fault_policy())]
     pub(crate) faults: Option<FaultPolicy>,
     /// Who may look at the operations page, /ops: who has a token for it, or also who reaches the shop from this very
     /// machine. Behind a proxy on this machine, token

@@ -141,8 +141,8 @@ fn serve_pages(listener: tokio::net::TcpListener, web: selvage_web::App, life: &
     });
     let serving = life.clone();
     life.run("shop", async move {
-        let served = selvage_web::serve(listener, web, &serving).await;
-        behind.drain().await.and(served)
+        selvage_web::serve(listener, web, &serving).await;
+        behind.drain().await
     });
 }
 

@@ -8,10 +8,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router, middleware};
 use http::{HeaderMap, HeaderValue, header};
-use selvage_boot::Life;
+use selvage_boot::{Life, Phase, readiness};
 use selvage_context::clock::Clock;
 use selvage_identity::Issuer;
 use selvage_telemetry::metrics;
+use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -55,7 +56,8 @@ impl App {
     /// Wires the pages. Visitors' tokens are signed by `issuer`, whose key the services must trust with the role guest;
     /// sessions and forms are sealed with keys derived from the key that it has now, until the pages are started again.
     pub fn new(settings: Settings, peers: Peers, issuer: Issuer, clock: Clock, life: Life) -> Self {
-        Self(routes(Parts::new(settings, peers, issuer, clock, life)))
+        let phase = life.phase();
+        Self(routes(Parts::new(settings, peers, issuer, clock, life), phase))
     }
 
     /// The pages as a service of requests.
@@ -88,7 +90,7 @@ impl Parts {
     }
 }
 
-fn routes(parts: Parts) -> Router {
+fn routes(parts: Parts, phase: watch::Receiver<Phase>) -> Router {
     let no_store = HeaderValue::from_static("no-store");
     let personal = Router::new()
         .route("/bag", get(bag::show))
@@ -120,7 +122,8 @@ fn routes(parts: Parts) -> Router {
         .layer(middleware::from_fn_with_state(parts.sessions.clone(), session::attach))
         .layer(middleware::from_fn_with_state(parts.settings.clone(), observed::observe));
     let mut router = Router::new()
-        .route("/healthz", get(async || "ok\n"))
+        .route("/livez", get(async || "ok\n"))
+        .route("/healthz", get(move || std::future::ready(readiness(&phase.borrow()))))
         .route("/metrics", get(fetch_metrics))
         .route("/robots.txt", get(assets::robots))
         .route("/favicon.svg", get(assets::favicon))

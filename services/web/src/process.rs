@@ -25,7 +25,7 @@ impl Process for Web {
         keys.run(&life);
         let app = App::new(args.settings(), args.peers(), issuer, clock, life.clone());
         let serving = life.clone();
-        life.run("pages", async move { serve(listener, app, &serving).await });
+        life.spawn("pages", async move { serve(listener, app, &serving).await });
         Ok(Self)
     }
 

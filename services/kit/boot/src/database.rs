@@ -3,15 +3,64 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::Args;
 use sea_orm_migration::MigratorTrait;
-use selvage_pool::{Config, Pool};
+use selvage_pool::{Config, OpenError, Pool, in_words, migrate};
 
+use crate::Life;
 use crate::tuning::{PoolFlags, Tuned};
 
 /// What a caller has that names no time of its own: see the channels' default deadline.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How often a database is looked at that isn't as it must be.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What a database must have before it is used, and the life of the process that waits for it.
+#[derive(Clone)]
+struct Wanted {
+    migrations: Arc<[String]>,
+    process: &'static str,
+    life: Life,
+}
+
+impl Wanted {
+    /// Opens a pool once the database answers, and returns it once its schema is at least ours.
+    async fn open(&self, config: Config) -> anyhow::Result<Pool> {
+        let pool = loop {
+            match Pool::open(config.clone()).await {
+                Ok(pool) => break pool,
+                // The pool has said in the log what is wrong, with the address, which a probe isn't told.
+                Err(OpenError::Connect { .. }) => self.wait("its database can't be reached; its log says why").await?,
+                Err(error) => return Err(error.into()),
+            }
+        };
+        loop {
+            match migrate::missing(&pool, &self.migrations).await {
+                Ok(missing) => match missing.as_slice() {
+                    [] => return Ok(pool),
+                    [first, rest @ ..] => self.wait(lacks(first, rest.len(), self.process)).await?,
+                },
+                Err(error) => {
+                    tracing::warn!(error = in_words(&error), "the schema can't be looked at");
+                    self.wait("its database's schema can't be looked at; its log says why").await?;
+                }
+            }
+        }
+    }
+
+    async fn wait(&self, reason: impl Into<String>) -> anyhow::Result<()> {
+        self.life.waits_for(reason);
+        ensure!(self.life.sleep(AGAIN).await, "the process was told to end before its database was there");
+        Ok(())
+    }
+}
+
+fn lacks(first: &str, more: usize, process: &str) -> String {
+    let others = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("its database's schema lacks the migration {first}{others}: run '{process} migrate'")
+}
 
 /// A service's database: an address from which pools are opened.
 #[derive(Args, Clone)]
@@ -22,6 +71,9 @@ pub struct Database {
     database_url: String,
     #[command(flatten)]
     flags: PoolFlags,
+    /// What it must have before it is used; `None` if nobody waits for it.
+    #[arg(skip)]
+    wanted: Option<Wanted>,
     /// The pools that were opened; clones share them.
     #[arg(skip)]
     opened: Arc<Mutex<Vec<Pool>>>,
@@ -30,14 +82,21 @@ pub struct Database {
 impl Database {
     /// The database at `url`, with the services' own tunings.
     pub fn at(url: impl Into<String>) -> Self {
-        Self { database_url: url.into(), flags: PoolFlags::default(), opened: Arc::default() }
+        Self { database_url: url.into(), flags: PoolFlags::default(), wanted: None, opened: Arc::default() }
+    }
+
+    /// The same for a process that waits, not ready and saying so on `life`, until the database answers and its schema is at
+    /// least that of `M`; a newer one is fine. `process` is the program that migrates it.
+    pub(crate) fn waited_for<M: MigratorTrait>(self, process: &'static str, life: &Life) -> Self {
+        let migrations = M::migrations().iter().map(|migration| migration.name().to_owned()).collect();
+        Self { wanted: Some(Wanted { migrations, process, life: life.clone() }), ..self }
     }
 
     /// Opens a service's main pool, for requests that somebody waits for. What the user said on the command line wins over
     /// what the file of tunings says, and that over the service's own tuning.
     ///
     /// # Errors
-    /// If the tuning makes no sense, said with its arithmetic, or the database doesn't answer.
+    /// If the tuning makes no sense, said with its arithmetic, or, unless it is waited for, if the database doesn't answer.
     pub async fn open(&self, pool: &Tuned) -> anyhow::Result<Pool> {
         let mut config = self.tuned(pool)?;
         self.flags.apply_to_main(&mut config);
@@ -63,7 +122,11 @@ impl Database {
 
     async fn open_tuned(&self, config: Config) -> anyhow::Result<Pool> {
         let name = config.name.clone();
-        let pool = Pool::open(config).await.with_context(|| format!("the pool '{name}' can't be opened"))?;
+        let opened = match &self.wanted {
+            Some(wanted) => wanted.open(config).await,
+            None => Pool::open(config).await.map_err(Into::into),
+        };
+        let pool = opened.with_context(|| format!("the pool '{name}' can't be opened"))?;
         self.opened.lock().unwrap_or_else(PoisonError::into_inner).push(pool.clone());
         Ok(pool)
     }
@@ -90,9 +153,9 @@ impl Database {
     /// Lets `role` read and write rows, and nothing more (PostgreSQL).
     ///
     /// # Errors
-    /// As [`selvage_pool::migrate::grant`].
+    /// As [`migrate::grant`].
     pub(crate) async fn grant(&self, role: &str) -> anyhow::Result<()> {
-        let granted = selvage_pool::migrate::grant(&self.database_url, role).await;
+        let granted = migrate::grant(&self.database_url, role).await;
         granted.with_context(|| format!("the rights of '{role}' can't be granted"))
     }
 
@@ -101,6 +164,20 @@ impl Database {
     /// # Errors
     /// The first one that fails.
     pub async fn migrate<M: MigratorTrait>(&self) -> anyhow::Result<usize> {
-        selvage_pool::migrate::up::<M>(&self.database_url).await.context("the database can't be migrated")
+        migrate::up::<M>(&self.database_url).await.context("the database can't be migrated")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_schema_lacks_is_said_with_the_remedy() {
+        assert_eq!(
+            lacks("m1_stars", 0, "selvage-sky"),
+            "its database's schema lacks the migration m1_stars: run 'selvage-sky migrate'"
+        );
+        assert!(lacks("m1_stars", 2, "selvage-sky").contains("m1_stars and 2 more"));
     }
 }

@@ -1,12 +1,15 @@
 //! The gRPC server around a service: health, reflection, deadlines, bounds, and no panic that takes others down.
 
 use std::any::Any;
+use std::convert::Infallible;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::Stream;
 use futures::future::BoxFuture;
 use http::{Request, Response};
+use hyper::body::{Body as HttpBody, Bytes};
 use selvage_context::{deadline, lease};
 use selvage_telemetry::calls::Call;
 use selvage_telemetry::observed::{self, Observed};
@@ -52,6 +55,20 @@ impl Services {
     pub fn add(&mut self, name: &'static str, add: impl FnOnce(&mut RoutesBuilder)) {
         add(&mut self.routes);
         self.names.push(name);
+    }
+
+    /// Health and reflection alone, for the services `names`, which are not there yet: calls to them are answered with
+    /// UNAVAILABLE.
+    ///
+    /// # Errors
+    /// As [`Services::finish`].
+    pub async fn absent(names: &[&'static str], life: &Life) -> anyhow::Result<Routes> {
+        let services = Self { names: names.to_vec(), ..Self::default() };
+        let mut routes = services.finish(life).await?;
+        let router = routes.axum_router_mut();
+        *router = std::mem::take(router)
+            .fallback(async || Status::unavailable("the service isn't ready yet, come again").into_http::<Body>());
+        Ok(routes)
     }
 
     /// Adds health and reflection, and closes the list. Health says of each service, and of "" for all, that it serves while
@@ -100,18 +117,43 @@ async fn say(reporter: &HealthReporter, names: &[&'static str], phase: &Phase) {
     }
 }
 
+/// The routes of a server whose services aren't there yet. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Later(Arc<OnceLock<Routes>>);
+
+impl Later {
+    /// They are there, and answer everything from now on.
+    pub fn set(&self, routes: Routes) {
+        // Err: they were there before.
+        let _ = self.0.set(routes);
+    }
+}
+
 /// The connections of a listener. tonic's `tcp_nodelay` is about listeners of its own making: without this the end of an
 /// answer waits in the kernel until the client has acknowledged what came before.
 pub fn incoming(listener: TcpListener) -> TcpIncoming {
     TcpIncoming::from(listener).with_nodelay(Some(true))
 }
 
-/// Serves `routes` to the connections of `incoming` until the end of `life`, then lets those in flight finish, at most
-/// [`ending::CALLS`].
+/// Serves `routes` to the connections of `incoming` until the end of `life`, as [`serve_later`] does.
 ///
 /// # Errors
 /// If the listener fails.
 pub async fn serve<I, C, E>(routes: Routes, incoming: I, life: &Life) -> anyhow::Result<()>
+where
+    I: Stream<Item = Result<C, E>>,
+    C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    serve_later(routes, Later::default(), incoming, life).await
+}
+
+/// Serves `first`, and `later` once it is set, to the connections of `incoming` until the end of `life`, then lets those in flight finish, at most
+/// [`ending::CALLS`].
+///
+/// # Errors
+/// If the listener fails.
+pub async fn serve_later<I, C, E>(first: Routes, later: Later, incoming: I, life: &Life) -> anyhow::Result<()>
 where
     I: Stream<Item = Result<C, E>>,
     C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
@@ -124,8 +166,8 @@ where
         .http2_max_header_list_size(16 * 1024)
         .timeout(LONGEST_DEADLINE)
         .layer(CatchPanicLayer::custom(internal))
-        .layer(SurroundingsLayer)
-        .add_routes(routes)
+        .layer(SurroundingsLayer(later))
+        .add_routes(first)
         .serve_with_incoming_shutdown(incoming, life.stopping());
     let cut_off = async {
         life.stopping().await;
@@ -146,40 +188,46 @@ fn internal(panic: Box<dyn Any + Send>) -> Response<Body> {
 }
 
 /// Runs each call in its span, with the deadline that its caller sent, and with leases counted.
-#[derive(Clone, Copy, Debug)]
-struct SurroundingsLayer;
+#[derive(Clone, Debug)]
+struct SurroundingsLayer(Later);
 
-impl<S> Layer<S> for SurroundingsLayer {
-    type Service = Surroundings<S>;
+impl Layer<Routes> for SurroundingsLayer {
+    type Service = Surroundings;
 
-    fn layer(&self, inner: S) -> Surroundings<S> {
-        Surroundings(inner)
+    fn layer(&self, first: Routes) -> Surroundings {
+        Surroundings { first, later: self.0.clone() }
     }
 }
 
 #[derive(Clone, Debug)]
-struct Surroundings<S>(S);
+struct Surroundings {
+    first: Routes,
+    later: Later,
+}
 
-impl<S, B, R> Service<Request<B>> for Surroundings<S>
+impl<B> Service<Request<B>> for Surroundings
 where
-    S: Service<Request<B>, Response = Response<R>>,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
-    R: Send + 'static,
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    type Response = Response<Observed<R>>;
-    type Error = S::Error;
-    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
+    type Response = Response<Observed<Body>>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(cx)
+    // Routes are always ready.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let asked = request.headers().get("grpc-timeout").and_then(|value| deadline::from_grpc(value.to_str().ok()?));
         let at = Instant::now() + asked.unwrap_or(DEFAULT_DEADLINE).min(LONGEST_DEADLINE);
         let call = Call::served(request.uri().path(), request.headers());
-        let work = deadline::scope(at, lease::tracked(self.0.call(request)));
+        let answering = match self.later.0.get() {
+            Some(routes) => routes.clone().call(request),
+            None => self.first.call(request),
+        };
+        let work = deadline::scope(at, lease::tracked(answering));
         Box::pin(observed::call(call, work, |_| "INTERNAL"))
     }
 }

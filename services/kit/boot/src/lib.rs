@@ -12,6 +12,7 @@ mod database;
 pub mod ending;
 #[cfg(feature = "service")]
 pub mod grpc;
+pub mod http;
 mod keys;
 mod life;
 pub mod listen;
@@ -19,6 +20,7 @@ mod measured;
 #[cfg(feature = "service")]
 mod operations;
 mod process;
+mod schema;
 #[cfg(feature = "service")]
 mod service;
 #[cfg(feature = "service")]
@@ -28,13 +30,15 @@ mod tuning;
 pub use database::Database;
 pub use keys::{Holder, KeyFiles, KeyFolder, Keys};
 pub use life::{Life, Phase};
+pub use measured::readiness;
 #[cfg(feature = "service")]
 pub use operations::Operations;
 pub use process::{Context, NoCommand, Process, command_line, main};
+pub use schema::Schema;
 #[cfg(feature = "service")]
 pub use selvage_faults::{Broken, Dependency, Faults, Policy as FaultPolicy};
 #[cfg(feature = "service")]
-pub use service::{Host, Service, Stored, Together};
+pub use service::{Host, Service, Stored, Together, fault_policy};
 #[cfg(feature = "service")]
 pub use tuning::{Tuned, TuningFile};
 

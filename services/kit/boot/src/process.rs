@@ -1,6 +1,7 @@
 //! What every process of ours does, whatever it is for: arguments → telemetry → listeners → work → drain → close → flush.
 
 use std::convert::Infallible;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand, value_parser};
 use selvage_context::clock::Clock;
 use tokio::net::TcpListener;
 
-use crate::{Life, ending, listen, measured};
+use crate::{Life, Schema, ending, listen, measured};
 
 /// The filter of the log of a process that serves, and of a migration.
 pub(crate) const LOG: &str = "info,sea_orm_migration=warn,sqlx=warn";
@@ -49,6 +50,9 @@ pub trait Process: Sized {
         std::future::ready(())
     }
 
+    /// Adds to `schema` what its own command line doesn't say.
+    fn describe(_schema: &mut Schema) {}
+
     /// Does what isn't serving.
     ///
     /// # Errors
@@ -86,7 +90,7 @@ struct Common {
     #[arg(long, env = "SELVAGE_METRICS_LISTEN", value_name = "ADDR")]
     metrics_listen: Option<SocketAddr>,
     /// Threads that do the work: one for each core that it may have for itself
-    #[arg(long, env = "SELVAGE_THREADS", value_parser = value_parser!(u8).range(1..))]
+    #[arg(long, env = "SELVAGE_THREADS", value_name = "THREADS", value_parser = value_parser!(u8).range(1..))]
     threads: Option<u8>,
     /// When it is told to end, how long it first serves on while it says that it isn't ready, in milliseconds: until those
     /// who send it work have noticed
@@ -141,7 +145,8 @@ pub fn command_line<P: Process>() -> Command {
     let serve = Serve::<P>::augment(Command::new("serve").about("Serve until a signal says stop"));
     let command = Command::new(P::NAME).about(P::ABOUT).version(env!("CARGO_PKG_VERSION"));
     let command = command.args_conflicts_with_subcommands(true).subcommand_negates_reqs(true);
-    P::Command::augment_subcommands(Serve::<P>::augment(command).subcommand(serve))
+    let schema = Command::new("schema").about("Print what can be set, with types, defaults, bounds and units, as JSON");
+    P::Command::augment_subcommands(Serve::<P>::augment(command).subcommand(serve).subcommand(schema))
 }
 
 /// The main of a process.
@@ -150,6 +155,7 @@ pub fn main<P: Process>() -> ExitCode {
     let serve = match matches.subcommand() {
         None => Serve::<P>::read(&matches),
         Some(("serve", serve)) => Serve::<P>::read(serve),
+        Some(("schema", _)) => return crate::run(P::NAME, P::COMMAND_LOG, P::THREADS, print_schema::<P>()),
         Some(_) => {
             let command = P::Command::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
             return crate::run(P::NAME, P::COMMAND_LOG, P::THREADS, P::command(command));
@@ -157,6 +163,11 @@ pub fn main<P: Process>() -> ExitCode {
     };
     let serve = serve.unwrap_or_else(|error| error.exit());
     crate::run(P::NAME, LOG, serve.common.threads, serve_until_told::<P>(serve))
+}
+
+async fn print_schema<P: Process>() -> anyhow::Result<()> {
+    let schema = Schema::of::<P>().to_json()?;
+    Ok(std::io::stdout().write_all(schema.as_bytes())?)
 }
 
 async fn serve_until_told<P: Process>(serve: Serve<P>) -> anyhow::Result<()> {

@@ -1,5 +1,6 @@
 use std::marker::PhantomData;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use sea_orm_migration::MigratorTrait;
 use selvage_context::clock::Clock;
@@ -8,7 +9,7 @@ use tonic::service::{Routes, RoutesBuilder};
 
 use crate::process::LOG;
 use crate::tuning::Tuned;
-use crate::{Context, Database, FaultPolicy, Faults, KeyFiles, Keys, Life, Operations, Process, grpc};
+use crate::{Context, Database, FaultPolicy, Faults, KeyFiles, Keys, Life, Operations, Process, Schema, grpc, tuning};
 
 /// A service grows by instances. With two threads each answer of a database or of another service woke the other one: an
 /// order took 133 system calls of checkout instead of 72, and a tenth more computing.
@@ -104,7 +105,7 @@ pub struct Stored<S: Service> {
 #[derive(Args)]
 pub struct StoredArgs<A: Args> {
     /// Whether faults may be started (slow queries, held connections and the like) in this process: off or allow
-    #[arg(long, env = "SELVAGE_FAULTS", value_name = "POLICY", default_value_t)]
+    #[arg(long, env = "SELVAGE_FAULTS", value_name = "POLICY", default_value_t, value_parser = fault_policy())]
     faults: FaultPolicy,
     #[command(flatten)]
     keys: KeyFiles,
@@ -112,6 +113,12 @@ pub struct StoredArgs<A: Args> {
     database: Database,
     #[command(flatten)]
     own: A,
+}
+
+/// Reads a policy, of a list of values that a schema can name.
+pub fn fault_policy() -> impl TypedValueParser<Value = FaultPolicy> {
+    PossibleValuesParser::new([FaultPolicy::Off, FaultPolicy::Allow].map(|policy| policy.to_string()))
+        .try_map(|text| text.parse::<FaultPolicy>())
 }
 
 /// What a service's program can do beside serving.
@@ -148,16 +155,25 @@ impl<S: Service> Process for Stored<S> {
         keys.run(&life);
         let faults = Faults::new(faults, clock.clone());
         let host = Host { clock, verifier, life: life.clone(), token, faults };
+        // Its health can be asked from now on, and says that it isn't ready.
+        let first = grpc::Services::absent(&[S::GRPC_NAME, Operations::NAME], &life).await?;
+        let (later, serving) = (grpc::Later::default(), life.clone());
+        let rest = later.clone();
+        tracing::info!(address = %listener.local_addr()?, "listening");
+        life.run("grpc", async move { grpc::serve_later(first, rest, grpc::incoming(listener), &serving).await });
+        let database = database.waited_for::<S::Migrator>(S::PROCESS, &life);
         let mut together = Together::new(&host);
         together.start::<S>(own, host, &database).await?;
-        let routes = together.finish(&life).await?;
-        let serving = life.clone();
-        life.run("grpc", async move { grpc::serve(routes, grpc::incoming(listener), &serving).await });
+        later.set(together.finish(&life).await?);
         Ok(Self { database, service: PhantomData })
     }
 
     async fn close(self) {
         self.database.close().await;
+    }
+
+    fn describe(schema: &mut Schema) {
+        tuning::describe(S::POOLS, schema);
     }
 
     async fn command(StoredCommand::Migrate { database, grant_to }: StoredCommand) -> anyhow::Result<()> {

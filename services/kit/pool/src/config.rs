@@ -1,4 +1,5 @@
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -17,6 +18,8 @@ const ANSWER_TRAVELS: Duration = Duration::from_secs(1);
 
 /// No time of a pool's is longer.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// No wait and no attempt to connect is longer: who has waited for a minute has gone.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Tells this run of the process from all others; what its connections are known by at the server.
 pub fn boot_id() -> &'static str {
@@ -71,6 +74,15 @@ pub struct Config {
 }
 
 impl Config {
+    /// Floor, limit and ceiling are within these, connections.
+    pub const CONNECTIONS: RangeInclusive<u32> = 1..=1000;
+    /// [`max_wait`](Self::max_wait) and [`connect_timeout`](Self::connect_timeout) are within these, and above zero.
+    pub const WAITS: RangeInclusive<Duration> = Duration::from_nanos(1)..=LONGEST_WAIT;
+    /// [`statement_timeout`](Self::statement_timeout) is within these.
+    pub const STATEMENTS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(300);
+    /// All other times are within these, and above zero.
+    pub const AGES: RangeInclusive<Duration> = Duration::from_nanos(1)..=LONGEST;
+
     /// The tuning to start from:
     ///
     /// - `limit` 8: by Little's law connections = rate × use time. 8 × 0.7 (a queue grows without bound beyond) ÷ 4 ms a
@@ -129,26 +141,26 @@ impl Config {
         if self.backend().is_none() {
             return wrong("its database address must begin with postgres:// or sqlite://".into());
         }
-        if !(1..=1000).contains(&self.limit) {
+        if !Self::CONNECTIONS.contains(&self.limit) {
             return wrong(format!("its limit must be 1 to 1,000 connections, is {}", self.limit));
         }
         let Limits { floor, limit, ceiling, .. } = self.limits();
-        if floor == 0 || floor > limit || limit > ceiling || ceiling > 1000 {
+        if floor == 0 || floor > limit || limit > ceiling || !Self::CONNECTIONS.contains(&ceiling) {
             return wrong(format!(
                 "floor ≤ limit ≤ ceiling must hold, from 1 to 1,000 connections, and {floor} ≤ {limit} ≤ {ceiling} doesn't"
             ));
         }
-        if self.max_wait.is_zero() || self.max_wait > Duration::from_secs(60) {
+        if !Self::WAITS.contains(&self.max_wait) {
             return wrong(format!("its longest wait must be above 0 and at most 60 s, is {:?}", self.max_wait));
         }
-        if self.statement_timeout < Duration::from_millis(10) || self.statement_timeout > Duration::from_secs(300) {
+        if !Self::STATEMENTS.contains(&self.statement_timeout) {
             return wrong(format!(
                 "a statement's time-out must be 10 ms to 300 s, is {:?}: below it nothing is answered, above it nobody \
                  is waiting any more",
                 self.statement_timeout
             ));
         }
-        if self.connect_timeout.is_zero() || self.connect_timeout > Duration::from_secs(60) {
+        if !Self::WAITS.contains(&self.connect_timeout) {
             return wrong(format!(
                 "its time for making a connection must be above 0 and at most 60 s, is {:?}",
                 self.connect_timeout
@@ -175,7 +187,7 @@ impl Config {
             ("what counts as held for long", self.long_lease),
             ("what counts as slow to connect", self.slow_connect),
         ] {
-            if value.is_zero() || value > LONGEST {
+            if !Self::AGES.contains(&value) {
                 return wrong(format!("{name} must be above 0 and at most a day, is {value:?}"));
             }
         }

@@ -134,7 +134,7 @@ pub(crate) fn describe(error: &DbErr) -> Option<&'static str> {
     }
 }
 
-const SCHEMA_MISSING: &str = "the schema is missing or old; run the service's migrate command";
+pub(crate) const SCHEMA_MISSING: &str = "the schema is missing or old; run the service's migrate command";
 
 /// Why the pool gave no connection, if that is what failed.
 pub fn refusal(error: &DbErr) -> Option<Refusal> {

@@ -3,14 +3,15 @@
 use std::str::FromStr as _;
 
 use sea_orm::{
-    ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    Statement, TransactionTrait as _,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement,
+    TransactionTrait as _,
 };
 use sea_orm_migration::MigratorTrait;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 
-use crate::failure::{self, describe};
+use crate::failure::{self, SCHEMA_MISSING, describe};
+use crate::{Class, Pool};
 
 /// Whose turn it is to migrate; any number will do, as long as all of ours use the same ("selvage" in ASCII).
 const ADVISORY_LOCK: i64 = 0x73_656c_7661_6765;
@@ -35,14 +36,21 @@ pub async fn up<M: MigratorTrait>(url: &str) -> Result<usize, MigrateError> {
     opened.close(migrated).await
 }
 
-/// How many migrations are missing.
+/// Of the migrations `own`, in their order, those that the database doesn't have. It may have others: a newer release's.
+/// Needs no more rights than a service has.
 ///
 /// # Errors
-/// A [`MigrateError`] if the database doesn't answer within 10 s, or refuses us.
-pub async fn pending<M: MigratorTrait>(url: &str) -> Result<usize, MigrateError> {
-    let opened = Opened::at(url).await?;
-    let pending = M::get_pending_migrations(&opened.db).await.map(|pending| pending.len());
-    opened.close(pending).await
+/// If the database doesn't answer in time, or doesn't let the role read the list of migrations.
+pub async fn missing(pool: &Pool, own: &[String]) -> Result<Vec<String>, DbErr> {
+    let pool = pool.named("schema_look", Class::Normal);
+    let look = Statement::from_string(pool.backend(), "SELECT version FROM seaql_migrations");
+    let applied = match pool.query_all_raw(look).await {
+        Ok(rows) => rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<Vec<String>, _>>()?,
+        // Nothing was migrated yet.
+        Err(error) if describe(&error) == Some(SCHEMA_MISSING) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    Ok(own.iter().filter(|name| !applied.contains(name)).cloned().collect())
 }
 
 /// Lets `role` read and write the rows of every table that is there now, and nothing more: not change the schema, nor the
@@ -74,18 +82,30 @@ pub async fn grant(url: &str, role: &str) -> Result<(), MigrateError> {
 #[expect(clippy::disallowed_methods, reason = "migrations have SeaORM's connections, which have no run_tx")]
 async fn locked<M: MigratorTrait>(db: &DatabaseConnection) -> Result<usize, DbErr> {
     if db.get_database_backend() != DbBackend::Postgres {
-        let missing = M::get_pending_migrations(db).await?.len();
-        M::up(db, None).await?;
+        let missing = count_missing::<M>(db).await?;
+        if missing > 0 {
+            M::up(db, None).await?;
+        }
         return Ok(missing);
     }
     // One transaction around all of it, with which the lock ends whatever happens. A lock of the session would stay behind on a
     // pooler's connection, and keep the next one waiting for ever.
     let all = db.begin().await?;
     lock(&all).await?;
-    let missing = M::get_pending_migrations(&all).await?.len();
-    M::up(&all, None).await?;
+    let missing = count_missing::<M>(&all).await?;
+    if missing > 0 {
+        M::up(&all, None).await?;
+    }
     all.commit().await?;
     Ok(missing)
+}
+
+/// How many of ours were not applied. Where none is missing, those of a newer release are no failure, as they would be to
+/// SeaORM: an older release may be rolled back to.
+async fn count_missing<M: MigratorTrait>(db: &impl ConnectionTrait) -> Result<usize, DbErr> {
+    let applied = M::get_migration_models(db).await?;
+    let is_applied = |name: &str| applied.iter().any(|applied| applied.version == name);
+    Ok(M::migrations().iter().filter(|own| !is_applied(own.name())).count())
 }
 
 /// Waits until nobody else migrates. Where the server has no such locks that is said, and there is nothing to wait for.

@@ -38,6 +38,9 @@ pub struct Operations {
 }
 
 impl Operations {
+    /// Its name with the package.
+    pub(crate) const NAME: &'static str = SERVICE_NAME;
+
     /// Of a process whose faults are `host`'s.
     pub fn new(host: &Host) -> Self {
         Self { faults: host.faults.clone(), host: host.clone(), pools: Vec::new() }
