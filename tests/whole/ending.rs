@@ -20,6 +20,8 @@ use tonic::transport::Endpoint;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 
 const LONG: Duration = Duration::from_secs(60);
 const LAME_DUCK: Duration = Duration::from_millis(1500);
@@ -89,6 +91,9 @@ async fn a_service_ends_within_the_sum_whatever_holds_it_up() {
     let watch = HealthCheckRequest { service: SERVICE.to_owned() };
     let mut watched = HealthClient::new(channel.clone()).watch(watch).await.unwrap().into_inner();
     assert_eq!(watched.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+    let (_open, requests) = tokio::sync::mpsc::channel::<ServerReflectionRequest>(1);
+    let requests = tokio_stream::wrappers::ReceiverStream::new(requests);
+    let _held = ServerReflectionClient::new(channel.clone()).server_reflection_info(requests).await.unwrap();
     let mut client = DeliveryClient::new(channel);
     assert_eq!(client.get_shipment(find(&tokens)).await.unwrap_err().code(), Code::NotFound);
 
@@ -111,9 +116,13 @@ async fn a_service_ends_within_the_sum_whatever_holds_it_up() {
     assert!(told.elapsed() >= LAME_DUCK, "the pause was cut short");
     let answered = in_flight.await.unwrap();
     assert!(matches!(answered, Code::Unavailable | Code::DeadlineExceeded), "{answered:?}");
+    assert!(watched.message().await.is_ok_and(|last| last.is_none()), "who watches health holds nothing up");
     eventually(LONG, "it ends", async || service.process.ended().is_some()).await;
     let took = told.elapsed();
-    println!("a service with a watched stream and a database gone in silence ended in {:.1} s", took.as_secs_f32());
+    println!(
+        "a service with a stream that somebody holds open and a database gone in silence ended in {:.1} s",
+        took.as_secs_f32()
+    );
     assert!(took <= ending::longest(LAME_DUCK) + ending::SPARE, "{took:?}");
 }
 

@@ -77,7 +77,7 @@ impl Services {
     /// # Errors
     /// If the descriptors are damaged, which a build can't produce.
     pub async fn finish(mut self, life: &Life) -> anyhow::Result<Routes> {
-        let (reporter, health) = tonic_health::server::health_reporter();
+        let (mut reporter, health) = tonic_health::server::health_reporter();
         reporter.set_service_status(LIVE, ServingStatus::Serving).await;
         let names = [&[""], &*self.names].concat();
         let mut phase = life.phase();
@@ -93,6 +93,10 @@ impl Services {
             };
             tokio::select! { () = following => {} () = stopping => {} }
             say(&reporter, &names, &Phase::Leaving).await;
+            // Who watches has heard the last of it: an open stream would hold up the drain.
+            for name in names.iter().chain(&[LIVE]) {
+                reporter.clear_service_status(name).await;
+            }
         });
         let mut reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(selvage_proto::DESCRIPTORS)

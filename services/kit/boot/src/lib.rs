@@ -6,6 +6,71 @@
 //!
 //! With the feature `service`, a [`Service`] is what a gRPC service with a database is to its main, and [`Stored`] makes a
 //! process of it.
+//!
+//! # Add a process without a database
+//!
+//! ```no_run
+//! use selvage_boot::{Context, NoCommand, Process, main};
+//!
+//! #[derive(clap::Args)]
+//! struct LampArgs {
+//!     /// How often the lamp turns, in seconds
+//!     #[arg(long, env = "SELVAGE_LAMP_TURNS", value_name = "SECONDS", default_value_t = 10,
+//!           value_parser = clap::value_parser!(u64).range(1..=60))]
+//!     lamp_turns: u64,
+//! }
+//!
+//! struct Lamp;
+//!
+//! impl Process for Lamp {
+//!     const NAME: &'static str = "selvage-lamp";
+//!     const ABOUT: &'static str = "A light at the coast.";
+//!     const PORT: Option<u16> = None; // nobody calls it
+//!     const METRICS_PORT: Option<u16> = Some(9470);
+//!     const THREADS: Option<u8> = Some(1);
+//!     type Args = LampArgs;
+//!     type Command = NoCommand;
+//!
+//!     async fn start(args: LampArgs, context: Context) -> anyhow::Result<Self> {
+//!         let (life, pause) = (context.life, std::time::Duration::from_secs(args.lamp_turns));
+//!         let turning = life.clone();
+//!         life.spawn("turns", async move { while turning.sleep(pause).await {} });
+//!         Ok(Self)
+//!     }
+//!
+//!     async fn command(command: NoCommand) -> anyhow::Result<()> {
+//!         match command {}
+//!     }
+//! }
+//!
+//! # fn its_main() -> std::process::ExitCode {
+//! main::<Lamp>()
+//! # }
+//! ```
+//!
+//! That has `serve` (which may be left out), `schema`, `--metrics-listen` with `/metrics`, `/livez` and `/readyz`, `--threads`,
+//! `--lame-duck-ms`, and an orderly end. What it must wait for before it is of use it awaits in `start`, and says what it is with
+//! [`Life::waits_for`]. A server is spawned with [`Life::run`]: [`grpc::serve`] or [`http::serve`] on [`Context::listener`]. What
+//! it can do beside serving are the subcommands of `Command`.
+//!
+//! # Add a service with a database
+//!
+//! 1. A crate in `services/` with the skeleton of ARCHITECTURE.md, and its rpcs in `proto/`; `tests/whole/tidy` names both
+//!    lists that a new crate joins.
+//! 2. `args.rs`: its own options, a `clap::Args`; see below. `app.rs`: its `impl Service`, with its pools' tunings, each with
+//!    its arithmetic. `start` checks what its arguments say, opens its pools with [`Database::open`], which waits until the
+//!    schema is at least its own, and only then spawns background work on [`Host::life`].
+//! 3. `main.rs`: `selvage_boot::main::<Stored<App>>()`. Ports are counted on from those of the others.
+//! 4. In `services/selvage`: a line in `house.rs` that starts it in the one-process shop, and one in `budget.rs` for its pools.
+//! 5. In `tests/fixtures/shop.rs` it joins the shop of separate processes.
+//!
+//! # Add an option
+//!
+//! One field in the process's `args.rs` (or in `tuning.rs`, for all that have pools): a doc comment, which is its help; `long`;
+//! `env` with its variable; a `value_name` that [`schema`] knows, which says type and unit; a `value_parser` with its range, whose
+//! arithmetic stands beside it; a default, if there is one. No other place needs to know: `--help` and `schema`, and by that
+//! the chart's values, are made from it, and `tests/whole/schema.rs` fails where one of these is missing. A key of a pool's
+//! tuning file is a field of `Overrides` and an entry of `KEYS`, both in `tuning.rs`.
 
 #[cfg(feature = "service")]
 mod database;
@@ -20,7 +85,7 @@ mod measured;
 #[cfg(feature = "service")]
 mod operations;
 mod process;
-mod schema;
+pub mod schema;
 #[cfg(feature = "service")]
 mod service;
 #[cfg(feature = "service")]
