@@ -77,7 +77,7 @@ async fn a_service_ends_within_the_sum_whatever_holds_it_up() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let tokens = Tokens::of_folder(folder.path());
+    let tokens = Tokens::make(folder.path());
     let database = database(Engine::Postgres).await;
     Alone::migrate(database.url(), "");
     let server = database.url().rsplit_once('@').unwrap().1.split_once('/').unwrap().0.to_owned();
@@ -129,7 +129,7 @@ async fn a_service_ends_within_the_sum_whatever_holds_it_up() {
 #[tokio::test]
 async fn a_second_signal_ends_a_process_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    let tokens = Tokens::of_folder(folder.path());
+    let tokens = Tokens::make(folder.path());
     let database = database(Engine::Sqlite).await;
     Alone::migrate(database.url(), "");
     let mut service = Alone::start(database.url(), &tokens, &["--lame-duck-ms", "8000"]);

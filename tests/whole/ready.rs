@@ -22,7 +22,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 fn keys() -> (TempDir, Tokens) {
     let folder = tempfile::tempdir().unwrap();
-    let tokens = Tokens::of_folder(folder.path());
+    let tokens = Tokens::make(folder.path());
     (folder, tokens)
 }
 
