@@ -1,4 +1,4 @@
-//! A key is rotated while the shop sells, as ARCHITECTURE.md describes it: nothing is started again, and nobody notices.
+//! A key is rotated while the shop sells, as README.md describes it: nothing is started again, and nobody notices.
 
 use std::fs;
 use std::path::Path;
