@@ -1,5 +1,5 @@
-//! Checkout is killed (SIGKILL) at each of its steps and started again. A proxy before its database decides when: at the
-//! n-th message that checkout sends, before the database has seen it, or after it has answered. From the first message
+//! Checkout is killed (SIGKILL) at each step of an order that nobody cancels. A proxy before its database decides when: at
+//! the n-th message that checkout sends, before the database has seen it, or after it has answered. From the first message
 //! of PlaceOrder to the last of the relay that is every step there is, found by counting and not by a list that can grow
 //! old. The shop in one process is killed too, at moments spread over an order's time.
 
@@ -10,21 +10,14 @@ use selvage_status::reason;
 use selvage_testkit::{Engine, engines, eventually};
 use selvage_tests::buyer::{Buyer, Clients};
 use selvage_tests::ledger::Ledger;
-use selvage_tests::proxy::{Proxy, Strike};
+use selvage_tests::proxy::Strike;
 use selvage_tests::shop::{OneProcess, Separate};
 use tonic::{Code, Status};
 
-const LONG: Duration = Duration::from_secs(60);
+use super::{LONG, before_database, by_form};
+
 /// More messages than an order and what follows from it need; idle looks of relay and sweep come on top.
 const MOST: u64 = 120;
-
-fn parts(url: &str) -> (&str, &str, &str) {
-    let (scheme, rest) = url.split_once("://").expect("an address");
-    let (login, rest) = rest.split_once('@').expect("with a user");
-    let (server, database) = rest.split_once('/').expect("and a database");
-    let _ = (scheme, login);
-    (login, server, database)
-}
 
 /// What a repeated call says of an order: its id, `Err` if it was undone, nothing yet.
 fn fate(told: Result<Order, Status>) -> Option<Result<String, ()>> {
@@ -45,9 +38,7 @@ async fn an_order_is_placed_once_or_not_at_all_wherever_checkout_is_killed() {
     }
     let mut proxy = None;
     let mut shop = Separate::start(Engine::Postgres, async |url: &str| {
-        let (login, server, database) = parts(url);
-        let before = Proxy::before(server).await;
-        let address = format!("postgres://{login}@{}/{database}", before.address);
+        let (before, address) = before_database(url).await;
         proxy = Some(before);
         Some(address)
     })
@@ -59,11 +50,7 @@ async fn an_order_is_placed_once_or_not_at_all_wherever_checkout_is_killed() {
     clients.stock(&shop.tokens(), "FRAGILE", 10_000).await;
 
     // In the quick form every seventh step, in the usual one every second, in the long one each.
-    let stride = match std::env::var("SELVAGE_TESTS").as_deref() {
-        Ok("quick") => 7,
-        Ok("full") => 1,
-        _ => 2,
-    };
+    let stride = by_form(7, 2, 1);
     let (mut kills, mut placed, mut undone) = (0, 0_i64, 0_i64);
     for strike in [Strike::Before, Strike::After] {
         let mut quiet = 0;
