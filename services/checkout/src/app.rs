@@ -139,7 +139,7 @@ impl App {
             Follow { store: Store::new(pools.relay.clone()), shop, provider, mailer, clock: host.clock.clone() };
         let relay = Relay::new(pools.relay, follow, host.clock.clone(), kick).with_lease(settings.relay_lease);
         host.life.spawn("relay", relay.run(host.life.clone()));
-        host.life.spawn("orders", meter::watch(placing.store.clone(), host.life.clone()));
+        host.life.spawn("orders", meter::watch(placing.store.clone(), host.clock.clone(), host.life.clone()));
         host.life.spawn("sweep", Sweeper(placing.clone()).run(host.life.clone()));
         let server = CheckoutServer::new(Server { placing, new_id: Uuid::now_v7 });
         Self { server: server.max_decoding_message_size(MAX_REQUEST_BYTES), host }

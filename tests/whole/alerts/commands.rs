@@ -3,7 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use selvage_testkit::{Engine, Server, engines};
+use selvage_testkit::{Engine, Server, database_on, engines};
+use selvage_tests::process::binary;
 use selvage_tests::prometheus::{Prometheus, shipped};
 
 use super::{SKIPPED, series};
@@ -38,6 +39,19 @@ fn the_runbooks_queries_are_about_series_that_exist_and_are_answered() {
     assert!(queries.len() > 40, "{} queries", queries.len());
 }
 
+/// Runs statements of the runbook that are told to be given to the database at `url`.
+fn are_answered(server: &Server, url: &str, statements: &[(String, String)]) {
+    for (page, sql) in statements {
+        // Of no session.
+        let sql = sql.replace("PID", "-1");
+        let output = Command::new(server.program("psql"))
+            .args(["--no-psqlrc", "--set", "ON_ERROR_STOP=1", "--dbname", url, "--command", &sql])
+            .output()
+            .expect("psql runs");
+        assert!(output.status.success(), "{page}: {sql}\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_runbooks_sql_is_answered_by_postgres() {
     if !engines().contains(&Engine::Postgres) {
@@ -45,14 +59,14 @@ async fn the_runbooks_sql_is_answered_by_postgres() {
     }
     let server = Server::start(&[]).await;
     let statements = copied("psql \"$DB\" -c \"", '"');
-    for (page, sql) in &statements {
-        // Of no session.
-        let sql = sql.replace("PID", "-1");
-        let output = Command::new(server.program("psql"))
-            .args(["--no-psqlrc", "--set", "ON_ERROR_STOP=1", "--dbname", server.url(), "--command", &sql])
-            .output()
-            .expect("psql runs");
-        assert!(output.status.success(), "{page}: {sql}\n{}", String::from_utf8_lossy(&output.stderr));
-    }
+    are_answered(&server, server.url(), &statements);
     assert!(statements.len() > 10, "{} statements", statements.len());
+    // What is about orders is asked of checkout's database.
+    let checkout = database_on(&server).await;
+    let mut migrate = Command::new(binary("selvage-checkout"));
+    let migrated = migrate.arg("migrate").env("SELVAGE_DATABASE_URL", checkout.url()).output().expect("it runs");
+    assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+    let statements = copied("psql \"$ORDERS\" -c \"", '"');
+    are_answered(&server, checkout.url(), &statements);
+    assert!(!statements.is_empty(), "there are some");
 }

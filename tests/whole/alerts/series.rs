@@ -104,6 +104,7 @@ fn mentioned(text: &str) -> impl Iterator<Item = &str> {
         "selvage_cache_",
         "selvage_stock_",
         "selvage_transaction_",
+        "selvage_orders",
     ];
     let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_' && letter != ':');
     // What ends in an underscore is the beginning of several, in a pattern.

@@ -1,4 +1,4 @@
-//! Orders as they change, and how many are being placed.
+//! Orders as they change, how many are being placed, and how many stand still.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Counter;
+use sea_orm::DbErr;
 use selvage_boot::Life;
+use selvage_context::clock::Clock;
 
 use super::Store;
 use crate::domain::order::State;
+use crate::domain::recovery::STANDING_AFTER_MS;
 
-/// How often the orders that are being placed are counted.
+/// How often orders are counted: two statements, each by an index of few rows.
 const EVERY: Duration = Duration::from_secs(5);
 
 /// An order has come into a state.
@@ -26,23 +29,51 @@ pub(crate) fn changed(state: State) {
     CHANGED.add(1, &[KeyValue::new("state", state.word())]);
 }
 
-/// Counts the orders that are being placed again and again until the end of `life`.
-pub(crate) async fn watch(store: Store, life: Life) {
-    let pending = Arc::new(AtomicU64::new(0));
-    let observed = pending.clone();
-    opentelemetry::global::meter("selvage.checkout")
+/// What was counted last; 0 until it was counted once, as alerts want it.
+#[derive(Default)]
+struct Counted {
+    pending: AtomicU64,
+    standing: AtomicU64,
+}
+
+/// Counts the orders that are being placed, and those that stand still, again and again until the end of `life`.
+pub(crate) async fn watch(store: Store, clock: Clock, life: Life) {
+    let counted = Arc::new(Counted::default());
+    observe(&counted);
+    while life.sleep(EVERY).await {
+        if let Err(error) = count(&store, &clock, &counted).await {
+            // The sweep says so too, and the pool.
+            tracing::debug!(error = %error, "orders can't be counted");
+        }
+    }
+}
+
+async fn count(store: &Store, clock: &Clock, counted: &Counted) -> Result<(), DbErr> {
+    counted.pending.store(store.orders_pending().await?, Ordering::Relaxed);
+    let standing = store.orders_standing(clock.now_ms() - STANDING_AFTER_MS).await?;
+    counted.standing.store(standing, Ordering::Relaxed);
+    Ok(())
+}
+
+fn observe(counted: &Arc<Counted>) {
+    let meter = opentelemetry::global::meter("selvage.checkout");
+    let observed = counted.clone();
+    meter
         .u64_observable_gauge("selvage.orders")
         .with_unit("{order}")
         .with_description("Orders in a state that they should soon leave.")
         .with_callback(move |instrument| {
-            instrument.observe(observed.load(Ordering::Relaxed), &[KeyValue::new("state", State::Pending.word())]);
+            let pending = observed.pending.load(Ordering::Relaxed);
+            instrument.observe(pending, &[KeyValue::new("state", State::Pending.word())]);
         })
         .build();
-    while life.sleep(EVERY).await {
-        match store.orders_pending().await {
-            Ok(counted) => pending.store(counted, Ordering::Relaxed),
-            // The sweep says so too, and the pool.
-            Err(error) => tracing::debug!(error = %error, "orders can't be counted"),
-        }
-    }
+    let observed = counted.clone();
+    meter
+        .u64_observable_gauge("selvage.orders.standing")
+        .with_unit("{order}")
+        .with_description(
+            "Orders that haven't changed for a quarter of an hour, and aren't at rest; a thousand at the most.",
+        )
+        .with_callback(move |instrument| instrument.observe(observed.standing.load(Ordering::Relaxed), &[]))
+        .build();
 }

@@ -62,7 +62,7 @@ impl Sampler {
     /// The process as it is now.
     pub(super) fn look(&mut self) -> ProcessStatus {
         let now_ms = self.clock.now_ms();
-        let Totals { calls, orders } = totals::read(&selvage_telemetry::metrics::families());
+        let Totals { calls, orders, orders_standing } = totals::read(&selvage_telemetry::metrics::families());
         keep(&mut self.calls, totals::sample(&calls), KEPT);
         let mut pools = Vec::with_capacity(self.pools.len());
         for memory in &mut self.pools {
@@ -79,6 +79,7 @@ impl Sampler {
             calls,
             call_history: self.calls.iter().copied().collect(),
             orders,
+            orders_standing,
             // They are told as they are when somebody looks.
             faults: Vec::new(),
             faults_allowed: self.faults.policy() == Policy::Allow,

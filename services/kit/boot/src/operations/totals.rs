@@ -13,6 +13,8 @@ const STATUS: &str = "rpc_response_status_code";
 const ORDERS: &str = "selvage_orders";
 const ORDERS_CHANGED: &str = "selvage_orders_changed_total";
 const STATE: &str = "state";
+/// Those that stand still.
+const ORDERS_STANDING: &str = "selvage_orders_standing";
 
 /// Methods have some 40, each with a few codes.
 const MAX_CALLS: usize = 256;
@@ -29,6 +31,7 @@ const ERRORS: [&str; 7] =
 pub(super) struct Totals {
     pub(super) calls: Vec<CallCount>,
     pub(super) orders: Vec<OrderCount>,
+    pub(super) orders_standing: u64,
 }
 
 pub(super) fn read(families: &[MetricFamily]) -> Totals {
@@ -60,6 +63,7 @@ pub(super) fn read(families: &[MetricFamily]) -> Totals {
             .take(MAX_STATES)
             .map(|(state, (now, reached))| OrderCount { state: state.to_owned(), now, reached })
             .collect(),
+        orders_standing: of(ORDERS_STANDING).map(|metric| whole(metric.get_gauge().get_value())).sum(),
     }
 }
 
@@ -142,7 +146,16 @@ mod tests {
         let mut counter = Counter::default();
         counter.set_value(7.0);
         reached.set_counter(counter);
-        let totals = read(&[family(ORDERS, vec![waiting]), family(ORDERS_CHANGED, vec![reached])]);
+        let mut standing = labelled(&[]);
+        let mut gauge = Gauge::default();
+        gauge.set_value(3.0);
+        standing.set_gauge(gauge);
+        let totals = read(&[
+            family(ORDERS, vec![waiting]),
+            family(ORDERS_CHANGED, vec![reached]),
+            family(ORDERS_STANDING, vec![standing]),
+        ]);
+        assert_eq!(totals.orders_standing, 3);
         let expected = [("PENDING", 2, 0), ("SHIPPED", 0, 7)];
         let expected = expected.map(|(state, now, reached)| OrderCount { state: state.into(), now, reached });
         assert_eq!(totals.orders, expected);

@@ -1,4 +1,4 @@
-//! What is wrong now, by the conditions of the fast alerts.
+//! What is wrong now, by the conditions of the fast alerts and of that on orders that stand still.
 
 use selvage_proto::operations::v1::PoolStatus;
 
@@ -45,9 +45,22 @@ pub(crate) fn alerts(processes: &[Process]) -> Vec<Alert> {
     let pools = here(processes).flat_map(|(_, status)| {
         status.pools.iter().flat_map(|pool| of_pool(pool, titles_on(status, &pool.pool).next()))
     });
-    let mut alerts: Vec<_> = away.chain(pools).collect();
+    let mut alerts: Vec<_> = away.chain(pools).chain(of_orders(processes)).collect();
     alerts.sort_by_key(|alert| !alert.is_urgent);
     alerts
+}
+
+/// Orders that stand still. Each instance counts all orders of its database, so they aren't added up.
+fn of_orders(processes: &[Process]) -> Option<Alert> {
+    let standing = here(processes).map(|(_, status)| status.orders_standing).max().filter(|standing| *standing > 0)?;
+    let orders = if standing == 1 { "One order stands".to_owned() } else { format!("{standing} orders stand") };
+    Some(Alert {
+        is_urgent: false,
+        name: "OrdersStuck",
+        subject: "orders".to_owned(),
+        sentence: format!("{orders} still: nothing has happened for a quarter of an hour, and money or goods wait."),
+        runbook: format!("{RUNBOOKS}OrdersStuck.md"),
+    })
 }
 
 /// Whether the pool was saturated just now.
@@ -103,7 +116,7 @@ fn holder(pool: &PoolStatus) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use selvage_proto::operations::v1::{LongHeld, PoolSample};
+    use selvage_proto::operations::v1::{LongHeld, PoolSample, ProcessStatus};
 
     use super::*;
     use crate::operations::Seen;
@@ -144,6 +157,21 @@ mod tests {
         assert_eq!((alerts[0].name, alerts[1].name), ("PoolSaturated", "PoolLeaking"));
         assert!(alerts.iter().all(|alert| alert.sentence.contains("count_stars") && alert.sentence.contains("cart")));
         assert!(alerts[1].runbook.ends_with("/k8s/runbooks/PoolLeaking.md"), "{}", alerts[1].runbook);
+    }
+
+    #[test]
+    fn orders_that_stand_still_are_told_once_however_many_instances_count_them() {
+        let counting = |standing| {
+            let status = ProcessStatus { orders_standing: standing, ..ProcessStatus::default() };
+            Process { name: "checkout".to_owned(), seen: Seen::Here(Box::new(status)) }
+        };
+        assert!(alerts(&[counting(0), counting(0)]).is_empty());
+        let one = alerts(&[counting(0), counting(1)]);
+        assert!(one.len() == 1 && one[0].sentence.starts_with("One order stands still:"), "{one:?}");
+        let more = alerts(&[counting(13), counting(12)]);
+        assert_eq!((more.len(), more[0].name, more[0].is_urgent), (1, "OrdersStuck", false));
+        assert!(more[0].sentence.starts_with("13 orders stand still:"), "{more:?}");
+        assert!(more[0].runbook.ends_with("/k8s/runbooks/OrdersStuck.md"), "{more:?}");
     }
 
     #[test]
