@@ -35,6 +35,11 @@ fn shop(arguments: &[&str]) -> Shop {
 }
 
 impl Shop {
+    async fn boot_id(&self) -> String {
+        let mut watched = operations::watch(&self.channel, &self.admin).await.unwrap();
+        watched.message().await.unwrap().unwrap().boot_id
+    }
+
     async fn refused(&self, request: StartFaultRequest) -> tonic::Status {
         operations::ask(&self.channel, &self.admin, request).await.expect_err("it is wrong")
     }
@@ -52,7 +57,7 @@ async fn a_process_tells_admins_of_its_pools_and_nobody_else() {
         let request = StartFaultRequest { kind: Kind::CpuBurn.into(), ..operations::lasting(MINUTE) };
         let asked = operations::ask(&shop.channel, &token, request).await;
         assert_eq!(asked.expect_err("not for them").code(), Code::PermissionDenied, "{role}");
-        let ended = operations::end_fault(&shop.channel, &token, "fault-1").await;
+        let ended = operations::end_fault(&shop.channel, &token, "fault-1a2b3c4d-1").await;
         assert_eq!(ended.expect_err("not for them").code(), Code::PermissionDenied, "{role}");
     }
     assert_eq!(operations::watch(&shop.channel, "no token").await.expect_err("none").code(), Code::Unauthenticated);
@@ -119,12 +124,19 @@ async fn a_fault_that_is_wrong_is_refused_by_its_field() {
         assert_eq!(fields.len(), 1, "{request:?}");
         assert_eq!(fields[0].0, field, "{request:?}");
     }
-    for id in ["", "1", "fault-", "fault-x"] {
+    for id in ["", "1", "fault-", "fault-x", "fault-1", "fault-1a2b3c4d-", "fault-1a2b3c4d-x", "fault-1A2B3C4D-1"] {
         let ended = operations::end_fault(&shop.channel, &shop.admin, id).await;
         assert_eq!(ended.expect_err(id).code(), Code::InvalidArgument, "{id}");
     }
-    let ended = operations::end_fault(&shop.channel, &shop.admin, "fault-7").await;
+    // Ids are this process's own: of another run, or of another process behind the same name, they are refused as such.
+    let boot_id = shop.boot_id().await;
+    let ended = operations::end_fault(&shop.channel, &shop.admin, &format!("fault-{boot_id}-7")).await;
     assert_eq!(ended.expect_err("there is none").code(), Code::NotFound);
+    let ended = operations::end_fault(&shop.channel, &shop.admin, "fault-00000000-7").await.expect_err("not ours");
+    assert_eq!(selvage_status::reason(&ended).as_deref(), Some("OTHER_PROCESS"), "{ended:?}");
+    let other = StartFaultRequest { boot_id: "00000000".to_owned(), ..of(Kind::CpuBurn, "") };
+    let other = shop.refused(other).await;
+    assert_eq!(selvage_status::reason(&other).as_deref(), Some("OTHER_PROCESS"), "{other:?}");
     assert!(operations::faults(&shop.channel, &shop.admin).await.unwrap().is_empty());
 }
 
@@ -171,6 +183,7 @@ async fn a_fault_shows_in_the_process_and_ends_by_itself() {
         ended.limit_changes.iter().map(|change| (&*change.pool, change.before, change.after)).collect();
     assert_eq!(changes, [("cart", 3, 4), ("cart", 4, 3)], "the newest first");
     let log = shop.shop.process.output();
+    assert!(fault.fault_id.starts_with(&format!("fault-{}-", ended.boot_id)), "{}", fault.fault_id);
     assert!(log.contains("a fault was started") && log.contains("a fault has ended"), "{log}");
 }
 

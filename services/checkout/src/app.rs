@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use selvage_boot::{Database, Host, Service, Tuned};
+use selvage_boot::{Database, Host, Service, Tally, Tuned};
 use selvage_outbox::{DEFAULT_LEASE, Kick, Relay};
 use selvage_pool::{Config, Pool};
 use selvage_proto::cart::v1::cart_client::CartClient;
@@ -158,6 +158,10 @@ impl Service for App {
     type Migrator = Migrator;
     const POOLS: &'static [Tuned] = &[ORDERS, RELAY, PROVIDER];
     const LOCKED_TABLE: &'static str = "orders";
+    const TALLIES: &'static [Tally] = &[
+        Tally { title: "Orders", attribute: "state", now: "selvage_orders", reached: "selvage_orders_changed_total" },
+        Tally { title: "Orders that stand still", attribute: "", now: "selvage_orders_standing", reached: "" },
+    ];
 
     async fn start(args: CheckoutArgs, host: Host, database: &Database) -> anyhow::Result<Self> {
         let token = host.token.clone().context("checkout calls other services and needs --issuer-key")?;

@@ -1,10 +1,11 @@
 //! The operations page over plain HTTP: who may see it, and what it says when processes are away.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use selvage_identity::Role;
-use selvage_testkit::{Engine, eventually};
+use selvage_testkit::{Engine, Server, engines, eventually};
 use selvage_tests::http::{Answer, Client, Request};
 use selvage_tests::process::{Process, binary};
 use selvage_tests::shop::Separate;
@@ -64,7 +65,7 @@ fn its_forms_are_taken_from_itself_alone() {
     let answer = here.post("/ops/faults", wrong.pairs());
     assert!(page("/ops/faults", &answer).text().contains("duration must be 1 s to 10 min"));
     assert_eq!(here.post("/ops/faults", form.pairs()).location(), "/ops?notice=started#faults");
-    let form = form.set("process", "shop").set("fault", "fault-999");
+    let form = form.set("process", "shop").set("fault", "fault-1a2b3c4d-999");
     assert_eq!(here.post("/ops/faults/end", form.pairs()).location(), "/ops?notice=over#faults");
 }
 
@@ -140,8 +141,8 @@ async fn between_processes_it_asks_for_an_admins_token_and_shows_who_is_away() {
         assert_eq!(answer.header("set-cookie"), None, "{token}");
         assert!(page("/ops/sign-in", &answer).text().contains(words), "{token}");
     }
-    let admins = shop.tokens().of(Role::Admin, "operator");
-    let answer = visitor.post("/ops/sign-in", sign_in(&admins).pairs());
+    let looks = shop.tokens().of(Role::Operations, "operator");
+    let answer = visitor.post("/ops/sign-in", sign_in(&looks).pairs());
     assert_eq!(answer.location(), "/ops");
     let cookie = answer.header("set-cookie").expect("a cookie");
     for attribute in ["HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=3600"] {
@@ -170,4 +171,80 @@ async fn between_processes_it_asks_for_an_admins_token_and_shows_who_is_away() {
     has_its_headers("/ops/sign-out", &answer);
     assert_eq!(answer.location(), "/ops/sign-in");
     assert!(answer.header("set-cookie").is_some_and(|cookie| cookie.contains("Max-Age=0")));
+}
+
+/// Two instances of each service behind one name: each is shown, and one alone is disturbed.
+#[tokio::test]
+async fn each_instance_is_shown_and_a_fault_is_started_in_one_or_in_all() {
+    if !engines().contains(&Engine::Postgres) {
+        return;
+    }
+    let server = Server::start(&[]).await;
+    let mut shop = Separate::start_several(&server, 2, async |_, _| None, &[("SELVAGE_FAULTS", "allow")]).await;
+    let pages = shop.pages(&[]);
+    let mut visitor = Client::new(&pages.url);
+    sign_in(&mut visitor, &shop.tokens().of(Role::Operations, "looks"));
+    let seen = page("/ops", &visitor.get("/ops"));
+    assert!(seen.text().contains("8 of 8"), "each process answers: {}", seen.text());
+    assert!(seen.text().contains("Your token looks and starts nothing") && seen.forms("/ops/faults").is_empty());
+    let cards = |seen: &Markup| {
+        let ids = seen.elements.iter().filter_map(|element| element.get("id").map(ToOwned::to_owned));
+        ids.filter(|id| id.starts_with("pool-cart-127.0.0.1:")).collect::<Vec<_>>()
+    };
+    assert_eq!(cards(&seen).len(), 2);
+
+    let mut visitor = Client::new(&pages.url);
+    sign_in(&mut visitor, &shop.tokens().of(Role::Faults, "drill"));
+    let seen = page("/ops", &visitor.get("/ops"));
+    let switches = seen.forms("/ops/faults");
+    let switch = switches.into_iter().find(|form| form.get("kind") == "leaked-connection").expect("its switch");
+    let offered = seen
+        .all("option")
+        .filter(|option| seen.within(option, "select", |select| select.has("id", "leaked-connection-target")));
+    let targets = offered.filter_map(|option| option.get("value")).filter(|value| value.ends_with("/cart"));
+    let targets: Vec<_> = targets.map(ToOwned::to_owned).collect();
+    let [all, first, second] = targets.as_slice() else { panic!("all of cart, and each: {targets:?}") };
+    assert_eq!(all, "cart/cart");
+    assert!(first.starts_with("cart@127.0.0.1:") && second.starts_with("cart@127.0.0.1:") && first != second);
+
+    let begin = |target: &str| switch.clone().set("target", target).set("seconds", "60");
+    assert_eq!(visitor.post("/ops/faults", begin(second).pairs()).location(), "/ops?notice=started#faults");
+    // It is the second one's alone: by its page, and by what each says itself.
+    let seen = page("/ops", &visitor.get("/ops"));
+    let ends = seen.forms("/ops/faults/end");
+    assert_eq!(ends.len(), 1, "{}", seen.text());
+    let boot_id = second.rsplit_once('@').and_then(|(_, rest)| rest.split_once('/')).expect("a boot id").0;
+    assert!(ends[0].get("fault").starts_with(&format!("fault-{boot_id}-")), "{}", ends[0].get("fault"));
+    let end = ends[0].clone();
+    // Another instance refuses what isn't its own, wherever a form leads.
+    let strayed = end.clone().set("process", first.rsplit_once('/').expect("a process").0);
+    assert_eq!(visitor.post("/ops/faults/end", strayed.pairs()).location(), "/ops?notice=over#faults");
+    assert_eq!(page("/ops", &visitor.get("/ops")).forms("/ops/faults/end").len(), 1, "it goes on");
+    assert_eq!(visitor.post("/ops/faults/end", end.pairs()).location(), "/ops?notice=ended#faults");
+    assert_eq!(page("/ops", &visitor.get("/ops")).forms("/ops/faults/end").len(), 0);
+
+    assert_eq!(visitor.post("/ops/faults", begin(all).pairs()).location(), "/ops?notice=started#faults");
+    let ends = page("/ops", &visitor.get("/ops")).forms("/ops/faults/end");
+    let ids: BTreeSet<_> = ends.iter().map(|end| end.get("fault").to_owned()).collect();
+    assert_eq!(ids.len(), 2, "in both: {ids:?}");
+
+    // One of them dies: the other is shown, and nobody waits.
+    shop.process("cart", 0).kill();
+    let began = Instant::now();
+    let seen = page("/ops", &visitor.get("/ops"));
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert!(seen.text().contains("7 of 8"), "{}", seen.text());
+    assert_eq!((cards(&seen).len(), seen.forms("/ops/faults/end").len()), (1, 1));
+    // What was meant for the process that died isn't done to the one that comes after it at its place.
+    let died = [first, second].into_iter().find(|value| value.contains(shop.address("cart"))).expect("it was offered");
+    shop.restart("cart");
+    eventually(LONG, "it is here again", async || visitor.get("/ops").text().contains("8</b> of 8")).await;
+    let answer = visitor.post("/ops/faults", begin(died).pairs());
+    let words = "The fault wasn't started: this process isn't the one that was named";
+    assert!(page("/ops/faults", &answer).text().contains(words));
+}
+
+fn sign_in(visitor: &mut Client, token: &str) {
+    let form = page("/ops/sign-in", &visitor.get("/ops/sign-in")).form("/ops/sign-in").set("token", token);
+    assert_eq!(visitor.post("/ops/sign-in", form.pairs()).location(), "/ops");
 }

@@ -11,6 +11,7 @@ mod picture;
 mod protos;
 mod purity;
 mod source;
+mod words;
 
 /// Fails with all findings at once, and with the remedy.
 fn nothing_found(findings: &[String], remedy: &str) {

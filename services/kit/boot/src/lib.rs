@@ -97,7 +97,7 @@ pub use keys::{Holder, KeyFiles, KeyFolder, Keys};
 pub use life::{Life, Phase};
 pub use measured::readiness;
 #[cfg(feature = "service")]
-pub use operations::Operations;
+pub use operations::{Operations, Tally};
 pub use process::{Context, NoCommand, Process, command_line, main};
 pub use schema::Schema;
 #[cfg(feature = "service")]

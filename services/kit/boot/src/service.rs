@@ -9,7 +9,9 @@ use tonic::service::{Routes, RoutesBuilder};
 
 use crate::process::LOG;
 use crate::tuning::Tuned;
-use crate::{Context, Database, FaultPolicy, Faults, KeyFiles, Keys, Life, Operations, Process, Schema, grpc, tuning};
+use crate::{
+    Context, Database, FaultPolicy, Faults, KeyFiles, Keys, Life, Operations, Process, Schema, Tally, grpc, tuning,
+};
 
 /// A service grows by instances. With two threads each answer of a database or of another service woke the other one: an
 /// order took 133 system calls of checkout instead of 72, and a tenth more computing.
@@ -53,6 +55,8 @@ pub trait Service: Sized + Send + Sync + 'static {
     const POOLS: &'static [Tuned];
     /// The table that it writes to most: what the fault "lock hold" locks.
     const LOCKED_TABLE: &'static str;
+    /// What it counts of its own, to be told to who looks after the process.
+    const TALLIES: &'static [Tally] = &[];
 
     /// Wires it, opens its pools on `database`, and starts its background work on `host.life`, in this order: what is
     /// wrong with the arguments is said before a database is waited for.
@@ -80,7 +84,7 @@ impl Together {
     /// As [`Service::start`].
     pub async fn start<S: Service>(&mut self, args: S::Args, host: Host, database: &Database) -> anyhow::Result<()> {
         let service = S::start(args, host, database).await?;
-        self.operations.add(S::NAME, S::LOCKED_TABLE, database);
+        self.operations.add(S::NAME, S::LOCKED_TABLE, S::TALLIES, database);
         self.services.add(S::GRPC_NAME, |routes| service.add_to(routes));
         Ok(())
     }

@@ -30,7 +30,7 @@ impl fmt::Display for AddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "'{}' is not an address: it must be like catalogue:50051 or 127.0.0.1:50051, or a list like 10.0.0.1:50051,10.0.0.2:50051",
+            "'{}' is not an address: it must be like some-host:50051 or 127.0.0.1:50051, or a list like 10.0.0.1:50051,10.0.0.2:50051",
             self.0
         )
     }

@@ -45,6 +45,22 @@ impl Channel {
         Self { token: Some(token), ..self }
     }
 
+    /// The instances that there are now, each with its address and a channel to it alone; in the order of their addresses.
+    /// Their connections are this channel's. One in this process has an empty address. While the target's name has no address
+    /// this waits, without a bound of its own.
+    pub async fn instances(&self) -> Vec<(String, Self)> {
+        let mut peers = self.peers.clone();
+        let Ok(peers) = peers.wait_for(|peers| !peers.is_empty()).await.map(|peers| peers.clone()) else {
+            return Vec::new();
+        };
+        let alone = |peer: &Arc<Peer>| {
+            // Nobody changes it: its sender goes at once, and the instance stays.
+            let (_, peers) = watch::channel(Peers::from([peer.clone()]));
+            (peer.name().to_owned(), Self { peers, ..self.clone() })
+        };
+        peers.iter().map(alone).collect()
+    }
+
     async fn send(self, request: Request<Body>) -> Result<Response<Observed<Body>>, Status> {
         let (mut parts, body) = request.into_parts();
         lease::refuse_network_call(parts.uri.path());

@@ -22,6 +22,8 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// One instance of a service.
 #[derive(Debug)]
 pub(crate) struct Peer {
+    /// Its address; empty in this process.
+    name: String,
     channel: Channel,
     in_flight: AtomicUsize,
     /// Failures in a row.
@@ -30,13 +32,18 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn new(channel: Channel) -> Arc<Self> {
+    pub(crate) fn new(name: String, channel: Channel) -> Arc<Self> {
         Arc::new(Self {
+            name,
             channel,
             in_flight: AtomicUsize::new(0),
             failures: AtomicU32::new(0),
             ejected_until: AtomicU64::new(0),
         })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     pub(crate) fn channel(&self) -> Channel {

@@ -18,7 +18,7 @@ pub(crate) fn watch(target: Target) -> watch::Receiver<Peers> {
     match target {
         Target::InProcess(server) => {
             let endpoint = endpoint("http://in-process".into()).expect("a constant address");
-            let (_, instances) = watch::channel(Peers::from([Peer::new(server.channel(&endpoint))]));
+            let (_, instances) = watch::channel(Peers::from([Peer::new(String::new(), server.channel(&endpoint))]));
             instances
         }
         Target::Addresses(mut addresses) => {
@@ -65,7 +65,7 @@ fn update(publish: &watch::Sender<Peers>, known: &mut BTreeMap<SocketAddr, Arc<P
         if !known.contains_key(&address)
             && let Ok(endpoint) = endpoint(format!("http://{address}"))
         {
-            known.insert(address, Peer::new(endpoint.connect_lazy()));
+            known.insert(address, Peer::new(address.to_string(), endpoint.connect_lazy()));
         }
     }
     if !known.keys().eq(&before) {

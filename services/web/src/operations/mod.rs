@@ -15,7 +15,7 @@ use selvage_identity::Issuer;
 use selvage_rpc::Channel;
 
 pub(crate) use access::{Doors, MAX_TOKEN, Operator, is_here};
-pub(crate) use processes::{Process, Processes, Seen};
+pub(crate) use processes::{Answers, MAX_INSTANCES, Process, Processes, Seen};
 
 /// Who may look at the operations page.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ pub enum Access {
 /// What the operations page is made from.
 #[derive(Clone)]
 pub struct Operations {
-    /// The processes of the shop, each with its name and a channel to it.
+    /// The services of the shop, each with its name and a channel to its instances.
     pub processes: Vec<(String, Channel)>,
     /// Who may look.
     pub access: Access,

@@ -20,7 +20,7 @@ use crate::assets;
 use crate::csrf::Csrf;
 use crate::fields::Fields;
 use crate::frame::page;
-use crate::operations::{Doors, MAX_TOKEN, Operator, Process, Processes, Seen};
+use crate::operations::{Answers, Doors, MAX_TOKEN, Operator, Process, Processes, Seen};
 use crate::problem::Problem;
 use crate::session::Visitor;
 use crate::view::operations::alert::{Alert, alerts};
@@ -278,9 +278,9 @@ pub(crate) async fn leave(State(app): Shared, _form: OperatorForm) -> Page {
 /// `POST /ops/faults`
 pub(crate) async fn start(State(app): Shared, OperatorForm { fields, operator }: OperatorForm) -> Page {
     let wrong = match asked(&fields) {
-        Ok((process, request)) => match app.processes.start(&process, &operator.token, request).await {
-            Ok(_) => return Ok(redirect_to("/ops?notice=started#faults")),
-            Err(status) => in_words(&status),
+        Ok((process, request)) => match together(&app.processes.start(&process, &operator.token, request).await) {
+            Ok(()) => return Ok(redirect_to("/ops?notice=started#faults")),
+            Err(wrong) => wrong,
         },
         Err(wrong) => wrong,
     };
@@ -289,12 +289,33 @@ pub(crate) async fn start(State(app): Shared, OperatorForm { fields, operator }:
 
 /// `POST /ops/faults/end`
 pub(crate) async fn end(State(app): Shared, OperatorForm { fields, operator }: OperatorForm) -> Page {
-    match app.processes.end(fields.get("process"), &operator.token, fields.get("fault")).await {
-        Ok(_) => Ok(redirect_to("/ops?notice=ended#faults")),
-        Err(status) if status.code() == Code::NotFound => Ok(redirect_to("/ops?notice=over#faults")),
-        Err(status) => {
-            let wrong = in_words(&status);
+    let answers = app.processes.end(fields.get("process"), &operator.token, fields.get("fault")).await;
+    // A service that had one instance when the page was made may have several: the others say that it isn't theirs.
+    if answers.iter().any(|(_, answer)| answer.is_ok()) {
+        return Ok(redirect_to("/ops?notice=ended#faults"));
+    }
+    let is_over = |status: &tonic::Status| {
+        status.code() == Code::NotFound || selvage_status::reason(status).as_deref() == Some("OTHER_PROCESS")
+    };
+    match answers.iter().find_map(|(_, answer)| answer.as_ref().err().filter(|status| !is_over(status))) {
+        None => Ok(redirect_to("/ops?notice=over#faults")),
+        Some(status) => {
+            let wrong = in_words(status);
             shown(&app, &operator, String::new(), format!("The fault wasn't ended: {wrong}.")).await
+        }
+    }
+}
+
+/// What came of it in all the processes that were asked: why those didn't that did not.
+fn together<T>(answers: &Answers<T>) -> Result<(), String> {
+    let failed = answers.iter().filter_map(|(address, answer)| Some((address, answer.as_ref().err()?)));
+    let failed: Vec<_> = failed.collect();
+    match (failed.as_slice(), answers.len()) {
+        ([], _) => Ok(()),
+        ([(_, status)], 1) => Err(in_words(status)),
+        (failed, all) => {
+            let each: Vec<_> = failed.iter().map(|(address, why)| format!("at {address}: {}", in_words(why))).collect();
+            Err(format!("in {} of {all} instances, {}", failed.len(), each.join("; ")))
         }
     }
 }

@@ -1,32 +1,28 @@
-//! What a process tells of itself to those who look after it, and the switches of its faults: `selvage.operations.v1.Operations`, served beside
-//! the process's own services.
+//! What a process tells of itself to those who look after it, and the switches of its faults:
+//! `selvage.operations.v1.Operations`, served beside the process's own services.
 //!
-//! A process speaks for itself alone: it shows its own pools, with a sample for each second of the last minute, and starts
-//! faults in itself. A page for people is made of the answers of all processes. Whoever makes it passes on the token of the
+//! A process speaks for itself alone: it shows its own pools, with a sample for each second of the last minute that somebody
+//! watched, and starts faults in itself; what names another process, by its boot id, it refuses. A page for people is made of the answers of all processes. Whoever makes it passes on the token of the
 //! person who looks, so that the page shows no more than that person may see.
 
+mod looks;
 mod parse;
 mod sampler;
 mod server;
 mod totals;
 mod view;
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use selvage_faults::Faults;
 use selvage_identity::Verifier;
 use selvage_pool::Pool;
 use selvage_proto::operations::v1::operations_server::{OperationsServer, SERVICE_NAME};
-use tokio::sync::watch;
-use tokio::time::MissedTickBehavior;
 
+use self::looks::Looks;
 use self::sampler::{Observed, Sampler};
 use self::server::Server;
-use crate::{Database, Host, Life, grpc};
+pub use self::totals::Tally;
+use crate::{Database, Host, grpc};
 
-/// How often a process looks at itself.
-const EVERY: Duration = Duration::from_secs(1);
 /// The largest request: a fault's is below 200 bytes.
 const MAX_REQUEST_BYTES: usize = 4 * 1024;
 
@@ -35,6 +31,7 @@ pub struct Operations {
     faults: Faults,
     host: Host,
     pools: Vec<Observed>,
+    tallies: Vec<Tally>,
 }
 
 impl Operations {
@@ -43,11 +40,13 @@ impl Operations {
 
     /// Of a process whose faults are `host`'s.
     pub fn new(host: &Host) -> Self {
-        Self { faults: host.faults.clone(), host: host.clone(), pools: Vec::new() }
+        Self { faults: host.faults.clone(), host: host.clone(), pools: Vec::new(), tallies: Vec::new() }
     }
 
-    /// Adds the pools that `service` has opened on its database, of which it writes to `table`.
-    pub fn add(&mut self, service: &'static str, table: &'static str, database: &Database) {
+    /// Adds what `service` counts of its own, and the pools that it has opened on its database, of which it writes to `table`.
+    pub fn add(&mut self, service: &'static str, table: &'static str, tallies: &[Tally], database: &Database) {
+        let room = sampler::MAX_TALLIES.saturating_sub(self.tallies.len());
+        self.tallies.extend(tallies.iter().take(room));
         for pool in database.pools() {
             self.faults.add_pool(pool.clone(), Some(table));
             self.add_pool(service, pool, true);
@@ -60,19 +59,18 @@ impl Operations {
         }
     }
 
-    /// Begins to look once a second, and adds the server to those of the process.
+    /// Adds the server to those of the process.
     pub fn serve(self, services: &mut grpc::Services) {
-        let Self { faults, host, pools } = self;
+        let Self { faults, host, pools, tallies } = self;
         let Host { life, clock, verifier, .. } = host;
-        let sampler = Sampler::new(pools, faults.clone(), clock);
-        let status = look(sampler, &life);
+        let looks = Looks::new(Sampler::new(pools, tallies, faults.clone(), clock), life.clone());
         let (stopping, all) = (life.stopping(), faults.clone());
         // What faults hold is given back before anybody waits for it.
         life.spawn("faults", async move {
             stopping.await;
             all.stop();
         });
-        add(services, Server::new(status, faults, life), verifier);
+        add(services, Server::new(looks, faults, life), verifier);
     }
 }
 
@@ -81,23 +79,4 @@ fn add(services: &mut grpc::Services, server: Server, verifier: Verifier) {
     services.add(SERVICE_NAME, |routes| {
         routes.add_service(verifier.guard(server));
     });
-}
-
-/// Looks once a second until the end; who watches gets the newest.
-fn look(mut sampler: Sampler, life: &Life) -> watch::Receiver<Arc<selvage_proto::operations::v1::ProcessStatus>> {
-    let (newest, watched) = watch::channel(Arc::new(sampler.look()));
-    let stopping = life.stopping();
-    life.spawn("operations", async move {
-        let mut ticks = tokio::time::interval(EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        ticks.tick().await;
-        let looking = async {
-            loop {
-                ticks.tick().await;
-                newest.send_replace(Arc::new(sampler.look()));
-            }
-        };
-        tokio::select! { () = looking => {} () = stopping => {} }
-    });
-    watched
 }

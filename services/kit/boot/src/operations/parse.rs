@@ -38,9 +38,29 @@ pub(super) fn kind(kind: i32) -> Result<Kind> {
     })
 }
 
-pub(super) fn fault_id(text: &str) -> Result<u64> {
-    let id = text.strip_prefix("fault-").and_then(|id| id.parse().ok());
-    id.ok_or_else(|| Error::invalid("fault_id", "must be the id of a fault, for example fault-1"))
+/// The process that a fault is of, by its boot id, and the fault's number there.
+pub(super) fn fault_id(text: &str) -> Result<(String, u64)> {
+    let parts = text.strip_prefix("fault-").and_then(|rest| rest.split_once('-'));
+    let parts = parts.filter(|(boot_id, _)| is_boot_id(boot_id));
+    let id = parts.and_then(|(boot_id, number)| Some((boot_id.to_owned(), number.parse().ok()?)));
+    id.ok_or_else(|| Error::invalid("fault_id", "must be the id of a fault, for example fault-1a2b3c4d-1"))
+}
+
+fn is_boot_id(text: &str) -> bool {
+    text.len() == 8 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Refuses what is meant for another process, which a balancer or an address that was given anew has led here; an empty boot
+/// id means whoever is reached.
+pub(super) fn is_for_us(boot_id: &str) -> Result<()> {
+    if !boot_id.is_empty() && !is_boot_id(boot_id) {
+        return Err(Error::invalid("boot_id", "must be 8 hexadecimal digits, or empty"));
+    }
+    if boot_id.is_empty() || boot_id == selvage_pool::boot_id() {
+        return Ok(());
+    }
+    let words = "this process isn't the one that was named: ask that one, at its own address";
+    Err(Error::precondition("OTHER_PROCESS", words))
 }
 
 fn duration(field: &str, duration: prost_types::Duration) -> Result<Duration> {

@@ -5,21 +5,25 @@ use std::time::Duration;
 
 use selvage_context::clock::Clock;
 use selvage_faults::{Faults, Policy};
-use selvage_pool::{Pool, Waits};
+use selvage_pool::{Pool, Waits, boot_id};
 use selvage_proto::operations::v1::{CallSample, LimitChange, PoolSample, PoolStatus, ProcessStatus};
 use selvage_proto::time::timestamp;
 
-use super::totals::Totals;
+use super::totals::{Tally, Totals};
 use super::{totals, view};
 
 /// Pools of a process: the whole shop in one has six.
 pub(super) const MAX_POOLS: usize = 16;
+/// Tallies of a process.
+pub(super) const MAX_TALLIES: usize = 8;
 /// Samples that are kept: a minute. Of 16 pools at 48 bytes each they take 46 KB.
 const KEPT: usize = 60;
 /// Samples over which a wait's percentile is taken.
 const WAITS_OVER: usize = 5;
 /// Changes of limits that are kept.
 const MAX_CHANGES: usize = 20;
+/// The longest name of a host, by DNS.
+const MAX_HOST_BYTES: usize = 253;
 /// The share of waits that a percentile is of.
 const P95: f64 = 0.95;
 
@@ -42,6 +46,11 @@ struct Memory {
 /// Looks, each time it is told to.
 pub(super) struct Sampler {
     pools: Vec<Memory>,
+    tallies: Vec<Tally>,
+    /// By the name that pods and machines have in their own environment.
+    host: String,
+    since_ms: i64,
+    looks: u64,
     calls: VecDeque<CallSample>,
     changes: VecDeque<LimitChange>,
     faults: Faults,
@@ -49,20 +58,49 @@ pub(super) struct Sampler {
 }
 
 impl Sampler {
-    pub(super) fn new(pools: Vec<Observed>, faults: Faults, clock: Clock) -> Self {
+    pub(super) fn new(pools: Vec<Observed>, tallies: Vec<Tally>, faults: Faults, clock: Clock) -> Self {
         let remembered = pools.into_iter().map(|observed| Memory {
-            waits: VecDeque::from([observed.pool.waits()]),
+            waits: VecDeque::new(),
             history: VecDeque::new(),
             limit: observed.pool.snapshot().limit,
             observed,
         });
-        Self { pools: remembered.collect(), calls: VecDeque::new(), changes: VecDeque::new(), faults, clock }
+        let mut host = std::env::var("HOSTNAME").unwrap_or_default();
+        host.truncate(host.floor_char_boundary(MAX_HOST_BYTES));
+        Self {
+            pools: remembered.collect(),
+            tallies,
+            host,
+            since_ms: clock.now_ms(),
+            looks: 0,
+            calls: VecDeque::new(),
+            changes: VecDeque::new(),
+            faults,
+            clock,
+        }
+    }
+
+    /// Begins anew: what was seen before is of another time than what will be.
+    pub(super) fn begin_anew(&mut self) {
+        self.since_ms = self.clock.now_ms();
+        self.calls.clear();
+        for memory in &mut self.pools {
+            memory.history.clear();
+            memory.waits = VecDeque::from([memory.observed.pool.waits()]);
+        }
+    }
+
+    /// How often it has looked.
+    #[cfg(test)]
+    pub(super) fn looks(&self) -> u64 {
+        self.looks
     }
 
     /// The process as it is now.
     pub(super) fn look(&mut self) -> ProcessStatus {
         let now_ms = self.clock.now_ms();
-        let Totals { calls, orders, orders_standing } = totals::read(&selvage_telemetry::metrics::families());
+        self.looks += 1;
+        let Totals { calls, tallies } = totals::read(&selvage_telemetry::metrics::families(), &self.tallies);
         keep(&mut self.calls, totals::sample(&calls), KEPT);
         let mut pools = Vec::with_capacity(self.pools.len());
         for memory in &mut self.pools {
@@ -78,8 +116,7 @@ impl Sampler {
             pools,
             calls,
             call_history: self.calls.iter().copied().collect(),
-            orders,
-            orders_standing,
+            tallies,
             // They are told as they are when somebody looks.
             faults: Vec::new(),
             faults_allowed: self.faults.policy() == Policy::Allow,
@@ -87,6 +124,10 @@ impl Sampler {
             limit_changes: self.changes.iter().cloned().collect(),
             // That depends on who looks.
             may_start_faults: false,
+            boot_id: boot_id().to_owned(),
+            host: self.host.clone(),
+            sampled_since: Some(timestamp(self.since_ms)),
+            ..ProcessStatus::default()
         }
     }
 }

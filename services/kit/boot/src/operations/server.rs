@@ -17,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
+use super::looks::Looks;
 use super::{parse, view};
 use crate::Life;
 
@@ -28,15 +29,15 @@ const LONGEST: Duration = Duration::from_secs(30 * 60);
 const COME_AGAIN: Duration = Duration::from_secs(5);
 
 pub(super) struct Server {
-    status: watch::Receiver<Arc<ProcessStatus>>,
+    looks: Looks,
     faults: Faults,
     life: Life,
     room: Arc<Semaphore>,
 }
 
 impl Server {
-    pub(super) fn new(status: watch::Receiver<Arc<ProcessStatus>>, faults: Faults, life: Life) -> Self {
-        Self { status, faults, life, room: Arc::new(Semaphore::new(MAX_WATCHERS)) }
+    pub(super) fn new(looks: Looks, faults: Faults, life: Life) -> Self {
+        Self { looks, faults, life, room: Arc::new(Semaphore::new(MAX_WATCHERS)) }
     }
 }
 
@@ -88,9 +89,7 @@ impl Operations for Server {
             self.room.clone().try_acquire_owned().map_err(|_| {
                 Error::new(ErrorCode::ResourceExhausted, "too many watch already").retry_after(COME_AGAIN)
             })?;
-        let mut status = self.status.clone();
-        // The first is told at once.
-        status.mark_changed();
+        let status = self.looks.watch();
         let stopping = Box::pin(self.life.stopping());
         let (faults, until) = (self.faults.clone(), Instant::now() + LONGEST);
         let watcher = Watcher { status, faults, may_disturb, until, stopping, _room: room };
@@ -100,13 +99,15 @@ impl Operations for Server {
 
     async fn start_fault(&self, request: Request<StartFaultRequest>) -> Result<Response<Fault>, Status> {
         let by = one_of(&DISTURB, &request)?.subject().to_owned();
+        parse::is_for_us(&request.get_ref().boot_id)?;
         let started = self.faults.start(parse::ask(request.into_inner(), &by)?).map_err(parse::refused)?;
         Ok(Response::new(view::fault(&started)))
     }
 
     async fn end_fault(&self, request: Request<EndFaultRequest>) -> Result<Response<Fault>, Status> {
         one_of(&DISTURB, &request)?;
-        let id = parse::fault_id(&request.get_ref().fault_id)?;
+        let (boot_id, id) = parse::fault_id(&request.get_ref().fault_id)?;
+        parse::is_for_us(&boot_id)?;
         Ok(Response::new(view::fault(&self.faults.end(id).map_err(parse::refused)?)))
     }
 

@@ -1,56 +1,53 @@
-//! Calls and orders, as the process's own metrics count them.
+//! Calls, and what services count of their own, as the process's own metrics have them.
 
 use std::collections::BTreeMap;
 
-use selvage_proto::operations::v1::{CallCount, CallSample, OrderCount};
+use selvage_proto::operations::v1 as proto;
+use selvage_proto::operations::v1::{CallCount, CallSample, TallyCount};
 use selvage_telemetry::metrics::proto::{Metric, MetricFamily};
 
 /// The histogram of calls that were answered, and its labels.
 const CALLS: &str = "rpc_server_call_duration_seconds";
 const METHOD: &str = "rpc_method";
 const STATUS: &str = "rpc_response_status_code";
-/// Orders by state: those that are in it now, and those that reached it.
-const ORDERS: &str = "selvage_orders";
-const ORDERS_CHANGED: &str = "selvage_orders_changed_total";
-const STATE: &str = "state";
-/// Those that stand still.
-const ORDERS_STANDING: &str = "selvage_orders_standing";
 
 /// Methods have some 40, each with a few codes.
 const MAX_CALLS: usize = 256;
-/// Orders have a dozen states.
-const MAX_STATES: usize = 32;
-/// Calls about operations aren't the shop's, nor is whoever asks whether it is well.
-const NOT_THE_SHOPS: [&str; 3] = ["selvage.operations.", "grpc.health.", "grpc.reflection."];
+/// The property that a tally is by has a dozen values.
+const MAX_VALUES: usize = 32;
+/// Calls about operations aren't a service's work, nor is whoever asks whether it is well.
+const ABOUT_THE_PROCESS: [&str; 3] = ["selvage.operations.", "grpc.health.", "grpc.reflection."];
 /// Failures that aren't their caller's doing.
 const ERRORS: [&str; 7] =
     ["UNKNOWN", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"];
+
+/// Things that a service counts by one property of theirs, in metrics of its own: where they stand in `/metrics`.
+#[derive(Clone, Copy, Debug)]
+pub struct Tally {
+    /// What they are, for people.
+    pub title: &'static str,
+    /// The attribute that is the property; empty if the things aren't told apart.
+    pub attribute: &'static str,
+    /// The gauge of how many there are now, by its name in `/metrics`.
+    pub now: &'static str,
+    /// The counter of how many have come to a value, by its name in `/metrics`; empty if nothing counts that.
+    pub reached: &'static str,
+}
 
 /// What is told of them.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Totals {
     pub(super) calls: Vec<CallCount>,
-    pub(super) orders: Vec<OrderCount>,
-    pub(super) orders_standing: u64,
+    pub(super) tallies: Vec<proto::Tally>,
 }
 
-pub(super) fn read(families: &[MetricFamily]) -> Totals {
-    let of = |name: &'static str| {
-        families.iter().filter(move |family| family.name() == name).flat_map(MetricFamily::get_metric)
-    };
+pub(super) fn read(families: &[MetricFamily], tallies: &[Tally]) -> Totals {
     let mut calls: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-    for metric in of(CALLS) {
+    for metric in of(families, CALLS) {
         let (method, status) = (label(metric, METHOD), label(metric, STATUS));
-        if !NOT_THE_SHOPS.iter().any(|other| method.starts_with(other)) {
+        if !ABOUT_THE_PROCESS.iter().any(|other| method.starts_with(other)) {
             *calls.entry((method, status)).or_default() += metric.get_histogram().get_sample_count();
         }
-    }
-    let mut orders: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-    for metric in of(ORDERS) {
-        orders.entry(label(metric, STATE)).or_default().0 += whole(metric.get_gauge().get_value());
-    }
-    for metric in of(ORDERS_CHANGED) {
-        orders.entry(label(metric, STATE)).or_default().1 += whole(metric.get_counter().get_value());
     }
     Totals {
         calls: calls
@@ -58,12 +55,23 @@ pub(super) fn read(families: &[MetricFamily]) -> Totals {
             .take(MAX_CALLS)
             .map(|((method, status), count)| CallCount { method: method.to_owned(), status: status.to_owned(), count })
             .collect(),
-        orders: orders
-            .into_iter()
-            .take(MAX_STATES)
-            .map(|(state, (now, reached))| OrderCount { state: state.to_owned(), now, reached })
-            .collect(),
-        orders_standing: of(ORDERS_STANDING).map(|metric| whole(metric.get_gauge().get_value())).sum(),
+        tallies: tallies.iter().map(|tally| count(families, tally)).collect(),
+    }
+}
+
+fn count(families: &[MetricFamily], tally: &Tally) -> proto::Tally {
+    let mut values: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for metric in of(families, tally.now) {
+        values.entry(label(metric, tally.attribute)).or_default().0 += whole(metric.get_gauge().get_value());
+    }
+    for metric in of(families, tally.reached) {
+        values.entry(label(metric, tally.attribute)).or_default().1 += whole(metric.get_counter().get_value());
+    }
+    let counts = values.into_iter().take(MAX_VALUES);
+    proto::Tally {
+        title: tally.title.to_owned(),
+        name: tally.now.to_owned(),
+        counts: counts.map(|(value, (now, reached))| TallyCount { value: value.to_owned(), now, reached }).collect(),
     }
 }
 
@@ -74,6 +82,10 @@ pub(super) fn sample(calls: &[CallCount]) -> CallSample {
         calls: sum(&mut calls.iter()),
         errors: sum(&mut calls.iter().filter(|call| ERRORS.contains(&call.status.as_str()))),
     }
+}
+
+fn of<'a>(families: &'a [MetricFamily], name: &str) -> impl Iterator<Item = &'a Metric> {
+    families.iter().filter(move |family| family.name() == name).flat_map(MetricFamily::get_metric)
 }
 
 fn label<'a>(metric: &'a Metric, name: &str) -> &'a str {
@@ -118,46 +130,40 @@ mod tests {
     }
 
     #[test]
-    fn calls_are_counted_by_method_and_status_and_ours_are_left_out() {
-        assert_eq!(read(&[]), Totals::default());
-        let cart = "selvage.cart.v1.Cart/GetCart";
+    fn calls_are_counted_by_method_and_status_and_those_about_the_process_are_left_out() {
+        assert_eq!(read(&[], &[]), Totals::default());
+        let read_one = "test.v1.Test/Read";
         let answered = family(
             CALLS,
             vec![
-                calls(cart, "OK", 90),
-                calls(cart, "RESOURCE_EXHAUSTED", 4),
-                calls(cart, "NOT_FOUND", 6),
+                calls(read_one, "OK", 90),
+                calls(read_one, "RESOURCE_EXHAUSTED", 4),
+                calls(read_one, "NOT_FOUND", 6),
                 calls("selvage.operations.v1.Operations/Watch", "OK", 1_000),
             ],
         );
-        let totals = read(&[answered]);
+        let totals = read(&[answered], &[]);
         assert_eq!(totals.calls.len(), 3);
-        assert_eq!(totals.calls[1], CallCount { method: cart.into(), status: "OK".into(), count: 90 });
+        assert_eq!(totals.calls[1], CallCount { method: read_one.into(), status: "OK".into(), count: 90 });
         assert_eq!(sample(&totals.calls), CallSample { calls: 100, errors: 4 });
     }
 
     #[test]
-    fn orders_are_counted_by_state() {
-        let mut waiting = labelled(&[(STATE, "PENDING")]);
+    fn what_a_service_counts_is_told_by_the_property_that_it_names() {
+        let things = Tally { title: "Things", attribute: "colour", now: "things", reached: "things_changed_total" };
+        let mut there = labelled(&[("colour", "BLUE")]);
         let mut gauge = Gauge::default();
         gauge.set_value(2.0);
-        waiting.set_gauge(gauge);
-        let mut reached = labelled(&[(STATE, "SHIPPED")]);
+        there.set_gauge(gauge);
+        let mut reached = labelled(&[("colour", "RED")]);
         let mut counter = Counter::default();
         counter.set_value(7.0);
         reached.set_counter(counter);
-        let mut standing = labelled(&[]);
-        let mut gauge = Gauge::default();
-        gauge.set_value(3.0);
-        standing.set_gauge(gauge);
-        let totals = read(&[
-            family(ORDERS, vec![waiting]),
-            family(ORDERS_CHANGED, vec![reached]),
-            family(ORDERS_STANDING, vec![standing]),
-        ]);
-        assert_eq!(totals.orders_standing, 3);
-        let expected = [("PENDING", 2, 0), ("SHIPPED", 0, 7)];
-        let expected = expected.map(|(state, now, reached)| OrderCount { state: state.into(), now, reached });
-        assert_eq!(totals.orders, expected);
+        let families = [family(things.now, vec![there]), family(things.reached, vec![reached])];
+        let told = &read(&families, &[things]).tallies[0];
+        let expected = [("BLUE", 2, 0), ("RED", 0, 7)];
+        let expected = expected.map(|(value, now, reached)| TallyCount { value: value.into(), now, reached });
+        assert_eq!((told.title.as_str(), told.counts.as_slice()), ("Things", expected.as_slice()));
+        assert!(read(&[], &[things]).tallies[0].counts.is_empty());
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use selvage_faults::{Fault, Kind};
-use selvage_pool::{Class, LongHeld, Reason, Snapshot};
+use selvage_pool::{Class, LongHeld, Reason, Snapshot, boot_id};
 use selvage_proto::operations::v1 as proto;
 use selvage_proto::operations::v1::RefusedCount;
 use selvage_proto::operations::v1::fault::Kind as ProtoKind;
@@ -56,7 +56,7 @@ pub(super) fn fault(fault: &Fault) -> proto::Fault {
 }
 
 fn fault_id(id: u64) -> String {
-    format!("fault-{id}")
+    format!("fault-{}-{id}", boot_id())
 }
 
 fn kind(kind: Kind) -> ProtoKind {
@@ -83,7 +83,9 @@ mod tests {
         for known in Kind::ALL {
             assert_eq!(parse::kind(kind(known).into()).unwrap(), known);
         }
-        assert_eq!(parse::fault_id(&fault_id(7)).unwrap(), 7);
+        assert_eq!(parse::fault_id(&fault_id(7)).unwrap(), (boot_id().to_owned(), 7));
+        assert!(parse::is_for_us(boot_id()).is_ok() && parse::is_for_us("").is_ok());
+        assert!(parse::is_for_us("0000000g").is_err() && parse::is_for_us("00000000").is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use selvage_proto::operations::v1::PoolStatus;
 
 use super::fault::titles_on;
-use super::{away, here};
+use super::{Away, away, here, pool_of};
 use crate::operations::Process;
 
 /// Where it stands what to do.
@@ -24,35 +24,44 @@ pub(crate) struct Alert {
     pub(crate) sentence: String,
     /// Where it stands what to do; empty if nowhere.
     pub(crate) runbook: String,
+    /// By which it is told from others on the page; empty for a process that is away.
+    pub(crate) id: String,
 }
 
 impl Alert {
-    fn of(name: &'static str, is_urgent: bool, pool: &PoolStatus, sentence: String) -> Self {
-        let runbook = format!("{RUNBOOKS}{name}.md");
-        Self { is_urgent, name, subject: pool.pool.clone(), sentence, runbook }
+    fn of(name: &'static str, is_urgent: bool, (process, pool): (&Process, &PoolStatus), sentence: String) -> Self {
+        let (subject, runbook) = (pool_of(process, &pool.pool), format!("{RUNBOOKS}{name}.md"));
+        let id = format!("alert-{name}-{}", process.id(&pool.pool));
+        Self { is_urgent, name, subject, sentence, runbook, id }
     }
 }
 
 /// All of them, the urgent first.
 pub(crate) fn alerts(processes: &[Process]) -> Vec<Alert> {
-    let away = away(processes).into_iter().map(|name| Alert {
+    let away = away(processes).into_iter().map(|Away { label, .. }| Alert {
         is_urgent: true,
         name: "",
-        sentence: format!("The process of {name} doesn't answer. What is shown of the others is complete without it."),
-        subject: name,
+        sentence: format!("The process of {label} doesn't answer. What is shown of the others is complete without it."),
+        subject: label,
         runbook: String::new(),
+        id: String::new(),
     });
-    let pools = here(processes).flat_map(|(_, status)| {
-        status.pools.iter().flat_map(|pool| of_pool(pool, titles_on(status, &pool.pool).next()))
+    let pools = here(processes).flat_map(|(process, status)| {
+        status.pools.iter().flat_map(move |pool| of_pool((process, pool), titles_on(status, &pool.pool).next()))
     });
     let mut alerts: Vec<_> = away.chain(pools).chain(of_orders(processes)).collect();
     alerts.sort_by_key(|alert| !alert.is_urgent);
     alerts
 }
 
+/// The tally of orders that stand still, by its name.
+const STANDING: &str = "selvage_orders_standing";
+
 /// Orders that stand still. Each instance counts all orders of its database, so they aren't added up.
 fn of_orders(processes: &[Process]) -> Option<Alert> {
-    let standing = here(processes).map(|(_, status)| status.orders_standing).max().filter(|standing| *standing > 0)?;
+    let tallies = here(processes).flat_map(|(_, status)| &status.tallies).filter(|tally| tally.name == STANDING);
+    let standing = tallies.flat_map(|tally| &tally.counts).map(|counted| counted.now).max();
+    let standing = standing.filter(|standing| *standing > 0)?;
     let orders = if standing == 1 { "One order stands".to_owned() } else { format!("{standing} orders stand") };
     Some(Alert {
         is_urgent: false,
@@ -60,6 +69,7 @@ fn of_orders(processes: &[Process]) -> Option<Alert> {
         subject: "orders".to_owned(),
         sentence: format!("{orders} still: nothing has happened for a quarter of an hour, and money or goods wait."),
         runbook: format!("{RUNBOOKS}OrdersStuck.md"),
+        id: "alert-OrdersStuck-orders".to_owned(),
     })
 }
 
@@ -75,12 +85,13 @@ pub(super) fn refused_lately(pool: &PoolStatus) -> u64 {
     newest.saturating_sub(before.map_or(newest, |sample| sample.refused))
 }
 
-fn of_pool(pool: &PoolStatus, fault: Option<&str>) -> Vec<Alert> {
+fn of_pool(which: (&Process, &PoolStatus), fault: Option<&str>) -> Vec<Alert> {
+    let (_, pool) = which;
     let (name, service) = (&pool.pool, &pool.service);
     let mut alerts = Vec::new();
     if pool.unreachable {
         let sentence = format!("{service} can't reach its database: no connection of the pool {name} can be made.");
-        alerts.push(Alert::of("PoolUnreachable", true, pool, sentence));
+        alerts.push(Alert::of("PoolUnreachable", true, which, sentence));
     }
     if is_saturated(pool) {
         let cause = match (fault, holder(pool)) {
@@ -89,21 +100,21 @@ fn of_pool(pool: &PoolStatus, fault: Option<&str>) -> Vec<Alert> {
             (None, None) => "Likely cause: slow statements, or a limit that is too low.".to_owned(),
         };
         let sentence = format!("{service} has no connection left in the pool {name}, and callers wait. {cause}");
-        alerts.push(Alert::of("PoolSaturated", true, pool, sentence));
+        alerts.push(Alert::of("PoolSaturated", true, which, sentence));
     }
     if pool.stranded > 0 {
         let sentence =
             format!("Connections of the pool {name} died in silence; {service}'s database may still have them.");
-        alerts.push(Alert::of("PoolStranded", false, pool, sentence));
+        alerts.push(Alert::of("PoolStranded", false, which, sentence));
     }
     if let Some(operation) = holder(pool) {
         let sentence =
             format!("{service} doesn't give back connections of the pool {name}: {operation} holds on to them.");
-        alerts.push(Alert::of("PoolLeaking", false, pool, sentence));
+        alerts.push(Alert::of("PoolLeaking", false, which, sentence));
     }
     if refused_lately(pool) > 0 {
         let sentence = format!("{service} refuses callers of the pool {name} rather than let them wait in vain.");
-        alerts.push(Alert::of("PoolShedding", false, pool, sentence));
+        alerts.push(Alert::of("PoolShedding", false, which, sentence));
     }
     alerts
 }
@@ -116,11 +127,11 @@ fn holder(pool: &PoolStatus) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use selvage_proto::operations::v1::{LongHeld, PoolSample, ProcessStatus};
+    use selvage_proto::operations::v1::{LongHeld, PoolSample, ProcessStatus, Tally, TallyCount};
 
     use super::*;
     use crate::operations::Seen;
-    use crate::view::operations::tests::process;
+    use crate::view::operations::tests::{alone, process};
 
     fn pool() -> PoolStatus {
         let history = vec![PoolSample { limit: 4, refused: 7, ..PoolSample::default() }; 10];
@@ -162,8 +173,10 @@ mod tests {
     #[test]
     fn orders_that_stand_still_are_told_once_however_many_instances_count_them() {
         let counting = |standing| {
-            let status = ProcessStatus { orders_standing: standing, ..ProcessStatus::default() };
-            Process { name: "checkout".to_owned(), seen: Seen::Here(Box::new(status)) }
+            let counts = vec![TallyCount { now: standing, ..TallyCount::default() }];
+            let tally = Tally { name: STANDING.to_owned(), counts, ..Tally::default() };
+            let status = ProcessStatus { tallies: vec![tally], ..ProcessStatus::default() };
+            alone("checkout", Seen::Here(Box::new(status)))
         };
         assert!(alerts(&[counting(0), counting(0)]).is_empty());
         let one = alerts(&[counting(0), counting(1)]);
@@ -188,7 +201,7 @@ mod tests {
 
     #[test]
     fn who_is_away_is_named_before_the_rest() {
-        let away = Process { name: "delivery".to_owned(), seen: Seen::Away };
+        let away = alone("delivery", Seen::Away);
         let alerts = alerts(&[process("cart", vec![PoolStatus { stranded: 2, ..pool() }]), away]);
         assert_eq!((alerts[0].subject.as_str(), alerts[1].name), ("delivery", "PoolStranded"));
         assert!(alerts[0].runbook.is_empty());

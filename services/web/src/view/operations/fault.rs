@@ -151,18 +151,18 @@ pub(crate) struct Switches {
 
 impl Switches {
     pub(crate) fn new(processes: &[Process]) -> Self {
-        let is_open = |one: &(&str, &ProcessStatus)| one.1.may_start_faults;
+        let open: Vec<_> = here(processes).filter(|(_, status)| status.may_start_faults).collect();
         let switches = OFFERS.iter().map(|offer| Switch {
             key: offer.key,
             title: offer.title,
             sentence: offer.sentence,
-            targets: here(processes).filter(is_open).flat_map(|(name, status)| offer.targets(name, status)).collect(),
+            targets: offer.all_targets(&open),
             count: offer.count.map(|(words, count)| (words, if count > 0 { count.to_string() } else { String::new() })),
             delay: offer.delay,
             share: offer.share,
             lasting: &LASTING,
         });
-        let closed = here(processes).filter(|(_, status)| !status.faults_allowed).map(|(name, _)| name.to_owned());
+        let closed = here(processes).filter(|(_, status)| !status.faults_allowed).map(|(process, _)| process.label());
         Self {
             switches: switches.filter(|switch| !switch.targets.is_empty()).collect(),
             closed: closed.collect(),
@@ -172,18 +172,37 @@ impl Switches {
 }
 
 impl Offer {
-    /// What it can be done to in a process: `process/target`, and in words.
-    fn targets(&self, process: &str, status: &ProcessStatus) -> Vec<(String, String)> {
+    /// What it can be done to: in each process and, where a service has several, in all of them at once.
+    fn all_targets(&self, open: &[(&Process, &ProcessStatus)]) -> Vec<(String, String)> {
+        let mut targets = Vec::new();
+        for (number, (process, status)) in open.iter().enumerate() {
+            if !process.is_one_of_several {
+                targets.extend(self.targets(&process.name, status, ""));
+                continue;
+            }
+            if !open[..number].iter().any(|(before, _)| before.name == process.name) {
+                targets.extend(self.targets(&process.name, status, &format!(", all of {}", process.name)));
+            }
+            targets.extend(self.targets(&process.key(), status, &format!(", {}", process.label())));
+        }
+        targets
+    }
+
+    /// What it can be done to in a process: `process/target`, and in words, with what tells the process from others.
+    fn targets(&self, process: &str, status: &ProcessStatus, which: &str) -> Vec<(String, String)> {
         let pools = || status.pools.iter();
         let names: Vec<&str> = match self.on {
             On::Pool => pools().map(|pool| pool.pool.as_str()).collect(),
             On::Lockable => pools().filter(|pool| pool.lockable).map(|pool| pool.pool.as_str()).collect(),
             On::Dependency => status.dependencies.iter().map(String::as_str).collect(),
-            On::Process => return vec![(format!("{process}/"), format!("process {process}"))],
+            On::Process => {
+                let name = process.split('@').next().unwrap_or_default();
+                return vec![(format!("{process}/"), format!("process {name}{which}"))];
+            }
         };
         let words = |name: &str| match self.on {
-            On::Dependency => name.to_owned(),
-            _ => format!("pool {name}"),
+            On::Dependency => format!("{name}{which}"),
+            _ => format!("pool {name}{which}"),
         };
         names.into_iter().map(|name| (format!("{process}/{name}"), words(name))).collect()
     }
@@ -209,6 +228,7 @@ pub(crate) fn asked(fields: &Fields) -> Result<(String, StartFaultRequest), Stri
         count: number("count", "the number")?,
         delay: (delay_ms > 0).then_some(delay),
         share_percent: number("share", "the share")?,
+        boot_id: String::new(),
     };
     Ok((process.to_owned(), request))
 }
@@ -247,9 +267,9 @@ pub(crate) fn active(processes: &[Process]) -> Vec<Active> {
 }
 
 impl Active {
-    fn new(process: &str, status: &ProcessStatus, fault: &Fault) -> Self {
+    fn new(process: &Process, status: &ProcessStatus, fault: &Fault) -> Self {
         let offer = OFFERS.iter().find(|offer| offer.kind == fault.kind());
-        let mut details = vec![if fault.target.is_empty() { process.to_owned() } else { fault.target.clone() }];
+        let mut details = vec![if fault.target.is_empty() { process.name.clone() } else { fault.target.clone() }];
         match offer.and_then(|offer| offer.count) {
             Some((words, _)) if fault.count > 0 => {
                 let words = words.to_lowercase();
@@ -265,8 +285,11 @@ impl Active {
         if fault.share_percent > 0 {
             details.push(format!("{} % of the time", fault.share_percent));
         }
+        if process.is_one_of_several {
+            details.push(process.label());
+        }
         Self {
-            process: process.to_owned(),
+            process: process.key(),
             id: fault.fault_id.clone(),
             name: fault.name.clone(),
             title: offer.map_or("A fault", |offer| offer.title),
@@ -285,6 +308,7 @@ mod tests {
 
     use super::*;
     use crate::operations::Seen;
+    use crate::view::operations::tests::alone;
 
     fn process(faults_allowed: bool) -> Process {
         seen_by(faults_allowed, faults_allowed)
@@ -302,7 +326,7 @@ mod tests {
         }];
         let status =
             ProcessStatus { pools: vec![pool], faults_allowed, may_start_faults, faults, ..ProcessStatus::default() };
-        Process { name: "cart".to_owned(), seen: Seen::Here(Box::new(status)) }
+        alone("cart", Seen::Here(Box::new(status)))
     }
 
     #[test]
@@ -317,6 +341,25 @@ mod tests {
         let looks = Switches::new(&[seen_by(true, false)]);
         assert!(looks.switches.is_empty() && looks.closed.is_empty() && looks.only_looks);
         assert!(!active(&[seen_by(true, false)])[0].may_end && active(&[process(true)])[0].may_end);
+    }
+
+    #[test]
+    fn of_several_instances_each_is_offered_and_all_of_them() {
+        let one = |address: &str, boot_id: &str| {
+            let Seen::Here(mut status) = process(true).seen else { panic!("it is here") };
+            status.boot_id = boot_id.to_owned();
+            let seen = Seen::Here(status);
+            Process { name: "cart".to_owned(), address: address.to_owned(), is_one_of_several: true, seen }
+        };
+        let both = [one("10.0.0.1:1", "00000001"), one("10.0.0.2:1", "00000002")];
+        let values: Vec<_> = Switches::new(&both).switches[0].targets.iter().map(|(value, _)| value.clone()).collect();
+        assert_eq!(values, ["cart/cart", "cart@10.0.0.1:1@00000001/cart", "cart@10.0.0.2:1@00000002/cart"]);
+        let (process, request) =
+            asked(&Fields::parse(b"kind=slow-query&seconds=30&target=cart%4010.0.0.2%3A1%4000000002/cart")).unwrap();
+        assert_eq!((process.as_str(), request.target.as_str()), ("cart@10.0.0.2:1@00000002", "cart"));
+        let active = active(&both);
+        assert!(active[1].details.ends_with("cart at 10.0.0.2:1 (00000002)"), "{}", active[1].details);
+        assert_eq!(active[1].process, "cart@10.0.0.2:1@00000002");
     }
 
     #[test]

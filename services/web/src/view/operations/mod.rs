@@ -11,18 +11,32 @@ use selvage_proto::operations::v1::{LimitChange, ProcessStatus};
 use crate::operations::{Process, Seen};
 use crate::view::date;
 
-/// The processes that are here, with their names.
-pub(crate) fn here(processes: &[Process]) -> impl Iterator<Item = (&str, &ProcessStatus)> {
+/// The processes that are here, with what they say.
+pub(crate) fn here(processes: &[Process]) -> impl Iterator<Item = (&Process, &ProcessStatus)> {
     processes.iter().filter_map(|process| match &process.seen {
-        Seen::Here(status) => Some((process.name.as_str(), &**status)),
+        Seen::Here(status) => Some((process, &**status)),
         Seen::Away | Seen::Refused => None,
     })
 }
 
-/// The names of those that aren't.
-pub(crate) fn away(processes: &[Process]) -> Vec<String> {
+/// A process that isn't here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Away {
+    /// By which it is told from others on the page.
+    pub(crate) id: String,
+    pub(crate) label: String,
+}
+
+/// Those that aren't here.
+pub(crate) fn away(processes: &[Process]) -> Vec<Away> {
     let is_away = |process: &&Process| !matches!(process.seen, Seen::Here(_));
-    processes.iter().filter(is_away).map(|process| process.name.clone()).collect()
+    let away = |process: &Process| Away { id: process.id(&process.name), label: process.label() };
+    processes.iter().filter(is_away).map(away).collect()
+}
+
+/// A pool's name, with its process's where that doesn't say enough.
+pub(super) fn pool_of(process: &Process, pool: &str) -> String {
+    if process.is_one_of_several { format!("{pool}, {}", process.label()) } else { pool.to_owned() }
 }
 
 /// A limit that was changed.
@@ -42,10 +56,12 @@ const MAX_DECISIONS: usize = 10;
 
 /// The last changes of limits in all processes, the newest first.
 pub(crate) fn decisions(processes: &[Process]) -> Vec<Decision> {
-    let mut changes: Vec<&LimitChange> = here(processes).flat_map(|(_, status)| &status.limit_changes).collect();
-    changes.sort_by_key(|change| change.time.map(|time| std::cmp::Reverse((time.seconds, time.nanos))));
-    let shown = changes.into_iter().take(MAX_DECISIONS).map(|change| Decision {
-        pool: change.pool.clone(),
+    let changes =
+        here(processes).flat_map(|(process, status)| status.limit_changes.iter().map(move |change| (process, change)));
+    let mut changes: Vec<(&Process, &LimitChange)> = changes.collect();
+    changes.sort_by_key(|(_, change)| change.time.map(|time| std::cmp::Reverse((time.seconds, time.nanos))));
+    let shown = changes.into_iter().take(MAX_DECISIONS).map(|(process, change)| Decision {
+        pool: pool_of(process, &change.pool),
         before: change.before,
         after: change.after,
         is_more: change.after > change.before,
@@ -82,7 +98,12 @@ pub(crate) mod tests {
     /// A process that is here, with these pools.
     pub(crate) fn process(name: &str, pools: Vec<PoolStatus>) -> Process {
         let status = ProcessStatus { pools, ..ProcessStatus::default() };
-        Process { name: name.to_owned(), seen: Seen::Here(Box::new(status)) }
+        alone(name, Seen::Here(Box::new(status)))
+    }
+
+    /// The only instance of its service.
+    pub(crate) fn alone(name: &str, seen: Seen) -> Process {
+        Process { name: name.to_owned(), address: String::new(), is_one_of_several: false, seen }
     }
 
     #[test]
@@ -111,12 +132,12 @@ pub(crate) mod tests {
         };
         let with = |changes: Vec<LimitChange>| {
             let status = ProcessStatus { limit_changes: changes, ..ProcessStatus::default() };
-            Process { name: "cart".to_owned(), seen: Seen::Here(Box::new(status)) }
+            alone("cart", Seen::Here(Box::new(status)))
         };
-        let away = Process { name: "delivery".to_owned(), seen: Seen::Away };
+        let away = alone("delivery", Seen::Away);
         let shown = decisions(&[with(vec![change(20, 2), change(10, 6)]), with(vec![change(15, 8)]), away.clone()]);
         assert_eq!(shown.iter().map(|decision| decision.after).collect::<Vec<_>>(), [2, 8, 6]);
         assert_eq!((shown[2].is_more, shown[2].time.as_str()), (true, "00:00:10"));
-        assert_eq!(super::away(&[away]), ["delivery"]);
+        assert_eq!(super::away(&[away]), [Away { id: "delivery".to_owned(), label: "delivery".to_owned() }]);
     }
 }

@@ -3,8 +3,9 @@
 use selvage_proto::operations::v1::PoolStatus;
 
 use super::alert::{is_saturated, refused_lately};
-use super::{away, here, lasting, micros, picture};
-use crate::operations::Process;
+use super::{Away, away, here, lasting, micros, picture};
+use crate::operations::{MAX_INSTANCES, Process};
+use crate::view::date;
 
 /// Seconds over which a rate is taken.
 const RATE_OVER: u64 = 5;
@@ -14,7 +15,11 @@ const MAX_HELD: usize = 4;
 
 /// A pool, as its card shows it.
 pub(crate) struct PoolCard {
+    /// By which it is told from others on the page.
+    pub(crate) id: String,
     pub(crate) name: String,
+    /// Where it is, if its service has several instances.
+    pub(crate) place: String,
     pub(crate) service: String,
     /// In a word, and the class of its colour.
     pub(crate) state: &'static str,
@@ -45,18 +50,40 @@ pub(crate) struct Held {
 /// All pools, and the processes of which nothing is known.
 pub(crate) struct PoolCards {
     pub(crate) pools: Vec<PoolCard>,
-    pub(crate) away: Vec<String>,
+    pub(crate) away: Vec<Away>,
+    /// Since when there are figures, while that is less than the minute that curves are of.
+    pub(crate) since: String,
+    /// There may be more processes than are shown.
+    pub(crate) is_cut: bool,
 }
+
+/// Of more processes than this a card has its figures and no curves: of 200 with a pool and a half each, curves alone would
+/// have a megabyte.
+const MAX_DRAWN: usize = 24;
+/// Seconds that curves are of.
+const MINUTE: i64 = 60;
 
 impl PoolCards {
     pub(crate) fn new(processes: &[Process]) -> Self {
-        let pools = here(processes).flat_map(|(_, status)| &status.pools).map(PoolCard::new);
-        Self { pools: pools.collect(), away: away(processes) }
+        let is_drawn = processes.len() <= MAX_DRAWN;
+        let pools = here(processes)
+            .flat_map(|(process, status)| status.pools.iter().map(move |pool| PoolCard::new(process, pool, is_drawn)));
+        let youngest = here(processes).filter_map(|(_, status)| {
+            let since = status.sampled_since?;
+            (status.time?.seconds - since.seconds < MINUTE).then_some(since)
+        });
+        let youngest = youngest.max_by_key(|since| since.seconds);
+        Self {
+            pools: pools.collect(),
+            away: away(processes),
+            since: youngest.map_or_else(String::new, |since| date::clock(Some(&since))),
+            is_cut: processes.len() >= MAX_INSTANCES,
+        }
     }
 }
 
 impl PoolCard {
-    fn new(pool: &PoolStatus) -> Self {
+    fn new(process: &Process, pool: &PoolStatus, is_drawn: bool) -> Self {
         let lately = refused_lately(pool);
         let (state, tone) = match pool {
             pool if pool.unreachable => ("unreachable", "bad"),
@@ -72,7 +99,13 @@ impl PoolCard {
         };
         let waits = of(|sample| sample.wait_p95_us);
         let longest = waits.iter().copied().max().unwrap_or(0);
+        let curve = |class: &str, area: &[u64], line: &[u64], top: u64, label: &str| match is_drawn {
+            true => picture::minute(class, area, line, top, label),
+            false => String::new(),
+        };
         Self {
+            id: process.id(&pool.pool),
+            place: if process.is_one_of_several { process.label() } else { String::new() },
             name: pool.pool.clone(),
             service: pool.service.clone(),
             state,
@@ -92,7 +125,7 @@ impl PoolCard {
             },
             refused: pool.refused.iter().map(|refused| refused.count).sum(),
             places: picture::places(pool.in_use, pool.idle, pool.limit, pool.waiting),
-            minute: picture::minute(
+            minute: curve(
                 "use",
                 &of(|sample| u64::from(sample.in_use) + u64::from(sample.waiting)),
                 &of(|sample| sample.limit.into()),
@@ -100,7 +133,7 @@ impl PoolCard {
                 "in use and waiting, against the limit, over the last minute",
             ),
             // At least ten milliseconds high, so that what nobody feels doesn't look like trouble.
-            waits: picture::minute(
+            waits: curve(
                 "wait",
                 &waits,
                 &[],
@@ -158,8 +191,9 @@ mod tests {
             history: vec![sample(0), sample(0), sample(7)],
             ..PoolStatus::default()
         };
-        let card = PoolCard::new(&pool);
+        let process = process("cart", Vec::new());
+        let card = PoolCard::new(&process, &pool, true);
         assert_eq!((card.wait_p95.as_str(), card.shed.as_str()), ("120 ms", "1.4/s"));
-        assert_eq!(PoolCard::new(&PoolStatus::default()).wait_p95, "–");
+        assert_eq!(PoolCard::new(&process, &PoolStatus::default(), true).wait_p95, "–");
     }
 }

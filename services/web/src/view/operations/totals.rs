@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use selvage_proto::operations::v1 as proto;
 use selvage_proto::operations::v1::CallSample;
 
 use super::picture;
@@ -27,12 +28,18 @@ pub(crate) struct Totals {
     pub(crate) waiting: u32,
     pub(crate) processes: usize,
     pub(crate) processes_here: usize,
-    pub(crate) orders: Vec<OrdersIn>,
+    pub(crate) tallies: Vec<Tally>,
 }
 
-/// The orders of a state.
-pub(crate) struct OrdersIn {
-    pub(crate) state: String,
+/// Things that services count, by one property of theirs.
+pub(crate) struct Tally {
+    pub(crate) title: String,
+    pub(crate) counts: Vec<TallyCount>,
+}
+
+/// The things for which the property has one value.
+pub(crate) struct TallyCount {
+    pub(crate) value: String,
     pub(crate) now: u64,
     pub(crate) reached: u64,
 }
@@ -52,10 +59,16 @@ impl Totals {
         let lately = &per_second[per_second.len().saturating_sub(RATE_OVER)..];
         let (calls, errors) = lately.iter().fold((0, 0), |sum, second| (sum.0 + second.calls, sum.1 + second.errors));
         let seconds = u64::try_from(lately.len()).unwrap_or(1).max(1);
-        let mut orders: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-        for counted in all().flat_map(|status| &status.orders) {
-            let sum = orders.entry(&counted.state).or_default();
-            *sum = (sum.0 + counted.now, sum.1 + counted.reached);
+        let mut tallies: BTreeMap<&str, BTreeMap<&str, (u64, u64)>> = BTreeMap::new();
+        // What isn't told apart is an alert's to tell.
+        let told_apart = |tally: &&proto::Tally| tally.counts.iter().any(|counted| !counted.value.is_empty());
+        for tally in all().flat_map(|status| &status.tallies).filter(told_apart) {
+            let values = tallies.entry(&tally.title).or_default();
+            for counted in &tally.counts {
+                let sum = values.entry(&counted.value).or_default();
+                // Each instance counts all that there are now, in the one database; and those alone that came by itself.
+                *sum = (sum.0.max(counted.now), sum.1 + counted.reached);
+            }
         }
         let pools = || all().flat_map(|status| &status.pools);
         let figures = |figure: fn(&CallSample) -> u64| per_second.iter().map(figure).collect::<Vec<_>>();
@@ -71,11 +84,16 @@ impl Totals {
             waiting: pools().map(|pool| pool.waiting).sum(),
             processes: processes.len(),
             processes_here: processes.len() - away(processes).len(),
-            orders: orders
-                .into_iter()
-                .map(|(state, (now, reached))| OrdersIn { state: in_words(state), now, reached })
-                .collect(),
+            tallies: tallies.into_iter().map(|(title, values)| Tally::new(title, values)).collect(),
         }
+    }
+}
+
+impl Tally {
+    fn new(title: &str, values: BTreeMap<&str, (u64, u64)>) -> Self {
+        let counts = values.into_iter();
+        let counts = counts.map(|(value, (now, reached))| TallyCount { value: in_words(value), now, reached });
+        Self { title: title.to_owned(), counts: counts.collect() }
     }
 }
 
@@ -103,30 +121,37 @@ fn together(histories: &[&[CallSample]]) -> Vec<CallSample> {
 
 #[cfg(test)]
 mod tests {
-    use selvage_proto::operations::v1::{CallCount, OrderCount, ProcessStatus};
+    use selvage_proto::operations::v1::{CallCount, ProcessStatus};
 
     use super::*;
     use crate::operations::Seen;
+    use crate::view::operations::tests::alone;
 
     fn process(calls: &[u64], errors: &[u64]) -> Process {
         let samples = calls.iter().zip(errors).map(|(calls, errors)| CallSample { calls: *calls, errors: *errors });
         let status = ProcessStatus {
             call_history: samples.collect(),
             calls: vec![CallCount::default()],
-            orders: vec![OrderCount { state: "OUT_OF_STOCK".to_owned(), now: 0, reached: 3 }],
+            tallies: vec![proto::Tally {
+                title: "Orders".to_owned(),
+                name: String::new(),
+                counts: vec![proto::TallyCount { value: "OUT_OF_STOCK".to_owned(), now: 2, reached: 3 }],
+            }],
             ..ProcessStatus::default()
         };
-        Process { name: "cart".to_owned(), seen: Seen::Here(Box::new(status)) }
+        alone("cart", Seen::Here(Box::new(status)))
     }
 
     #[test]
     fn rates_are_those_of_all_processes_together() {
         let one = process(&[0, 100, 110, 130], &[0, 0, 1, 2]);
         let other = process(&[50, 60, 80], &[0, 0, 0]);
-        let totals = Totals::new(&[one, other, Process { name: "delivery".to_owned(), seen: Seen::Away }]);
+        let totals = Totals::new(&[one, other, alone("delivery", Seen::Away)]);
         assert_eq!((totals.calls.as_str(), totals.errors.as_str()), ("30.0/s", "3.3 %"));
         assert_eq!((totals.processes_here, totals.processes, totals.counts_calls), (2, 3, true));
-        assert_eq!((totals.orders[0].state.as_str(), totals.orders[0].reached), ("out of stock", 6));
+        let (tally, counted) = (&totals.tallies[0], &totals.tallies[0].counts[0]);
+        assert_eq!((tally.title.as_str(), counted.value.as_str()), ("Orders", "out of stock"));
+        assert_eq!((counted.now, counted.reached), (2, 6));
         let none = Totals::new(&[]);
         assert_eq!((none.calls.as_str(), none.errors.as_str(), none.counts_calls), ("0.0/s", "0.0 %", false));
     }
