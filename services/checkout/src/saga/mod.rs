@@ -18,8 +18,18 @@
 //!
 //! An order that is neither at rest nor changes for [a quarter of an hour](crate::domain::recovery::STANDING_AFTER_MS) is
 //! taken up by the sweep too: the dead letter that it waits for gets one attempt more, with growing pauses, and stays a dead
-//! letter if that fails. [`model`] proves what the whole promises: whatever is lost, late or done twice, an order ends
+//! letter if that fails. `saga/model` proves what the whole promises: whatever is lost, late or done twice, an order ends
 //! confirmed and delivered, cancelled and refunded, refunded, or undone, with money and stock in balance.
+//!
+//! # Adding a message and its handler
+//!
+//! 1. Add its line to the table in [`topics`]: its topic's word, the method of [`Follow`] that has it done, what its being done
+//!    means and what its being left undone means. The compiler asks for the rest.
+//! 2. Write that method in [`relay`], a call that is idempotent by the order's id. If its answer is one that no other message
+//!    has, [`Refused`](crate::peers::Refused) gets it, and `Topic::outcome` says what it means.
+//! 3. Name it where it follows from something, in [`messages`]; a new outcome gets its changes in `messages::settlement`.
+//! 4. Say in the callee's proto file what is answered to a repetition after each message that can follow, hold it by a test of the
+//!    callee's store, and give the model's callee in `saga/model` the same answer, with the mistake that would be easiest to make.
 
 mod messages;
 #[cfg(test)]

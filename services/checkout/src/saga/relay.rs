@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sea_orm::DbErr;
 use selvage_context::clock::Clock;
 use selvage_outbox::{Failure, Handler, Message};
-use selvage_pool::Tx;
+use selvage_pool::{StoreError, Tx};
 use uuid::Uuid;
 
 use super::messages;
@@ -46,7 +45,7 @@ impl Handler for Follow {
         }
     }
 
-    async fn settle(&self, tx: &Tx, key: Uuid, outcomes: &[Outcome]) -> Result<bool, DbErr> {
+    async fn settle(&self, tx: &Tx, key: Uuid, outcomes: &[Outcome]) -> Result<bool, StoreError> {
         let (now, mut sent) = (self.clock.now_ms(), false);
         for outcome in outcomes {
             let settlement = messages::settlement(key, *outcome);
@@ -119,7 +118,8 @@ impl Follow {
         match self.store.order_get(id).await {
             Ok(Some(order)) => Ok(lookups.insert(order)),
             Ok(None) => Err(Refused::ForGood("its order is gone".into())),
-            Err(error) => Err(Refused::ForNow(error.to_string())),
+            Err(error @ StoreError::Damaged { .. }) => Err(Refused::ForGood(error.to_string())),
+            Err(error @ StoreError::Database(_)) => Err(Refused::ForNow(error.to_string())),
         }
     }
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use sea_orm::DbErr;
 use selvage_boot::Life;
 use selvage_context::{deadline, lease};
 use selvage_outbox::Waiting;
+use selvage_pool::StoreError;
 use tokio::time::Instant;
 
 use super::Placing;
@@ -46,7 +46,7 @@ impl Sweeper {
         }
     }
 
-    async fn look_for_interrupted(&self) -> Result<(), DbErr> {
+    async fn look_for_interrupted(&self) -> Result<(), StoreError> {
         let placing = &self.0;
         let now = placing.clock.now_ms();
         let claimed = placing.store.orders_claim_interrupted(now, placing.attempt_until(now), ORDERS_A_LOOK).await?;
@@ -66,7 +66,7 @@ impl Sweeper {
         Ok(())
     }
 
-    async fn look_for_standing(&self, now: i64) -> Result<(), DbErr> {
+    async fn look_for_standing(&self, now: i64) -> Result<(), StoreError> {
         let placing = &self.0;
         let claimed = placing.store.orders_claim_standing(now - STANDING_AFTER_MS, now, ORDERS_A_LOOK).await?;
         let taken_up = !claimed.is_empty();
@@ -84,7 +84,7 @@ impl Sweeper {
         Ok(())
     }
 
-    async fn take_up(&self, order: Order, now_ms: i64) -> Result<(), DbErr> {
+    async fn take_up(&self, order: Order, now_ms: i64) -> Result<(), StoreError> {
         let (id, state) = (order.what.id, order.state);
         let messages = messages::remedied(id, remedy(state, order.payment));
         match self.0.store.order_take_up(&order, &messages, now_ms).await? {

@@ -1,16 +1,13 @@
 //! Rows to orders and back. A row that isn't an order is damage, and said to be.
 
 use sea_orm::ActiveValue::Set;
-use sea_orm::DbErr;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use selvage_pool::{StoreError, from_json, to_json};
 
 use super::entity::{ActiveModel, Model};
 use crate::domain::number;
 use crate::domain::order::{NewOrder, Order, PaymentState, Speed, State};
 
-pub(super) fn row(what: &NewOrder, attempt_until: i64, now_ms: i64) -> Result<ActiveModel, DbErr> {
+pub(super) fn row(what: &NewOrder, attempt_until: i64, now_ms: i64) -> Result<ActiveModel, StoreError> {
     Ok(ActiveModel {
         id: Set(what.id),
         owner: Set(what.owner.clone()),
@@ -20,10 +17,10 @@ pub(super) fn row(what: &NewOrder, attempt_until: i64, now_ms: i64) -> Result<Ac
         state: Set(State::Pending.word().to_owned()),
         payment: Set(PaymentState::None.word().to_owned()),
         refusal: Set(None),
-        lines: Set(json(&what.lines)?),
-        amounts: Set(json(&what.amounts)?),
+        lines: Set(to_json("lines", &what.lines)?),
+        amounts: Set(to_json("amounts", &what.amounts)?),
         email: Set(what.email.clone()),
-        address: Set(json(&what.address)?),
+        address: Set(to_json("address", &what.address)?),
         speed: Set(speed_word(what.speed).to_owned()),
         grams: Set(what.grams),
         attempt_until: Set(attempt_until),
@@ -33,14 +30,16 @@ pub(super) fn row(what: &NewOrder, attempt_until: i64, now_ms: i64) -> Result<Ac
 }
 
 impl TryFrom<Model> for Order {
-    type Error = DbErr;
+    type Error = StoreError;
 
-    fn try_from(row: Model) -> Result<Self, DbErr> {
-        let damaged = |column: &str| DbErr::Type(format!("order {}: column {column} is damaged", row.id));
+    fn try_from(row: Model) -> Result<Self, StoreError> {
+        let id = row.id;
+        let of = |column: &str| format!("order {id}: its {column}");
         Ok(Self {
             state: State::from_word(&row.state),
-            payment: PaymentState::from_word(&row.payment).ok_or_else(|| damaged("payment"))?,
-            refusal: row.refusal.map(parse).transpose()?,
+            payment: PaymentState::from_word(&row.payment)
+                .ok_or_else(|| StoreError::damaged(of("payment"), &row.payment))?,
+            refusal: row.refusal.map(|refusal| from_json(of("refusal"), refusal)).transpose()?,
             number: row.number,
             attempt_until: row.attempt_until,
             created_at: row.created_at,
@@ -50,10 +49,10 @@ impl TryFrom<Model> for Order {
                 owner: row.owner,
                 idempotency_key: row.idempotency_key,
                 fingerprint: row.fingerprint,
-                lines: parse(row.lines)?,
-                amounts: parse(row.amounts)?,
+                lines: from_json(of("lines"), row.lines)?,
+                amounts: from_json(of("amounts"), row.amounts)?,
                 email: row.email,
-                address: parse(row.address)?,
+                address: from_json(of("address"), row.address)?,
                 speed: if row.speed == speed_word(Speed::Express) { Speed::Express } else { Speed::Standard },
                 grams: row.grams,
             },
@@ -66,12 +65,4 @@ fn speed_word(speed: Speed) -> &'static str {
         Speed::Standard => "standard",
         Speed::Express => "express",
     }
-}
-
-pub(super) fn json(value: &impl Serialize) -> Result<Value, DbErr> {
-    serde_json::to_value(value).map_err(|error| DbErr::Json(error.to_string()))
-}
-
-fn parse<T: DeserializeOwned>(value: Value) -> Result<T, DbErr> {
-    serde_json::from_value(value).map_err(|error| DbErr::Json(error.to_string()))
 }

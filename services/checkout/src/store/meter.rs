@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Counter;
-use sea_orm::DbErr;
 use selvage_boot::Life;
 use selvage_context::clock::Clock;
+use selvage_pool::StoreError;
 
 use super::Store;
 use crate::domain::order::State;
@@ -48,7 +48,7 @@ pub(crate) async fn watch(store: Store, clock: Clock, life: Life) {
     }
 }
 
-async fn count(store: &Store, clock: &Clock, counted: &Counted) -> Result<(), DbErr> {
+async fn count(store: &Store, clock: &Clock, counted: &Counted) -> Result<(), StoreError> {
     counted.pending.store(store.orders_pending().await?, Ordering::Relaxed);
     let standing = store.orders_standing(clock.now_ms() - STANDING_AFTER_MS).await?;
     counted.standing.store(standing, Ordering::Relaxed);

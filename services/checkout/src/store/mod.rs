@@ -7,11 +7,11 @@ pub(crate) mod meter;
 
 use sea_orm::sea_query::{CaseStatement, Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait as _, DbBackend, DbErr, EntityTrait as _, PaginatorTrait as _,
+    ColumnTrait as _, Condition, ConnectionTrait as _, DbBackend, EntityTrait as _, PaginatorTrait as _,
     QueryFilter as _, QueryOrder as _, QuerySelect as _, Statement, TryInsertResult,
 };
 use selvage_outbox::{DeadLetter, Outgoing, Waiting, enqueue};
-use selvage_pool::{Class, Pool, Tx};
+use selvage_pool::{Class, Pool, StoreError, Tx, to_json};
 use uuid::Uuid;
 
 use crate::domain::order::{NewOrder, Order, PaymentState, State};
@@ -82,8 +82,8 @@ impl Store {
     /// Inserts an order as pending, unless its owner has used its key before.
     ///
     /// # Errors
-    /// If the database refuses.
-    pub async fn order_insert(&self, what: &NewOrder, attempt_until: i64, now_ms: i64) -> Result<Inserted, DbErr> {
+    /// [`StoreError`]; doing it again is safe.
+    pub async fn order_insert(&self, what: &NewOrder, attempt_until: i64, now_ms: i64) -> Result<Inserted, StoreError> {
         let key_taken = OnConflict::columns([Column::Owner, Column::IdempotencyKey]).do_nothing().to_owned();
         let insert = Entity::insert(convert::row(what, attempt_until, now_ms)?).on_conflict(key_taken).try_insert();
         // One statement is the whole transaction: the unique index decides.
@@ -94,15 +94,15 @@ impl Store {
         }
         match self.order_by_key(&what.owner, &what.idempotency_key).await? {
             Some(order) => Ok(Inserted::Existing(Box::new(order))),
-            None => Err(DbErr::RecordNotInserted),
+            None => Err(sea_orm::DbErr::RecordNotInserted.into()),
         }
     }
 
     /// The order that its owner made with this key.
     ///
     /// # Errors
-    /// If the database refuses.
-    pub async fn order_by_key(&self, owner: &str, key: &str) -> Result<Option<Order>, DbErr> {
+    /// [`StoreError`]; doing it again is safe.
+    pub async fn order_by_key(&self, owner: &str, key: &str) -> Result<Option<Order>, StoreError> {
         let found = Entity::find()
             .filter(Column::Owner.eq(owner))
             .filter(Column::IdempotencyKey.eq(key))
@@ -114,8 +114,8 @@ impl Store {
     /// One order.
     ///
     /// # Errors
-    /// If the database refuses.
-    pub async fn order_get(&self, id: Uuid) -> Result<Option<Order>, DbErr> {
+    /// [`StoreError`]; doing it again is safe.
+    pub async fn order_get(&self, id: Uuid) -> Result<Option<Order>, StoreError> {
         let found = Entity::find_by_id(id).one(&self.pool.named("order_get", Class::Normal)).await?;
         found.map(Order::try_from).transpose()
     }
@@ -123,8 +123,13 @@ impl Store {
     /// Up to `limit` of an owner's orders, newest first, behind the one at `after` (created, id).
     ///
     /// # Errors
-    /// If the database refuses.
-    pub async fn order_list(&self, owner: &str, after: Option<(i64, Uuid)>, limit: u64) -> Result<Vec<Order>, DbErr> {
+    /// [`StoreError`]; doing it again is safe.
+    pub async fn order_list(
+        &self,
+        owner: &str,
+        after: Option<(i64, Uuid)>,
+        limit: u64,
+    ) -> Result<Vec<Order>, StoreError> {
         let (mut orders, mut after) = (Vec::new(), after);
         // Once, ordinarily: what damaged rows leave of the page is filled with those behind them.
         for _ in 0..LOOKS_A_LIST {
@@ -155,8 +160,8 @@ impl Store {
     /// The states of those orders that exist.
     ///
     /// # Errors
-    /// If the database refuses.
-    pub async fn order_states(&self, ids: Vec<Uuid>) -> Result<Vec<(Uuid, State)>, DbErr> {
+    /// [`StoreError`]; doing it again is safe.
+    pub async fn order_states(&self, ids: Vec<Uuid>) -> Result<Vec<(Uuid, State)>, StoreError> {
         let rows: Vec<(Uuid, String)> = Entity::find()
             .select_only()
             .columns([Column::Id, Column::State])
@@ -171,14 +176,14 @@ impl Store {
     /// done.
     ///
     /// # Errors
-    /// If the database refuses.
+    /// [`StoreError`]; doing it again is safe.
     pub async fn order_advance(
         &self,
         id: Uuid,
         (from, to): (State, State),
         change: &Change,
         now_ms: i64,
-    ) -> Result<bool, DbErr> {
+    ) -> Result<bool, StoreError> {
         self.pool
             .run_tx("order_advance", Class::Critical, |tx| async move {
                 order_advance(&tx, id, (from, to), change, now_ms).await
@@ -194,11 +199,11 @@ impl Store {
     /// How many orders are being placed.
     ///
     /// # Errors
-    /// If the database refuses.
-    pub async fn orders_pending(&self) -> Result<u64, DbErr> {
+    /// [`StoreError`]; doing it again is safe.
+    pub async fn orders_pending(&self) -> Result<u64, StoreError> {
         // In words, not as a parameter: the index is for this state alone.
         let pending = Expr::cust("state = 'pending'");
-        Entity::find().filter(pending).count(&self.pool.named("orders_pending", Class::Sheddable)).await
+        Ok(Entity::find().filter(pending).count(&self.pool.named("orders_pending", Class::Sheddable)).await?)
     }
 
     /// How many orders stand still: those that aren't [at rest](crate::domain::order::is_at_rest) and haven't changed
@@ -206,8 +211,8 @@ impl Store {
     /// mails apart. Counts no further than [`MOST_STANDING`]. One statement.
     ///
     /// # Errors
-    /// If the database refuses; the caller counts again later.
-    pub async fn orders_standing(&self, since: i64) -> Result<u64, DbErr> {
+    /// [`StoreError`]; the caller counts again later.
+    pub async fn orders_standing(&self, since: i64) -> Result<u64, StoreError> {
         let sql = format!(
             "SELECT count(*) FROM ( \
                SELECT id FROM (SELECT id FROM orders WHERE updated_at < $1 AND ({OPEN}) LIMIT {MOST_STANDING}) AS open \
@@ -218,20 +223,21 @@ impl Store {
         );
         let pool = self.pool.named("orders_standing", Class::Sheddable);
         let statement = Statement::from_sql_and_values(pool.get_database_backend(), sql, [since.into()]);
-        let row = pool.query_one_raw(statement).await?.ok_or_else(|| DbErr::RecordNotFound("a count".into()))?;
+        let row =
+            pool.query_one_raw(statement).await?.ok_or_else(|| sea_orm::DbErr::RecordNotFound("a count".into()))?;
         Ok(u64::try_from(row.try_get_by_index::<i64>(0)?).unwrap_or_default().min(MOST_STANDING))
     }
 
     /// Claims up to `limit` orders whose placing was interrupted, until `attempt_until`.
     ///
     /// # Errors
-    /// If the database refuses.
+    /// [`StoreError`]; doing it again is safe.
     pub async fn orders_claim_interrupted(
         &self,
         now_ms: i64,
         attempt_until: i64,
         limit: u64,
-    ) -> Result<Vec<Order>, DbErr> {
+    ) -> Result<Vec<Order>, StoreError> {
         let rows = self
             .pool
             .run_tx("orders_claim_interrupted", Class::Normal, |tx| async move {
@@ -251,7 +257,7 @@ impl Store {
                         .exec(&tx)
                         .await?;
                 }
-                Ok::<_, DbErr>(rows)
+                Ok::<_, StoreError>(rows)
             })
             .await?;
         Ok(rows.into_iter().filter_map(readable).collect())
@@ -261,8 +267,8 @@ impl Store {
     /// `since`. They are claimed until [`next_take_up`]. Damaged ones are passed over. Two statements, one if there are none.
     ///
     /// # Errors
-    /// If the database refuses; the caller looks again later.
-    pub async fn orders_claim_standing(&self, since: i64, now_ms: i64, limit: u64) -> Result<Vec<Order>, DbErr> {
+    /// [`StoreError`]; the caller looks again later.
+    pub async fn orders_claim_standing(&self, since: i64, now_ms: i64, limit: u64) -> Result<Vec<Order>, StoreError> {
         let rows = self
             .pool
             .run_tx("orders_claim_standing", Class::Sheddable, |tx| async move {
@@ -287,7 +293,7 @@ impl Store {
                         .exec(&tx)
                         .await?;
                 }
-                Ok::<_, DbErr>(rows)
+                Ok::<_, StoreError>(rows)
             })
             .await?;
         Ok(rows.into_iter().filter_map(readable).collect())
@@ -298,14 +304,19 @@ impl Store {
     /// statements.
     ///
     /// # Errors
-    /// If the database refuses: nothing has changed.
-    pub async fn order_take_up(&self, order: &Order, messages: &[Outgoing], now_ms: i64) -> Result<Waiting, DbErr> {
+    /// [`StoreError`]: nothing has changed, and the caller may try again.
+    pub async fn order_take_up(
+        &self,
+        order: &Order,
+        messages: &[Outgoing],
+        now_ms: i64,
+    ) -> Result<Waiting, StoreError> {
         let id = order.what.id;
         self.pool
             .run_tx("order_take_up", Class::Sheddable, |tx| async move {
                 let waiting = selvage_outbox::retry_once(&tx, id, now_ms).await?;
                 if waiting != Waiting::Nothing || messages.is_empty() {
-                    return Ok::<_, DbErr>(waiting);
+                    return Ok::<_, StoreError>(waiting);
                 }
                 // Its row is locked by this, so nobody else gives it messages meanwhile. It has not changed by being taken up.
                 let unchanged = Entity::update_many()
@@ -324,19 +335,19 @@ impl Store {
     /// Dead letters behind `after`, oldest first.
     ///
     /// # Errors
-    /// If the database refuses.
-    pub async fn dead_letters(&self, after: i64, limit: u64) -> Result<Vec<DeadLetter>, DbErr> {
-        selvage_outbox::dead_letters(&self.pool.named("dead_letters", Class::Normal), after, limit).await
+    /// [`StoreError`]; doing it again is safe.
+    pub async fn dead_letters(&self, after: i64, limit: u64) -> Result<Vec<DeadLetter>, StoreError> {
+        Ok(selvage_outbox::dead_letters(&self.pool.named("dead_letter_list", Class::Normal), after, limit).await?)
     }
 
     /// Gives a dead letter to the relay again.
     ///
     /// # Errors
-    /// If the database refuses.
-    pub async fn dead_letter_retry(&self, position: i64, now_ms: i64) -> Result<Option<DeadLetter>, DbErr> {
+    /// [`StoreError`]; doing it again is safe.
+    pub async fn dead_letter_retry(&self, position: i64, now_ms: i64) -> Result<Option<DeadLetter>, StoreError> {
         self.pool
             .run_tx("dead_letter_retry", Class::Normal, |tx| async move {
-                selvage_outbox::retry(&tx, position, now_ms).await
+                Ok::<_, StoreError>(selvage_outbox::retry(&tx, position, now_ms).await?)
             })
             .await
     }
@@ -344,13 +355,13 @@ impl Store {
     /// Removes a dead letter, and stores what it means for its order that it is never done, as `left_undone` says.
     ///
     /// # Errors
-    /// If the database refuses: the letter is still there.
+    /// [`StoreError`]: the letter is still there, unless the outcome is unknown; the caller looks, and tries again.
     pub(crate) async fn dead_letter_discard(
         &self,
         position: i64,
         left_undone: fn(&DeadLetter) -> Option<Settlement>,
         now_ms: i64,
-    ) -> Result<Option<DeadLetter>, DbErr> {
+    ) -> Result<Option<DeadLetter>, StoreError> {
         self.pool
             .run_tx("dead_letter_discard", Class::Normal, |tx| async move {
                 let letter = selvage_outbox::discard(&tx, position).await?;
@@ -359,7 +370,7 @@ impl Store {
                 {
                     order_settle(&tx, letter.key, &settlement, now_ms).await?;
                 }
-                Ok::<_, DbErr>(letter)
+                Ok::<_, StoreError>(letter)
             })
             .await
     }
@@ -376,14 +387,14 @@ fn readable(row: Model) -> Option<Order> {
 /// [`Store::order_advance`] within the caller's transaction.
 ///
 /// # Errors
-/// If the database refuses.
+/// [`StoreError`]; the caller's transaction must then fail, and may be repeated as a whole.
 async fn order_advance(
     tx: &Tx,
     id: Uuid,
     (from, to): (State, State),
     change: &Change,
     now_ms: i64,
-) -> Result<bool, DbErr> {
+) -> Result<bool, StoreError> {
     debug_assert!(from.may_become(to), "an order can't go from {from:?} to {to:?}");
     let mut update = Entity::update_many()
         .col_expr(Column::State, Expr::value(to.word()))
@@ -392,7 +403,7 @@ async fn order_advance(
         update = update.col_expr(Column::Payment, Expr::value(payment.word()));
     }
     if let Some(refusal) = &change.refusal {
-        update = update.col_expr(Column::Refusal, Expr::value(convert::json(refusal)?));
+        update = update.col_expr(Column::Refusal, Expr::value(to_json("refusal", refusal)?));
     }
     let updated = update.filter(Column::Id.eq(id)).filter(Column::State.eq(from.word())).exec(tx).await?;
     if updated.rows_affected == 0 {
@@ -405,8 +416,8 @@ async fn order_advance(
 /// Stores what a message's being done, or left undone, means for its order, within the caller's transaction.
 ///
 /// # Errors
-/// If the database refuses; the caller's transaction must then fail.
-pub(crate) async fn order_settle(tx: &Tx, id: Uuid, settlement: &Settlement, now_ms: i64) -> Result<(), DbErr> {
+/// [`StoreError`]; the caller's transaction must then fail, and may be repeated as a whole.
+pub(crate) async fn order_settle(tx: &Tx, id: Uuid, settlement: &Settlement, now_ms: i64) -> Result<(), StoreError> {
     if let Some(payment) = settlement.payment {
         payment_set(tx, id, payment, now_ms).await?;
     }
@@ -416,19 +427,19 @@ pub(crate) async fn order_settle(tx: &Tx, id: Uuid, settlement: &Settlement, now
         // Counted before it is committed: a transaction that is done again is counted again.
         meter::changed(step.1);
     }
-    enqueue(tx, now_ms, settlement.messages.iter().cloned()).await
+    Ok(enqueue(tx, now_ms, settlement.messages.iter().cloned()).await?)
 }
 
 /// Stores a payment's new state within the caller's transaction.
 ///
 /// # Errors
-/// If the database refuses.
-async fn payment_set(tx: &Tx, id: Uuid, payment: PaymentState, now_ms: i64) -> Result<(), DbErr> {
+/// [`StoreError`]; the caller's transaction must then fail, and may be repeated as a whole.
+async fn payment_set(tx: &Tx, id: Uuid, payment: PaymentState, now_ms: i64) -> Result<(), StoreError> {
     Entity::update_many()
         .col_expr(Column::Payment, Expr::value(payment.word()))
         .col_expr(Column::UpdatedAt, Expr::value(now_ms))
         .filter(Column::Id.eq(id))
         .exec(tx)
-        .await
-        .map(drop)
+        .await?;
+    Ok(())
 }

@@ -3,8 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use sea_orm::DbErr;
-use selvage_pool::Tx;
+use selvage_pool::{StoreError, Tx};
 use uuid::Uuid;
 
 use crate::message::Message;
@@ -62,7 +61,7 @@ pub trait Handler: Send + Sync + 'static {
     /// Returns whether it has enqueued messages, for which the relay then looks at once.
     ///
     /// # Errors
-    /// The database's: nothing is stored then, not even that the messages are done, and they are done again when the claim
+    /// [`StoreError`]: nothing is stored then, not even that the messages are done, and they are done again when the claim
     /// has ended.
-    async fn settle(&self, tx: &Tx, key: Uuid, outcomes: &[Self::Outcome]) -> Result<bool, DbErr>;
+    async fn settle(&self, tx: &Tx, key: Uuid, outcomes: &[Self::Outcome]) -> Result<bool, StoreError>;
 }

@@ -1,7 +1,7 @@
 //! A transactional outbox. What must happen *because* a transaction committed is written down in that transaction
 //! ([`enqueue`]) and done afterwards by a [`Relay`], at least once, in order for each key.
 //!
-//! - The unit of work is a key (an order): all its messages are done one after the other, never two at a time, by
+//! - The unit of work is a key: all its messages are done one after the other, never two at a time, by
 //!   whichever relay claimed it. Several relays share the keys by `FOR UPDATE SKIP LOCKED`; SQLite has one process and so
 //!   one relay. Messages are numbered by key, so their order asks nothing of a database's sequences.
 //! - A claim is a lease in the database, not an open transaction: handlers make network calls, and no connection is held
@@ -18,11 +18,9 @@
 //! # Adding a message and its handler
 //!
 //! 1. Give it a topic, a short constant that is never used for anything else, and have the sender [`enqueue`] it in the
-//!    transaction that is its reason. In checkout both stand in one line of the table in `saga/topics.rs`, which also names
-//!    the method that does it and what its being done means.
+//!    transaction that is its reason. Keep topic, handler and meaning in one place, as one line of a table.
 //! 2. Do it in [`Handler::handle`] by an idempotent call. Write down at the callee what it answers to the same request after
-//!    each one that can follow; a test of the callee's store holds it on both engines, and the model of the sender's life
-//!    (`checkout/src/saga/model`) with it.
+//!    each one that can follow, and hold it by a test of the callee's store on both engines.
 //! 3. If the sender's tables change because it is done, return an outcome, and store it in [`Handler::settle`].
 //! 4. Choose the failure: [`Failure::Later`] for whoever is away, [`Failure::Never`] only for what no repetition can change.
 //!    A dead letter is somebody's work.
@@ -31,6 +29,7 @@ mod attempt;
 mod handler;
 mod message;
 mod meter;
+mod pace;
 mod relay;
 mod store;
 

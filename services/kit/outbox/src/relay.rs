@@ -9,7 +9,7 @@ use sea_orm::DbErr;
 use selvage_boot::Life;
 use selvage_context::clock::Clock;
 use selvage_context::{deadline, lease};
-use selvage_pool::{Class, Pool};
+use selvage_pool::{Class, Pool, StoreError};
 use selvage_telemetry::messages;
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
@@ -20,13 +20,9 @@ use crate::attempt::Failed;
 use crate::handler::{Failure, Handler};
 use crate::message::Message;
 use crate::meter::Meter;
+use crate::pace::{KEYS_AT_ONCE, Lease, may_be_more, room};
 use crate::store::{self, Claim};
 
-/// Keys whose messages are done at once. Most of a key's time is waiting for others: of the 60 ms that an order's five
-/// messages take it holds a connection for some 15, so that a relay needs far fewer connections than this.
-const KEYS_AT_ONCE: usize = 32;
-/// With more at hand than this nothing is claimed: a claim of many costs no more than a claim of one.
-const ENOUGH_KEYS: usize = KEYS_AT_ONCE / 2;
 /// How long a claim is a relay's own, unless it is told otherwise. A third of it is the time that one message has, and
 /// in two thirds a key's last message must have begun and ended; the rest is for clocks that differ. When a relay is
 /// killed its keys wait this long.
@@ -51,20 +47,20 @@ pub struct Relay<H> {
     handler: H,
     clock: Clock,
     kick: Kick,
-    lease: Duration,
+    lease: Lease,
     meter: Meter,
 }
 
 impl<H: Handler> Relay<H> {
-    /// A relay with a pool of its own, so that a shop that is busy taking orders still ships them.
+    /// A relay with a pool of its own, so that what follows from transactions is done however many wait to begin one.
     pub fn new(pool: Pool, handler: H, clock: Clock, kick: Kick) -> Self {
-        Self { pool, handler, clock, kick, lease: DEFAULT_LEASE, meter: Meter::new() }
+        Self { pool, handler, clock, kick, lease: Lease(DEFAULT_LEASE), meter: Meter::new() }
     }
 
     /// The same relay with another length of its claims; all relays of an outbox must have the same.
     #[must_use]
     pub fn with_lease(self, lease: Duration) -> Self {
-        Self { lease, ..self }
+        Self { lease: Lease(lease), ..self }
     }
 
     /// Relays until the end of `life`; what is under way then is finished.
@@ -73,12 +69,10 @@ impl<H: Handler> Relay<H> {
         life.spawn("outbox_watch", relay.meter.watch(relay.pool.clone(), relay.clock.clone(), life.clone()));
         let (mut working, mut look) = (JoinSet::new(), true);
         while !life.is_stopping() {
-            if look && working.len() <= ENOUGH_KEYS {
-                let room = KEYS_AT_ONCE - working.len();
+            if look && let Some(room) = room(working.len()) {
                 match relay.claim(room).await {
                     Ok(keys) => {
-                        // There may be more than there was room for.
-                        look = keys.len() >= room;
+                        look = may_be_more(keys.len(), room);
                         for (key, messages) in keys {
                             let relay = relay.clone();
                             working.spawn(async move { relay.work_off(key, messages).await });
@@ -117,9 +111,8 @@ impl<H: Handler> Relay<H> {
     /// Up to `room` keys that are due, each with all its messages in order: two statements, one if nothing is due.
     async fn claim(&self, room: usize) -> Result<BTreeMap<Uuid, Vec<Message>>, DbErr> {
         let now = self.clock.now_ms();
-        let lease_until = now.saturating_add(i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX));
         let pool = self.pool.named("outbox_claim", Class::Normal);
-        let claimed = store::claim(&pool, now, lease_until, room as u64).await?;
+        let claimed = store::claim(&pool, now, self.lease.until(now), room as u64).await?;
         for (position, key) in claimed.given_up {
             tracing::error!(position, %key, "a message is a dead letter now: no attempt at it came to an end");
         }
@@ -162,7 +155,7 @@ impl<H: Handler> Relay<H> {
     }
 
     async fn attempt_all(&self, claim: Claim, messages: Vec<Message>) -> Attempted<H::Outcome> {
-        let ends = Instant::now() + self.lease * 2 / 3;
+        let began = Instant::now();
         let mut lookups = H::Lookups::default();
         let mut attempted = Attempted { done: Vec::new(), outcomes: Vec::new(), failed: None };
         for mut message in messages {
@@ -170,7 +163,7 @@ impl<H: Handler> Relay<H> {
                 // The claim counted the attempt of the first message only.
                 message.attempts += 1;
             }
-            if message.dead || Instant::now() + self.message_bound() > ends {
+            if message.dead || !self.lease.has_time(began.elapsed()) {
                 break;
             }
             let span =
@@ -221,15 +214,11 @@ impl<H: Handler> Relay<H> {
     }
 
     async fn attempt(&self, message: &Message, lookups: &mut H::Lookups) -> Result<Option<H::Outcome>, Failure> {
-        let bound = self.message_bound();
+        let bound = self.lease.of_message();
         let work = deadline::scope(Instant::now() + bound, lease::tracked(self.handler.handle(message, lookups)));
         tokio::time::timeout(bound, work)
             .await
             .unwrap_or_else(|_| Err(Failure::Later(format!("took longer than {bound:?}"))))
-    }
-
-    fn message_bound(&self) -> Duration {
-        self.lease / 3
     }
 }
 
@@ -256,11 +245,38 @@ struct Attempted<O> {
 enum Unsettled {
     /// The claim is another's by now.
     Late,
-    Failed(DbErr),
+    Failed(StoreError),
 }
 
 impl From<DbErr> for Unsettled {
     fn from(error: DbErr) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<StoreError> for Unsettled {
+    fn from(error: StoreError) -> Self {
         Self::Failed(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever is told before it waits needn't wait.
+    #[tokio::test]
+    async fn a_kick_is_not_lost_on_a_relay_that_is_at_work() {
+        let kick = Kick::default();
+        kick.clone().now();
+        tokio::time::timeout(Duration::from_secs(10), kick.0.notified()).await.expect("it was kicked");
+        let waiting = tokio::time::timeout(Duration::from_millis(10), kick.0.notified());
+        assert!(waiting.await.is_err(), "one kick wakes once");
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "a handler's mistake")]
+    async fn a_handler_that_panics_takes_the_process_with_it() {
+        ended_well(tokio::spawn(async { panic!("a handler's mistake") }).await);
     }
 }

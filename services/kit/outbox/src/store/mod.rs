@@ -24,7 +24,7 @@ fn turn(number: impl IntoColumnRef, position: impl IntoColumnRef) -> Expr {
 
 /// Writes messages down in the caller's transaction, in their order. They are done once it has committed, behind those that
 /// their keys have already. Two transactions that enqueue under one key at the same moment come in either order: where
-/// that matters, both first lock a row that stands for the key, as an order's own row does. One statement.
+/// that matters, both first lock a row that stands for the key. One statement.
 ///
 /// # Errors
 /// The database's; the caller's transaction must then fail, and may be repeated as a whole.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod order;
+mod relay;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -18,7 +19,7 @@ use selvage_outbox::{
     Backlog, Failure, Handler, Kick, MAX_ATTEMPTS, Message, Outgoing, Relay, Waiting, backlog, dead_letters, discard,
     enqueue, retry_once,
 };
-use selvage_pool::{Class, Config, Pool, Tx};
+use selvage_pool::{Class, Config, Pool, StoreError, Tx};
 use selvage_testkit::{Database, Engine, database, engines, eventually};
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -123,9 +124,9 @@ impl Handler for Recorder {
         }
     }
 
-    async fn settle(&self, _tx: &Tx, _key: Uuid, done: &[u8]) -> Result<bool, DbErr> {
+    async fn settle(&self, _tx: &Tx, _key: Uuid, done: &[u8]) -> Result<bool, StoreError> {
         if self.unsettling.load(Ordering::SeqCst) {
-            return Err(DbErr::Custom("it can't be stored".into()));
+            return Err(DbErr::Custom("it can't be stored".into()).into());
         }
         self.settled.fetch_add(u32::try_from(done.len()).unwrap(), Ordering::SeqCst);
         Ok(false)
@@ -359,7 +360,7 @@ impl Handler for Gated {
         if attempt == 0 && message.topic == "fails" { Err(Failure::Never("no use".into())) } else { Ok(Some(attempt)) }
     }
 
-    async fn settle(&self, _tx: &Tx, _key: Uuid, done: &[u32]) -> Result<bool, DbErr> {
+    async fn settle(&self, _tx: &Tx, _key: Uuid, done: &[u32]) -> Result<bool, StoreError> {
         self.settled.lock().unwrap().extend(done);
         Ok(false)
     }
