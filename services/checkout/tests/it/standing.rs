@@ -93,6 +93,14 @@ const MINUTE: i64 = 60_000;
 /// An order that has stood still in `state` for an hour, its money taken, with these messages, of which the first is a dead
 /// letter.
 async fn standing(shop: &Shop, state: State, messages: &[&'static str]) -> String {
+    let order_id = standing_until(shop, state, messages, NOON - 60 * MINUTE).await;
+    // The sweep may have looked at this moment already; it looks again when it is ten seconds later.
+    shop.clock.advance_ms(10_000);
+    order_id
+}
+
+/// The same, which the sweep leaves alone until `attempt_until`.
+async fn standing_until(shop: &Shop, state: State, messages: &[&'static str], attempt_until: i64) -> String {
     let what = order("guest-1", &Uuid::now_v7().to_string());
     let (amount, currency) = (what.amounts.total, what.amounts.currency.clone());
     let token = "tok_succeeds".to_owned();
@@ -111,11 +119,9 @@ async fn standing(shop: &Shop, state: State, messages: &[&'static str]) -> Strin
     assert!(matches!(shop.shelf.store.order_insert(&what, now + MINUTE, now).await.unwrap(), Inserted::New));
     let since = now - 60 * MINUTE;
     let sql = format!(
-        "UPDATE orders SET state = '{state}', payment = 'captured', attempt_until = {since}, updated_at = {since} WHERE id = $1"
+        "UPDATE orders SET state = '{state}', payment = 'captured', attempt_until = {attempt_until}, updated_at = {since} WHERE id = $1"
     );
     shop.shelf.run(&sql, what.id).await;
-    // The sweep may have looked at this moment already; it looks again when it is ten seconds later.
-    shop.clock.advance_ms(10_000);
     what.id.to_string()
 }
 
@@ -249,14 +255,7 @@ async fn what_a_discarded_message_was_to_bring_about_is_said_of_the_order() {
             ("capture_payment", State::Confirmed, ApiState::Confirmed, ApiPayment::Voided),
             ("create_shipment", State::Confirmed, ApiState::Confirmed, ApiPayment::Captured),
         ] {
-            // The sweep has taken it up already, and found it no better.
-            let order_id = standing(&shop, state, &[topic]).await;
-            shop.shelf
-                .run(
-                    &format!("UPDATE orders SET attempt_until = {} WHERE id = $1", i64::MAX),
-                    order_id.parse().unwrap(),
-                )
-                .await;
+            let order_id = standing_until(&shop, state, &[topic], i64::MAX).await;
             eventually(PATIENCE, "it is a dead letter", async || shop.shelf.backlog().await == (0, 1)).await;
             let list = shop.of("ops", Role::Admin, ListDeadLettersRequest::default());
             let letter = shop.client.clone().list_dead_letters(list).await.unwrap().into_inner().dead_letters.remove(0);
