@@ -114,7 +114,8 @@ pub(crate) fn without_values(sql: &str) -> String {
 }
 
 /// What `sql` does to which tables, "SELECT products" or "UPDATE stock SELECT stock", by the conventions for
-/// `db.query.summary`. Names of common table expressions are none of tables.
+/// `db.query.summary`. Names of common table expressions are none of tables. What a statement does to the same tables
+/// several times, as an insertion of many rows with a look-up for each, is in it once.
 pub(crate) fn summary(sql: &str) -> String {
     let tokens: Vec<_> = tokens(sql).filter(|token| !matches!(token, Token::Other(' '))).collect();
     let word = |at: usize| match tokens.get(at) {
@@ -122,7 +123,7 @@ pub(crate) fn summary(sql: &str) -> String {
         _ => String::new(),
     };
     let before = |at: usize, by: usize| at.checked_sub(by).map(word).unwrap_or_default();
-    let (mut parts, mut expressions): (Vec<String>, Vec<&str>) = (Vec::new(), Vec::new());
+    let (mut parts, mut expressions): (Vec<Vec<String>>, Vec<&str>) = (Vec::new(), Vec::new());
     for at in 0..tokens.len() {
         let table = match word(at).as_str() {
             "AS" if tokens.get(at + 1) == Some(&Token::Other('(')) => {
@@ -131,12 +132,12 @@ pub(crate) fn summary(sql: &str) -> String {
                 None
             }
             operation @ ("SELECT" | "INSERT" | "DELETE") => {
-                parts.push(operation.to_owned());
+                parts.push(vec![operation.to_owned()]);
                 None
             }
             // FOR UPDATE locks, and ON CONFLICT DO UPDATE is part of an INSERT.
             "UPDATE" if !matches!(before(at, 1).as_str(), "FOR" | "DO" | "KEY") => {
-                parts.push("UPDATE".to_owned());
+                parts.push(vec!["UPDATE".to_owned()]);
                 Some(at + 1)
             }
             "INTO" | "JOIN" => Some(at + 1),
@@ -146,7 +147,10 @@ pub(crate) fn summary(sql: &str) -> String {
         if let Some(table) = table.and_then(|at| name(&tokens, at))
             && !expressions.contains(&table)
         {
-            parts.push(table.to_owned());
+            match parts.last_mut() {
+                Some(part) => part.push(table.to_owned()),
+                None => parts.push(vec![table.to_owned()]),
+            }
         }
     }
     if parts.is_empty() {
@@ -155,9 +159,15 @@ pub(crate) fn summary(sql: &str) -> String {
             Token::Word(word) => Some(word.to_ascii_uppercase()),
             _ => None,
         });
-        parts = words.take(2).collect();
+        parts = words.take(2).map(|word| vec![word]).collect();
     }
-    let mut summary = parts.join(" ");
+    let mut once: Vec<&Vec<String>> = Vec::new();
+    for part in &parts {
+        if !once.contains(&part) {
+            once.push(part);
+        }
+    }
+    let mut summary = once.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ");
     summary.truncate(summary.floor_char_boundary(MAX_SUMMARY_BYTES));
     summary
 }
@@ -214,6 +224,10 @@ mod tests {
             (
                 "WITH due AS (SELECT key FROM outbox_messages FOR UPDATE SKIP LOCKED) UPDATE outbox_messages o SET a = 1 FROM due",
                 "SELECT outbox_messages UPDATE outbox_messages",
+            ),
+            (
+                "INSERT INTO lines (n) VALUES ((SELECT max(n) FROM lines) + 1), ((SELECT max(n) FROM lines) + 2)",
+                "INSERT lines SELECT lines",
             ),
             ("SELECT 1 WHERE a IS DISTINCT FROM b", "SELECT"),
             ("COMMIT", "COMMIT"),
