@@ -116,7 +116,10 @@ async fn a_service_ends_within_the_sum_whatever_holds_it_up() {
     assert!(told.elapsed() >= LAME_DUCK, "the pause was cut short");
     let answered = in_flight.await.unwrap();
     assert!(matches!(answered, Code::Unavailable | Code::DeadlineExceeded), "{answered:?}");
-    assert!(watched.message().await.is_ok_and(|last| last.is_none()), "who watches health holds nothing up");
+    // Who watches health holds nothing up: the stream ends in good order, however often it says the same before.
+    while let Some(said) = watched.message().await.expect("an end in good order") {
+        assert_eq!(said.status(), ServingStatus::NotServing);
+    }
     eventually(LONG, "it ends", async || service.process.ended().is_some()).await;
     let took = told.elapsed();
     println!(
