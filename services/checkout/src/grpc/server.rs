@@ -98,7 +98,7 @@ impl Checkout for Server {
         }
         let parsed: Result<Vec<_>> =
             ids.iter().enumerate().map(|(index, id)| parse::uuid(&format!("order_ids[{index}]"), id)).collect();
-        let states = self.placing.store.order_states(parsed?).await.map_err(Error::from)?;
+        let states = self.placing.store.order_list_states(parsed?).await.map_err(Error::from)?;
         let orders = states
             .into_iter()
             .map(|(id, state)| OrderState { order_id: id.to_string(), state: convert::state(state).into() })

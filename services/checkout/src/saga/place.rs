@@ -76,7 +76,7 @@ impl Placing {
             // A repeated call finds its cart emptied by its own order, or finds no cart service at all: it is the key that
             // counts.
             Err(refusal) => {
-                return match self.store.order_by_key(caller.subject(), &intent.idempotency_key).await? {
+                return match self.store.order_get_by_key(caller.subject(), &intent.idempotency_key).await? {
                     Some(order) => replay(intent, order),
                     None => Err(refusal),
                 };

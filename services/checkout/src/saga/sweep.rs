@@ -49,7 +49,7 @@ impl Sweeper {
     async fn look_for_interrupted(&self) -> Result<(), StoreError> {
         let placing = &self.0;
         let now = placing.clock.now_ms();
-        let claimed = placing.store.orders_claim_interrupted(now, placing.attempt_until(now), ORDERS_A_LOOK).await?;
+        let claimed = placing.store.order_claim_interrupted(now, placing.attempt_until(now), ORDERS_A_LOOK).await?;
         futures::stream::iter(claimed)
             .for_each_concurrent(AT_ONCE, |order| async move {
                 let id = order.what.id;
@@ -68,7 +68,7 @@ impl Sweeper {
 
     async fn look_for_standing(&self, now: i64) -> Result<(), StoreError> {
         let placing = &self.0;
-        let claimed = placing.store.orders_claim_standing(now - STANDING_AFTER_MS, now, ORDERS_A_LOOK).await?;
+        let claimed = placing.store.order_claim_standing(now - STANDING_AFTER_MS, now, ORDERS_A_LOOK).await?;
         let taken_up = !claimed.is_empty();
         futures::stream::iter(claimed)
             .for_each_concurrent(AT_ONCE, |order| async move {

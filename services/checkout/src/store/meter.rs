@@ -49,8 +49,8 @@ pub(crate) async fn watch(store: Store, clock: Clock, life: Life) {
 }
 
 async fn count(store: &Store, clock: &Clock, counted: &Counted) -> Result<(), StoreError> {
-    counted.pending.store(store.orders_pending().await?, Ordering::Relaxed);
-    let standing = store.orders_standing(clock.now_ms() - STANDING_AFTER_MS).await?;
+    counted.pending.store(store.order_count_pending().await?, Ordering::Relaxed);
+    let standing = store.order_count_standing(clock.now_ms() - STANDING_AFTER_MS).await?;
     counted.standing.store(standing, Ordering::Relaxed);
     Ok(())
 }

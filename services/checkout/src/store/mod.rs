@@ -92,7 +92,7 @@ impl Store {
             meter::changed(State::Pending);
             return Ok(Inserted::New);
         }
-        match self.order_by_key(&what.owner, &what.idempotency_key).await? {
+        match self.order_get_by_key(&what.owner, &what.idempotency_key).await? {
             Some(order) => Ok(Inserted::Existing(Box::new(order))),
             None => Err(sea_orm::DbErr::RecordNotInserted.into()),
         }
@@ -102,11 +102,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]; doing it again is safe.
-    pub async fn order_by_key(&self, owner: &str, key: &str) -> Result<Option<Order>, StoreError> {
+    pub async fn order_get_by_key(&self, owner: &str, key: &str) -> Result<Option<Order>, StoreError> {
         let found = Entity::find()
             .filter(Column::Owner.eq(owner))
             .filter(Column::IdempotencyKey.eq(key))
-            .one(&self.pool.named("order_by_key", Class::Normal))
+            .one(&self.pool.named("order_get_by_key", Class::Normal))
             .await?;
         found.map(Order::try_from).transpose()
     }
@@ -161,13 +161,13 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]; doing it again is safe.
-    pub async fn order_states(&self, ids: Vec<Uuid>) -> Result<Vec<(Uuid, State)>, StoreError> {
+    pub async fn order_list_states(&self, ids: Vec<Uuid>) -> Result<Vec<(Uuid, State)>, StoreError> {
         let rows: Vec<(Uuid, String)> = Entity::find()
             .select_only()
             .columns([Column::Id, Column::State])
             .filter(Column::Id.is_in(ids))
             .into_tuple()
-            .all(&self.pool.named("order_states", Class::Normal))
+            .all(&self.pool.named("order_list_states", Class::Normal))
             .await?;
         Ok(rows.into_iter().map(|(id, word)| (id, State::from_word(&word))).collect())
     }
@@ -200,10 +200,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]; doing it again is safe.
-    pub async fn orders_pending(&self) -> Result<u64, StoreError> {
+    pub async fn order_count_pending(&self) -> Result<u64, StoreError> {
         // In words, not as a parameter: the index is for this state alone.
         let pending = Expr::cust("state = 'pending'");
-        Ok(Entity::find().filter(pending).count(&self.pool.named("orders_pending", Class::Sheddable)).await?)
+        Ok(Entity::find().filter(pending).count(&self.pool.named("order_count_pending", Class::Sheddable)).await?)
     }
 
     /// How many orders stand still: those that aren't [at rest](crate::domain::order::is_at_rest) and haven't changed
@@ -212,7 +212,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]; the caller counts again later.
-    pub async fn orders_standing(&self, since: i64) -> Result<u64, StoreError> {
+    pub async fn order_count_standing(&self, since: i64) -> Result<u64, StoreError> {
         let sql = format!(
             "SELECT count(*) FROM ( \
                SELECT id FROM (SELECT id FROM orders WHERE updated_at < $1 AND ({OPEN}) LIMIT {MOST_STANDING}) AS open \
@@ -221,7 +221,7 @@ impl Store {
                                WHERE m.created_at < $1 LIMIT {MOST_STANDING}) AS waiting \
              ) AS standing"
         );
-        let pool = self.pool.named("orders_standing", Class::Sheddable);
+        let pool = self.pool.named("order_count_standing", Class::Sheddable);
         let statement = Statement::from_sql_and_values(pool.get_database_backend(), sql, [since.into()]);
         let row =
             pool.query_one_raw(statement).await?.ok_or_else(|| sea_orm::DbErr::RecordNotFound("a count".into()))?;
@@ -232,7 +232,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]; doing it again is safe.
-    pub async fn orders_claim_interrupted(
+    pub async fn order_claim_interrupted(
         &self,
         now_ms: i64,
         attempt_until: i64,
@@ -240,7 +240,7 @@ impl Store {
     ) -> Result<Vec<Order>, StoreError> {
         let rows = self
             .pool
-            .run_tx("orders_claim_interrupted", Class::Normal, |tx| async move {
+            .run_tx("order_claim_interrupted", Class::Normal, |tx| async move {
                 let mut query = Entity::find()
                     .filter(Column::State.eq(State::Pending.word()))
                     .filter(Column::AttemptUntil.lt(now_ms))
@@ -268,10 +268,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]; the caller looks again later.
-    pub async fn orders_claim_standing(&self, since: i64, now_ms: i64, limit: u64) -> Result<Vec<Order>, StoreError> {
+    pub async fn order_claim_standing(&self, since: i64, now_ms: i64, limit: u64) -> Result<Vec<Order>, StoreError> {
         let rows = self
             .pool
-            .run_tx("orders_claim_standing", Class::Sheddable, |tx| async move {
+            .run_tx("order_claim_standing", Class::Sheddable, |tx| async move {
                 let mut query = Entity::find()
                     .filter(Expr::cust(OPEN))
                     .filter(Column::State.ne(State::Pending.word()))

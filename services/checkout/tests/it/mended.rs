@@ -265,7 +265,7 @@ async fn a_damaged_order_is_passed_over_and_hides_no_other() {
             }
             assert_eq!(seen, sound, "{engine:?}, pages of {size}");
         }
-        let claimed = store.orders_claim_interrupted(NOON + 11, NOON + 1_000, 32).await.unwrap();
+        let claimed = store.order_claim_interrupted(NOON + 11, NOON + 1_000, 32).await.unwrap();
         let mut claimed: Vec<_> = claimed.into_iter().map(|order| order.what.id).collect();
         claimed.sort_unstable();
         assert_eq!(claimed, [1, 2, 3, 6, 7].map(|index: usize| ids[index]), "{engine:?}");

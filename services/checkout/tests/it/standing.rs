@@ -43,9 +43,13 @@ async fn the_database_counts_those_that_the_domain_says_are_not_at_rest() {
         for state in State::ALL {
             for payment in PaymentState::ALL {
                 let id = in_state(&shelf, state, payment).await;
-                let counted = shelf.store.orders_standing(NOON + 1).await.unwrap();
+                let counted = shelf.store.order_count_standing(NOON + 1).await.unwrap();
                 assert_eq!(counted == 1, !is_at_rest(state, payment), "{engine:?}: {state:?}, {payment:?}");
-                assert_eq!(shelf.store.orders_standing(NOON).await.unwrap(), 0, "{engine:?}: it hasn't stood for long");
+                assert_eq!(
+                    shelf.store.order_count_standing(NOON).await.unwrap(),
+                    0,
+                    "{engine:?}: it hasn't stood for long"
+                );
                 shelf.run("DELETE FROM orders WHERE id = $1", id).await;
             }
         }
@@ -59,13 +63,13 @@ async fn an_order_whose_message_waits_stands_still_however_it_looks_and_is_count
         let id = in_state(&shelf, State::Confirmed, PaymentState::Captured).await;
         // A mail has a key of its own, and no order stands still for it.
         message(&shelf, Uuid::from_u128(id.as_u128() ^ (1 << 63)), "mail_confirmed").await;
-        assert_eq!(shelf.store.orders_standing(NOON + 1).await.unwrap(), 0, "{engine:?}");
+        assert_eq!(shelf.store.order_count_standing(NOON + 1).await.unwrap(), 0, "{engine:?}");
         message(&shelf, id, "create_shipment").await;
         message(&shelf, id, "clear_cart").await;
-        assert_eq!(shelf.store.orders_standing(NOON).await.unwrap(), 0, "{engine:?}");
-        assert_eq!(shelf.store.orders_standing(NOON + 1).await.unwrap(), 1, "{engine:?}");
+        assert_eq!(shelf.store.order_count_standing(NOON).await.unwrap(), 0, "{engine:?}");
+        assert_eq!(shelf.store.order_count_standing(NOON + 1).await.unwrap(), 1, "{engine:?}");
         shelf.run("UPDATE orders SET state = 'cancelling' WHERE id = $1", id).await;
-        assert_eq!(shelf.store.orders_standing(NOON + 1).await.unwrap(), 1, "{engine:?}");
+        assert_eq!(shelf.store.order_count_standing(NOON + 1).await.unwrap(), 1, "{engine:?}");
     }
 }
 
@@ -84,7 +88,7 @@ async fn no_more_than_a_thousand_are_counted() {
             MOST_STANDING + 5
         );
         shelf.run(&copies, id).await;
-        assert_eq!(shelf.store.orders_standing(NOON + 1).await.unwrap(), MOST_STANDING, "{engine:?}");
+        assert_eq!(shelf.store.order_count_standing(NOON + 1).await.unwrap(), MOST_STANDING, "{engine:?}");
     }
 }
 
@@ -143,7 +147,7 @@ async fn an_order_that_kept_its_money_behind_a_dead_letter_is_mended_by_the_upgr
         assert_eq!(shop.peers.done(&order_id), done, "{engine:?}");
         assert_eq!(shop.shelf.booked(&order_id).await, refunded(), "{engine:?}");
         assert!(shop.mail(&order_id, "cancelled").is_some());
-        assert_eq!(shop.shelf.store.orders_standing(i64::MAX).await.unwrap(), 0, "{engine:?}");
+        assert_eq!(shop.shelf.store.order_count_standing(i64::MAX).await.unwrap(), 0, "{engine:?}");
     }
 }
 
@@ -175,7 +179,7 @@ async fn a_dead_letter_that_somebody_must_look_at_stays_one_and_is_tried_again_a
         let letters = shop.client.clone().list_dead_letters(list).await.unwrap().into_inner().dead_letters;
         assert_eq!((letters.len(), letters[0].order_id.as_str()), (1, order_id.as_str()), "{engine:?}");
         assert!(letters[0].last_error.contains("nothing goes there"));
-        assert_eq!(shop.shelf.store.orders_standing(shop.clock.now_ms()).await.unwrap(), 1, "{engine:?}");
+        assert_eq!(shop.shelf.store.order_count_standing(shop.clock.now_ms()).await.unwrap(), 1, "{engine:?}");
         // What was in its way is mended, and so is the order, the next time.
         shop.peers.answer("CreateShipment");
         shop.clock.advance_ms(60 * MINUTE + 10_000);
@@ -218,16 +222,13 @@ async fn an_order_that_stands_still_is_claimed_by_one_and_left_alone_once_it_has
             in_state(&shelf, state, payment).await;
         }
         let now = NOON + 20 * MINUTE;
-        assert!(
-            store.orders_claim_standing(NOON, now, 32).await.unwrap().is_empty(),
-            "{engine:?}: not for long enough"
-        );
-        assert!(store.orders_claim_standing(NOON + 1, NOON, 32).await.unwrap().is_empty(), "{engine:?}: not yet");
-        let claimed = store.orders_claim_standing(NOON + 1, now, 32).await.unwrap();
+        assert!(store.order_claim_standing(NOON, now, 32).await.unwrap().is_empty(), "{engine:?}: not for long enough");
+        assert!(store.order_claim_standing(NOON + 1, NOON, 32).await.unwrap().is_empty(), "{engine:?}: not yet");
+        let claimed = store.order_claim_standing(NOON + 1, now, 32).await.unwrap();
         assert_eq!(claimed.iter().map(|order| order.what.id).collect::<Vec<_>>(), [standing], "{engine:?}");
         // After as long again as it has stood, and not before.
-        assert!(store.orders_claim_standing(NOON + 1, NOON + 40 * MINUTE, 32).await.unwrap().is_empty(), "{engine:?}");
-        let again = store.orders_claim_standing(NOON + 1, NOON + 40 * MINUTE + 1, 32).await.unwrap();
+        assert!(store.order_claim_standing(NOON + 1, NOON + 40 * MINUTE, 32).await.unwrap().is_empty(), "{engine:?}");
+        let again = store.order_claim_standing(NOON + 1, NOON + 40 * MINUTE + 1, 32).await.unwrap();
         assert_eq!(again.len(), 1, "{engine:?}");
 
         let messages = [Outgoing { key: standing, topic: "cancel_shipment", payload: Vec::new() }];

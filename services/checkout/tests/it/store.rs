@@ -52,10 +52,10 @@ async fn a_key_is_one_order_of_its_owner() {
         // The same key of another, and another key of the same, are other orders.
         for other in [order("guest-2", "key"), order("guest-1", "other key")] {
             insert(store, &other, NOON).await;
-            let read = store.order_by_key(&other.owner, &other.idempotency_key).await.unwrap().unwrap();
+            let read = store.order_get_by_key(&other.owner, &other.idempotency_key).await.unwrap().unwrap();
             assert_eq!(read.what, other, "{engine:?}");
         }
-        assert_eq!(store.order_by_key("guest-3", "key").await.unwrap(), None);
+        assert_eq!(store.order_get_by_key("guest-3", "key").await.unwrap(), None);
     }
 }
 
@@ -169,10 +169,10 @@ async fn states_are_told_of_the_orders_that_exist() {
         let store = &shelf.store;
         let (one, two) = (pending(store, "1").await, pending(store, "2").await);
         assert!(store.order_advance(two, (State::Pending, State::Undone), &Change::default(), NOON).await.unwrap());
-        let mut states = store.order_states(vec![Uuid::now_v7(), two, one, two]).await.unwrap();
+        let mut states = store.order_list_states(vec![Uuid::now_v7(), two, one, two]).await.unwrap();
         states.sort_unstable();
         assert_eq!(states, [(one, State::Pending), (two, State::Undone)], "{engine:?}");
-        assert_eq!(store.order_states(vec![]).await.unwrap(), []);
+        assert_eq!(store.order_list_states(vec![]).await.unwrap(), []);
     }
 }
 
@@ -191,7 +191,7 @@ async fn only_what_was_interrupted_is_claimed_the_longest_waiting_first() {
         let placed = (State::Pending, State::Confirmed);
         assert!(store.order_advance(ids[3], placed, &Change::default(), NOON).await.unwrap());
         let claim = async |now_ms, limit| -> Vec<Uuid> {
-            let claimed = store.orders_claim_interrupted(now_ms, now_ms + 1_000, limit).await.unwrap();
+            let claimed = store.order_claim_interrupted(now_ms, now_ms + 1_000, limit).await.unwrap();
             claimed.into_iter().map(|order| order.what.id).collect()
         };
         assert!(claim(NOON + 10, 9).await.is_empty(), "{engine:?}: an attempt may go on until its very end");
@@ -216,7 +216,7 @@ async fn two_who_claim_at_once_never_get_the_same_order() {
         let mut claimed = Vec::new();
         // With SKIP LOCKED some of those who are at it at once may go away with few or none.
         while claimed.len() < 24 {
-            let claims = join_all((0..6).map(|_| store.orders_claim_interrupted(now, until, 5))).await;
+            let claims = join_all((0..6).map(|_| store.order_claim_interrupted(now, until, 5))).await;
             let round: Vec<_> =
                 claims.into_iter().flat_map(|orders| orders.unwrap()).map(|order| order.what.id).collect();
             assert!(!round.is_empty(), "{engine:?}: {} are left and nobody gets one", 24 - claimed.len());

@@ -22,7 +22,7 @@ fn any_order_reads_as_it_was_stored() {
             .run(&(any_order(), any_refusal(), moments), |(what, refusal, [created_at, attempt_until, updated_at])| {
                 runtime.block_on(async {
                     // The key of an earlier case would make it that case's order.
-                    if store.order_by_key(&what.owner, &what.idempotency_key).await.unwrap().is_some() {
+                    if store.order_get_by_key(&what.owner, &what.idempotency_key).await.unwrap().is_some() {
                         return Ok(());
                     }
                     let inserted = store.order_insert(&what, attempt_until, created_at).await.unwrap();
@@ -52,7 +52,7 @@ fn any_order_reads_as_it_was_stored() {
                         ..pending
                     };
                     let (owner, key) = (&undone.what.owner, &undone.what.idempotency_key);
-                    let by_key = store.order_by_key(owner, key).await.unwrap();
+                    let by_key = store.order_get_by_key(owner, key).await.unwrap();
                     prop_assert_eq!(by_key.as_ref(), Some(&undone));
                     Ok(())
                 })
