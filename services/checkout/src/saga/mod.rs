@@ -12,8 +12,8 @@
 //! however often something crashes. An order that is left pending is taken up by the [`sweep`], which asks the payment
 //! provider by the order's id and then confirms or undoes.
 //!
-//! A confirmed order's messages, in sequence: `commit_stock`, `capture_payment`, `create_shipment`, `mail`,
-//! `clear_cart`. The `mail` only hands the mail over to a sequence of its own, so that no mail holds up money or goods. Each
+//! A confirmed order's messages, in sequence: `commit_stock`, `capture_payment`, `create_shipment`,
+//! `mail_confirmed`, `clear_cart`. A mail's message only hands the mail over to a sequence of its own, so that no mail holds up money or goods. Each
 //! is defined in one line of the table in [`topics`].
 //!
 //! An order that is neither at rest nor changes for [a quarter of an hour](crate::domain::recovery::STANDING_AFTER_MS) is

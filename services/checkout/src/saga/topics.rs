@@ -1,5 +1,6 @@
 //! The messages of orders. Each has one line in the table below: its topic, who is asked to do it, what its being done means
 //! for the order, and what its being left undone means, should somebody discard it. Nothing else is to be registered.
+//! The order of the lines means nothing: [`super::messages`] says which messages follow each other.
 //!
 //! **Each message, done a second time after any that follow it, is answered as the first time**; `saga::model` goes through
 //! all that may follow each.
