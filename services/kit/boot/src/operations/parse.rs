@@ -5,24 +5,31 @@ use std::time::Duration;
 use selvage_faults::{Ask, Kind, Refused};
 use selvage_proto::operations::v1::StartFaultRequest;
 use selvage_proto::operations::v1::fault::Kind as ProtoKind;
-use selvage_status::{Error, ErrorCode, Result};
+use selvage_status::{Error, ErrorCode, FieldViolations, Result};
 
 pub(super) fn ask(request: StartFaultRequest, by: &str) -> Result<Ask> {
-    let kind = kind(request.kind)?;
-    let lasts = request.duration.ok_or_else(|| Error::invalid("duration", "is needed: 1 s to 10 min"))?;
-    Ok(Ask {
+    let mut violations = FieldViolations::default();
+    let kind = violations.value("kind", kind(request.kind), "must be one of those that there are");
+    let lasts = violations.value("duration", request.duration, "is needed: 1 s to 10 min");
+    let lasts = lasts.and_then(|lasts| duration(&mut violations, "duration", lasts));
+    // `None` where it is wrong, `Some(None)` where there is none.
+    let delay = match request.delay {
+        Some(delay) => duration(&mut violations, "delay", delay).map(Some),
+        None => Some(None),
+    };
+    violations.finish(kind.zip(lasts).zip(delay).map(|((kind, duration), delay)| Ask {
         kind,
         target: request.target,
-        duration: duration("duration", lasts)?,
+        duration,
         count: request.count,
-        delay: request.delay.map(|delay| duration("delay", delay)).transpose()?,
+        delay,
         share_percent: request.share_percent,
         by: by.to_owned(),
-    })
+    }))
 }
 
-pub(super) fn kind(kind: i32) -> Result<Kind> {
-    Ok(match ProtoKind::try_from(kind) {
+pub(super) fn kind(kind: i32) -> Option<Kind> {
+    Some(match ProtoKind::try_from(kind) {
         Ok(ProtoKind::SlowQuery) => Kind::SlowQuery,
         Ok(ProtoKind::HeldConnection) => Kind::HeldConnection,
         Ok(ProtoKind::LeakedConnection) => Kind::LeakedConnection,
@@ -32,9 +39,7 @@ pub(super) fn kind(kind: i32) -> Result<Kind> {
         Ok(ProtoKind::DependencySlow) => Kind::DependencySlow,
         Ok(ProtoKind::PoolLimit) => Kind::PoolLimit,
         Ok(ProtoKind::CpuBurn) => Kind::CpuBurn,
-        Ok(ProtoKind::Unspecified) | Err(_) => {
-            return Err(Error::invalid("kind", "must be one of those that there are"));
-        }
+        Ok(ProtoKind::Unspecified) | Err(_) => return None,
     })
 }
 
@@ -63,8 +68,8 @@ pub(super) fn is_for_us(boot_id: &str) -> Result<()> {
     Err(Error::precondition("OTHER_PROCESS", words))
 }
 
-fn duration(field: &str, duration: prost_types::Duration) -> Result<Duration> {
-    Duration::try_from(duration).map_err(|_| Error::invalid(field, "must not be negative"))
+fn duration(violations: &mut FieldViolations, field: &str, duration: prost_types::Duration) -> Option<Duration> {
+    violations.value(field, Duration::try_from(duration).ok(), "must not be negative")
 }
 
 /// Why a fault wasn't started or ended.
@@ -76,5 +81,23 @@ pub(super) fn refused(refused: Refused) -> Error {
         Refused::Full => Error::new(ErrorCode::ResourceExhausted, words),
         Refused::Unknown => Error::not_found("such fault that is active"),
         Refused::Stopping => Error::new(ErrorCode::Unavailable, words),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_wrong_fields_are_named_at_once() {
+        let negative = || Some(prost_types::Duration { seconds: -1, nanos: 0 });
+        let request = StartFaultRequest { duration: negative(), delay: negative(), ..StartFaultRequest::default() };
+        let refused = ask(request, "somebody").unwrap_err().to_string();
+        assert!(["kind", "duration", "delay"].iter().all(|field| refused.contains(field)), "{refused}");
+        let kind = ProtoKind::SlowQuery.into();
+        let lasts = Some(prost_types::Duration { seconds: 5, nanos: 0 });
+        let right =
+            ask(StartFaultRequest { kind, duration: lasts, ..StartFaultRequest::default() }, "somebody").unwrap();
+        assert_eq!((right.duration, right.delay), (Duration::from_secs(5), None));
     }
 }
