@@ -5,10 +5,10 @@ mod convert;
 mod entity;
 pub(crate) mod meter;
 
-use sea_orm::sea_query::{CaseStatement, Expr, LockBehavior, LockType, OnConflict};
+use sea_orm::sea_query::{CaseStatement, Expr, LockBehavior, LockType, OnConflict, SimpleExpr};
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait as _, DbBackend, EntityTrait as _, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, Statement, TryInsertResult,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, Select, Statement, TryInsertResult,
 };
 use selvage_outbox::{DeadLetter, Outgoing, Waiting, enqueue};
 use selvage_pool::{Class, Pool, StoreError, Tx, to_json};
@@ -241,23 +241,12 @@ impl Store {
         let rows = self
             .pool
             .run_tx("order_claim_interrupted", Class::Normal, |tx| async move {
-                let mut query = Entity::find()
+                let interrupted = Entity::find()
                     .filter(Column::State.eq(State::Pending.word()))
                     .filter(Column::AttemptUntil.lt(now_ms))
                     .order_by_asc(Column::AttemptUntil)
                     .limit(limit);
-                if tx.get_database_backend() == DbBackend::Postgres {
-                    query = query.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
-                }
-                let rows = query.all(&tx).await?;
-                if !rows.is_empty() {
-                    Entity::update_many()
-                        .col_expr(Column::AttemptUntil, Expr::value(attempt_until))
-                        .filter(Column::Id.is_in(rows.iter().map(|row| row.id)))
-                        .exec(&tx)
-                        .await?;
-                }
-                Ok::<_, StoreError>(rows)
+                claim(&tx, interrupted, |_| Expr::value(attempt_until)).await
             })
             .await?;
         Ok(rows.into_iter().filter_map(readable).collect())
@@ -272,28 +261,20 @@ impl Store {
         let rows = self
             .pool
             .run_tx("order_claim_standing", Class::Sheddable, |tx| async move {
-                let mut query = Entity::find()
+                let standing = Entity::find()
                     .filter(Expr::cust(OPEN))
                     .filter(Column::State.ne(State::Pending.word()))
                     .filter(Column::UpdatedAt.lt(since))
                     .filter(Column::AttemptUntil.lt(now_ms))
                     .order_by_asc(Column::UpdatedAt)
                     .limit(limit);
-                if tx.get_database_backend() == DbBackend::Postgres {
-                    query = query.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
-                }
-                let rows = query.all(&tx).await?;
-                if !rows.is_empty() {
-                    let until = rows.iter().fold(CaseStatement::new(), |until, row| {
+                let until = |rows: &[Model]| {
+                    let each = rows.iter().fold(CaseStatement::new(), |until, row| {
                         until.case(Column::Id.eq(row.id), next_take_up(row.updated_at, now_ms))
                     });
-                    Entity::update_many()
-                        .col_expr(Column::AttemptUntil, until.into())
-                        .filter(Column::Id.is_in(rows.iter().map(|row| row.id)))
-                        .exec(&tx)
-                        .await?;
-                }
-                Ok::<_, StoreError>(rows)
+                    each.into()
+                };
+                claim(&tx, standing, until).await
             })
             .await?;
         Ok(rows.into_iter().filter_map(readable).collect())
@@ -382,6 +363,30 @@ fn readable(row: Model) -> Option<Order> {
     Order::try_from(row)
         .inspect_err(|error| tracing::error!(order = %id, error = %error, "an order can't be read and is passed over"))
         .ok()
+}
+
+/// Finds the orders of `query`, and sets until when they are claimed, as `until` says. On PostgreSQL, those that another
+/// instance is just claiming are passed over. Two statements, one if there are none.
+///
+/// # Errors
+/// [`StoreError`]; the caller's transaction must then fail, and may be repeated as a whole.
+async fn claim(
+    tx: &Tx,
+    mut query: Select<Entity>,
+    until: impl FnOnce(&[Model]) -> SimpleExpr,
+) -> Result<Vec<Model>, StoreError> {
+    if tx.get_database_backend() == DbBackend::Postgres {
+        query = query.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    }
+    let rows = query.all(tx).await?;
+    if !rows.is_empty() {
+        Entity::update_many()
+            .col_expr(Column::AttemptUntil, until(&rows))
+            .filter(Column::Id.is_in(rows.iter().map(|row| row.id)))
+            .exec(tx)
+            .await?;
+    }
+    Ok(rows)
 }
 
 /// [`Store::order_advance`] within the caller's transaction.

@@ -4,10 +4,7 @@ use base64::Engine as _;
 use selvage_identity::Role;
 use selvage_proto::cart::v1::OrderedLine;
 use selvage_proto::checkout::v1::order::{PaymentState, State};
-use selvage_proto::checkout::v1::{
-    CancelOrderRequest, DeadLetter, ListDeadLettersRequest, Order, PlaceOrderRequest, RefundOrderRequest,
-    RetryDeadLetterRequest,
-};
+use selvage_proto::checkout::v1::{DeadLetter, ListDeadLettersRequest, PlaceOrderRequest, RetryDeadLetterRequest};
 use selvage_status::{Error, reason};
 use selvage_testkit::{Engine, engines, eventually};
 use tonic::{Response, Status};
@@ -18,16 +15,6 @@ const ALL_DONE: [&str; 4] = ["ReserveStock", "CommitStock", "CreateShipment", "R
 
 async fn place(shop: &Shop, key: &str) -> String {
     shop.place("guest-1", purchase(key)).await.unwrap().order_id
-}
-
-async fn cancel(shop: &Shop, order_id: &str) -> Result<Order, Status> {
-    let request = shop.of("guest-1", Role::Guest, CancelOrderRequest { order_id: order_id.into() });
-    shop.client.clone().cancel_order(request).await.map(Response::into_inner)
-}
-
-async fn refund(shop: &Shop, order_id: &str) -> Result<Order, Status> {
-    let request = shop.of("ops", Role::Admin, RefundOrderRequest { order_id: order_id.into() });
-    shop.client.clone().refund_order(request).await.map(Response::into_inner)
 }
 
 async fn dead_letters(shop: &Shop, page_size: i32, page_token: String) -> (Vec<DeadLetter>, String) {
@@ -130,7 +117,7 @@ async fn a_peer_that_is_away_is_asked_again_and_nothing_is_done_twice_or_out_of_
         assert_eq!(shop.peers.done(&order_id), ALL_DONE, "{engine:?}");
         assert!(shop.mail(&order_id, "confirmed").is_some());
         assert_eq!(shop.shelf.booked(&order_id).await.unwrap().captured, 8380);
-        assert_eq!(dead_letters(&shop, 0, String::new()).await.0, []);
+        assert_eq!(shop.dead_letters().await, []);
     }
 }
 
@@ -165,7 +152,7 @@ async fn what_a_peer_refuses_for_good_an_admin_sees_and_retries() {
             assert_eq!(settled.payment_state(), PaymentState::Captured, "{engine:?}");
             assert_eq!(shop.peers.done(order_id), ALL_DONE, "{engine:?}");
         }
-        assert_eq!(dead_letters(&shop, 0, String::new()).await.0, []);
+        assert_eq!(shop.dead_letters().await, []);
         let gone = retry(&shop, &letters[0].message_id).await.unwrap_err();
         assert_eq!(gone.code(), tonic::Code::NotFound);
     }
@@ -178,10 +165,10 @@ async fn an_order_that_is_stopped_in_time_is_undone_and_its_money_given_back() {
         let order_id = place(&shop, "1").await;
         shop.settled(&order_id, State::Confirmed).await;
         shop.peers.silence("CancelShipment");
-        assert_eq!(cancel(&shop, &order_id).await.unwrap().state(), State::Cancelling, "{engine:?}");
+        assert_eq!(shop.cancel(&order_id).await.unwrap().state(), State::Cancelling, "{engine:?}");
         // Asking again changes nothing, and an admin can't refund at the same time.
-        assert_eq!(cancel(&shop, &order_id).await.unwrap().state(), State::Cancelling);
-        assert_eq!(reason(&refund(&shop, &order_id).await.unwrap_err()).as_deref(), Some("WRONG_STATE"));
+        assert_eq!(shop.cancel(&order_id).await.unwrap().state(), State::Cancelling);
+        assert_eq!(reason(&shop.refund(&order_id).await.unwrap_err()).as_deref(), Some("WRONG_STATE"));
         shop.peers.answer("CancelShipment");
         let settled = shop.settled(&order_id, State::Cancelled).await;
         assert_eq!(settled.payment_state(), PaymentState::PaymentRefunded, "{engine:?}");
@@ -190,8 +177,8 @@ async fn an_order_that_is_stopped_in_time_is_undone_and_its_money_given_back() {
         let mail = shop.mail(&order_id, "cancelled").unwrap();
         assert!(mail.contains(&format!("Subject: Order {} is cancelled\r\n", settled.number)));
         assert_eq!(shop.mails(), 2);
-        assert_eq!(cancel(&shop, &order_id).await.unwrap(), settled, "{engine:?}");
-        assert_eq!(reason(&refund(&shop, &order_id).await.unwrap_err()).as_deref(), Some("WRONG_STATE"));
+        assert_eq!(shop.cancel(&order_id).await.unwrap(), settled, "{engine:?}");
+        assert_eq!(reason(&shop.refund(&order_id).await.unwrap_err()).as_deref(), Some("WRONG_STATE"));
         assert_eq!(shop.place("guest-1", purchase("1")).await.unwrap(), settled, "the key is still this order's");
     }
 }
@@ -203,14 +190,14 @@ async fn a_parcel_that_has_left_is_not_stopped() {
         let order_id = place(&shop, "1").await;
         shop.settled(&order_id, State::Confirmed).await;
         shop.peers.refuse("CancelShipment", Error::precondition("SHIPMENT_ON_ITS_WAY", "it is on its way"));
-        assert_eq!(cancel(&shop, &order_id).await.unwrap().state(), State::Cancelling);
+        assert_eq!(shop.cancel(&order_id).await.unwrap().state(), State::Cancelling);
         let settled = shop.settled(&order_id, State::Confirmed).await;
         assert_eq!(settled.payment_state(), PaymentState::Captured, "{engine:?}");
         assert_eq!(shop.peers.done(&order_id), ALL_DONE, "{engine:?}");
         assert!(shop.mail(&order_id, "on-its-way").is_some(), "{engine:?}");
         assert_eq!(shop.mail(&order_id, "cancelled"), None);
         // It can still be refunded when it has come back.
-        refund(&shop, &order_id).await.unwrap();
+        shop.refund(&order_id).await.unwrap();
         shop.settled(&order_id, State::Refunded).await;
         assert_eq!(shop.shelf.booked(&order_id).await, refunded(8380));
     }
@@ -222,7 +209,7 @@ async fn a_cancellation_waits_its_turn_behind_what_was_to_be_done_before() {
     shop.peers.refuse("CommitStock", Status::unavailable("away"));
     let order_id = place(&shop, "1").await;
     shop.failed_and_waits(&order_id, 1, 1_000).await;
-    assert_eq!(cancel(&shop, &order_id).await.unwrap().state(), State::Cancelling);
+    assert_eq!(shop.cancel(&order_id).await.unwrap().state(), State::Cancelling);
     shop.peers.answer("CommitStock");
     shop.clock.advance_ms(1_250);
     let settled = shop.settled(&order_id, State::Cancelled).await;
@@ -241,15 +228,15 @@ async fn an_admin_gives_money_back_once() {
         let shop = Shop::open(engine).await;
         let order_id = place(&shop, "1").await;
         // Right behind the order: what was to be done before is done before.
-        let asked = refund(&shop, &order_id).await.unwrap();
+        let asked = shop.refund(&order_id).await.unwrap();
         assert!(matches!(asked.state(), State::Refunding | State::Refunded), "{engine:?}: {asked:?}");
         let settled = shop.settled(&order_id, State::Refunded).await;
         assert_eq!(settled.payment_state(), PaymentState::PaymentRefunded, "{engine:?}");
-        assert_eq!(refund(&shop, &order_id).await.unwrap(), settled);
+        assert_eq!(shop.refund(&order_id).await.unwrap(), settled);
         assert_eq!(shop.shelf.booked(&order_id).await, refunded(8380));
         assert!(text(&shop.mail(&order_id, "refunded").unwrap()).contains("83.80 EUR back to your card"));
         assert_eq!(shop.peers.done(&order_id), ALL_DONE, "{engine:?}: a refund is no cancellation");
-        assert_eq!(reason(&cancel(&shop, &order_id).await.unwrap_err()).as_deref(), Some("WRONG_STATE"));
+        assert_eq!(reason(&shop.cancel(&order_id).await.unwrap_err()).as_deref(), Some("WRONG_STATE"));
     }
 }
 
@@ -259,7 +246,7 @@ async fn an_order_that_was_never_placed_is_neither_cancelled_nor_refunded() {
     let declined = PlaceOrderRequest { payment_token: "tok_declines".into(), ..purchase("1") };
     assert!(shop.place("guest-1", declined).await.is_err());
     let order_id = shop.orders("guest-1").await.remove(0).order_id;
-    let refused = [cancel(&shop, &order_id).await.unwrap_err(), refund(&shop, &order_id).await.unwrap_err()];
+    let refused = [shop.cancel(&order_id).await.unwrap_err(), shop.refund(&order_id).await.unwrap_err()];
     assert!(refused.iter().all(|status| reason(status).as_deref() == Some("WRONG_STATE")), "{refused:?}");
     shop.settled(&order_id, State::Declined).await;
     assert_eq!(shop.mails(), 0);

@@ -10,16 +10,13 @@ use selvage_checkout::store::{Change, Inserted};
 use selvage_checkout::{App, Peers, Settings};
 use selvage_identity::Role;
 use selvage_proto::checkout::v1::order::{PaymentState, State};
-use selvage_proto::checkout::v1::{
-    BatchGetOrderStatesRequest, CancelOrderRequest, DeadLetter, DiscardDeadLetterRequest, ListDeadLettersRequest,
-    ListOrdersRequest, Order, RefundOrderRequest,
-};
+use selvage_proto::checkout::v1::{BatchGetOrderStatesRequest, ListOrdersRequest, Order};
 use selvage_rpc::Channel;
 use selvage_status::{Error, field_violations, reason, retry_after};
 use selvage_testkit::{Engine, engines, eventually};
 use tokio::net::TcpListener;
 use tonic::server::NamedService as _;
-use tonic::{Code, Response, Status};
+use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::orders::order;
@@ -105,26 +102,6 @@ fn add<const SERVICE: usize>(services: &mut grpc::Services, shop: &Shop) {
     });
 }
 
-async fn cancel(shop: &Shop, order_id: &str) -> Result<Order, Status> {
-    let request = shop.of("guest-1", Role::Guest, CancelOrderRequest { order_id: order_id.into() });
-    shop.client.clone().cancel_order(request).await.map(Response::into_inner)
-}
-
-async fn refund(shop: &Shop, order_id: &str) -> Result<Order, Status> {
-    let request = shop.of("ops", Role::Admin, RefundOrderRequest { order_id: order_id.into() });
-    shop.client.clone().refund_order(request).await.map(Response::into_inner)
-}
-
-async fn dead_letters(shop: &Shop) -> Vec<DeadLetter> {
-    let request = shop.of("ops", Role::Admin, ListDeadLettersRequest::default());
-    shop.client.clone().list_dead_letters(request).await.unwrap().into_inner().dead_letters
-}
-
-async fn discard(shop: &Shop, role: Role, message_id: &str) -> Result<DeadLetter, Status> {
-    let request = shop.of("ops", role, DiscardDeadLetterRequest { message_id: message_id.into() });
-    shop.client.clone().discard_dead_letter(request).await.map(Response::into_inner)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_buyer_who_takes_no_mail_gets_goods_and_money_all_the_same() {
     for engine in engines() {
@@ -134,7 +111,7 @@ async fn a_buyer_who_takes_no_mail_gets_goods_and_money_all_the_same() {
         let settled = shop.settled(&order_id, State::Confirmed).await;
         assert_eq!(settled.payment_state(), PaymentState::Captured, "{engine:?}");
         assert_eq!(shop.peers.done(&order_id).last().unwrap(), "RemoveOrderedLines", "{engine:?}");
-        refund(&shop, &order_id).await.unwrap();
+        shop.refund(&order_id).await.unwrap();
         let settled = shop.settled(&order_id, State::Refunded).await;
         assert_eq!(settled.payment_state(), PaymentState::PaymentRefunded, "{engine:?}");
         assert_eq!(post.asked(&order_id), ["confirmed", "refunded"], "{engine:?}: each once");
@@ -153,7 +130,7 @@ async fn mails_that_cannot_be_sent_hold_up_nothing_but_each_other() {
         })
         .await;
         assert_eq!(shop.peers.done(&order_id).last().unwrap(), "RemoveOrderedLines", "{engine:?}");
-        cancel(&shop, &order_id).await.unwrap();
+        shop.cancel(&order_id).await.unwrap();
         eventually(PATIENCE, "it is cancelled", async || {
             let order = shop.order(&order_id).await;
             let back = order.payment_state() == PaymentState::PaymentRefunded;
@@ -166,11 +143,11 @@ async fn mails_that_cannot_be_sent_hold_up_nothing_but_each_other() {
         shop.clock.advance_ms(75_000);
         eventually(PATIENCE, "it is given up", async || shop.shelf.backlog().await == (1, 1)).await;
         assert!(post.asked(&order_id).iter().all(|occasion| occasion == "confirmed"), "{engine:?}: in order");
-        let letter = dead_letters(&shop).await.remove(0);
+        let letter = shop.dead_letters().await.remove(0);
         assert_eq!((&letter.order_id, letter.topic.as_str()), (&order_id, "mail_confirmed"), "{engine:?}");
 
         *post.weather.lock().unwrap() = Weather::Fair;
-        assert_eq!(discard(&shop, Role::Admin, &letter.message_id).await.unwrap(), letter, "{engine:?}");
+        assert_eq!(shop.discard(Role::Admin, &letter.message_id).await.unwrap(), letter, "{engine:?}");
         shop.settled(&order_id, State::Cancelled).await;
         assert_eq!(post.sent(&order_id), ["cancelled"], "{engine:?}");
         life.end();
@@ -184,25 +161,25 @@ async fn a_dead_letter_is_discarded_by_admins_and_what_waits_behind_it_is_done()
         shop.peers.refuse("CommitStock", Error::precondition("RESERVATION_RELEASED", "it was given back"));
         let order_id = shop.place("guest-1", purchase("1")).await.unwrap().order_id;
         eventually(PATIENCE, "it is given up", async || shop.shelf.backlog().await.1 == 1).await;
-        let letter = dead_letters(&shop).await.remove(0);
+        let letter = shop.dead_letters().await.remove(0);
         for role in [Role::Guest, Role::Customer, Role::Service] {
-            let refused = discard(&shop, role, &letter.message_id).await.unwrap_err();
+            let refused = shop.discard(role, &letter.message_id).await.unwrap_err();
             assert_eq!(refused.code(), Code::PermissionDenied);
         }
         for wrong in ["", "x", "1.5"] {
-            let refused = discard(&shop, Role::Admin, wrong).await.unwrap_err();
+            let refused = shop.discard(Role::Admin, wrong).await.unwrap_err();
             assert_eq!(field_violations(&refused)[0].0, "message_id", "{wrong:?}");
         }
         // Not one that waits, nor one that never was.
         let behind = (letter.message_id.parse::<i64>().unwrap() + 1).to_string();
         for missing in [&behind, "-1"] {
-            assert_eq!(discard(&shop, Role::Admin, missing).await.unwrap_err().code(), Code::NotFound, "{engine:?}");
+            assert_eq!(shop.discard(Role::Admin, missing).await.unwrap_err().code(), Code::NotFound, "{engine:?}");
         }
-        assert_eq!(discard(&shop, Role::Admin, &letter.message_id).await.unwrap(), letter, "{engine:?}");
+        assert_eq!(shop.discard(Role::Admin, &letter.message_id).await.unwrap(), letter, "{engine:?}");
         let settled = shop.settled(&order_id, State::Confirmed).await;
         assert_eq!(settled.payment_state(), PaymentState::Captured, "{engine:?}");
         assert_eq!(shop.peers.done(&order_id), ["ReserveStock", "CreateShipment", "RemoveOrderedLines"], "{engine:?}");
-        let gone = discard(&shop, Role::Admin, &letter.message_id).await.unwrap_err();
+        let gone = shop.discard(Role::Admin, &letter.message_id).await.unwrap_err();
         assert_eq!(gone.code(), Code::NotFound, "{engine:?}");
     }
 }
@@ -214,11 +191,11 @@ async fn delivery_is_asked_to_stop_a_parcel_once_and_the_buyer_written_to_once()
         let order_id = shop.place("guest-1", purchase("1")).await.unwrap().order_id;
         shop.settled(&order_id, State::Confirmed).await;
         shop.peers.refuse("CancelShipment", Error::precondition("SHIPMENT_ON_ITS_WAY", "it is on its way"));
-        cancel(&shop, &order_id).await.unwrap();
+        shop.cancel(&order_id).await.unwrap();
         let settled = shop.settled(&order_id, State::Confirmed).await;
         assert!(shop.mail(&order_id, "on-its-way").is_some(), "{engine:?}");
         for _ in 0..3 {
-            let refused = cancel(&shop, &order_id).await.unwrap_err();
+            let refused = shop.cancel(&order_id).await.unwrap_err();
             assert_eq!(refused.code(), Code::FailedPrecondition, "{engine:?}");
             assert_eq!(reason(&refused).as_deref(), Some("TOO_LATE_TO_CANCEL"), "{engine:?}");
             assert_eq!(shop.shelf.backlog().await, (0, 0), "{engine:?}");
@@ -230,9 +207,9 @@ async fn delivery_is_asked_to_stop_a_parcel_once_and_the_buyer_written_to_once()
         let states = BatchGetOrderStatesRequest { order_ids: vec![order_id.clone()] };
         let states = shop.client.clone().batch_get_order_states(shop.of("catalogue", Role::Service, states)).await;
         assert_eq!(states.unwrap().into_inner().orders[0].state(), State::Confirmed, "{engine:?}");
-        refund(&shop, &order_id).await.unwrap();
+        shop.refund(&order_id).await.unwrap();
         shop.settled(&order_id, State::Refunded).await;
-        assert_eq!(reason(&cancel(&shop, &order_id).await.unwrap_err()).as_deref(), Some("WRONG_STATE"));
+        assert_eq!(reason(&shop.cancel(&order_id).await.unwrap_err()).as_deref(), Some("WRONG_STATE"));
     }
 }
 
@@ -287,7 +264,7 @@ async fn an_order_in_a_newer_versions_state_exists_and_is_left_alone() {
         assert_eq!(told, [(&order_id, State::Unspecified)], "{engine:?}: it isn't unheard of");
         assert_eq!(shop.order(&order_id).await.state(), State::Unspecified, "{engine:?}");
         assert_eq!(shop.orders("guest-1").await.len(), 1, "{engine:?}");
-        for refused in [cancel(&shop, &order_id).await, refund(&shop, &order_id).await] {
+        for refused in [shop.cancel(&order_id).await, shop.refund(&order_id).await] {
             assert_eq!(reason(&refused.unwrap_err()).as_deref(), Some("WRONG_STATE"), "{engine:?}");
         }
         let unknown = (Stored::Confirmed, Stored::Refunding);

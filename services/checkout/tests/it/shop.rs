@@ -14,7 +14,10 @@ use selvage_context::clock::Clock;
 use selvage_identity::Role;
 use selvage_pool::Config;
 use selvage_proto::checkout::v1::checkout_client::CheckoutClient;
-use selvage_proto::checkout::v1::{GetOrderRequest, ListOrdersRequest, Order, PlaceOrderRequest, order};
+use selvage_proto::checkout::v1::{
+    CancelOrderRequest, DeadLetter, DiscardDeadLetterRequest, GetOrderRequest, ListDeadLettersRequest,
+    ListOrdersRequest, Order, PlaceOrderRequest, RefundOrderRequest, order,
+};
 use selvage_proto::delivery::v1::{Address, Speed};
 use selvage_rpc::{Channel, with_token};
 use selvage_testkit::{Engine, Tokens, eventually};
@@ -165,6 +168,30 @@ impl Shop {
         let mut request = self.of(owner, Role::Guest, purchase);
         request.set_timeout(PATIENCE);
         self.client.clone().place_order(request).await.map(Response::into_inner)
+    }
+
+    /// Cancels an order of `guest-1`, as the buyer does.
+    pub(crate) async fn cancel(&self, order_id: &str) -> Result<Order, Status> {
+        let request = self.of("guest-1", Role::Guest, CancelOrderRequest { order_id: order_id.into() });
+        self.client.clone().cancel_order(request).await.map(Response::into_inner)
+    }
+
+    /// Refunds an order, as an admin does.
+    pub(crate) async fn refund(&self, order_id: &str) -> Result<Order, Status> {
+        let request = self.of("ops", Role::Admin, RefundOrderRequest { order_id: order_id.into() });
+        self.client.clone().refund_order(request).await.map(Response::into_inner)
+    }
+
+    /// The first page of dead letters, as an admin sees them.
+    pub(crate) async fn dead_letters(&self) -> Vec<DeadLetter> {
+        let request = self.of("ops", Role::Admin, ListDeadLettersRequest::default());
+        self.client.clone().list_dead_letters(request).await.unwrap().into_inner().dead_letters
+    }
+
+    /// Discards a dead letter in `role`.
+    pub(crate) async fn discard(&self, role: Role, message_id: &str) -> Result<DeadLetter, Status> {
+        let request = self.of("ops", role, DiscardDeadLetterRequest { message_id: message_id.into() });
+        self.client.clone().discard_dead_letter(request).await.map(Response::into_inner)
     }
 
     /// All orders of a guest, newest first.

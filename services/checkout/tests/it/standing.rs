@@ -6,7 +6,6 @@ use selvage_checkout::store::{Inserted, MOST_STANDING};
 use selvage_identity::Role;
 use selvage_outbox::{Outgoing, Waiting};
 use selvage_proto::checkout::v1::order::{PaymentState as ApiPayment, State as ApiState};
-use selvage_proto::checkout::v1::{DiscardDeadLetterRequest, ListDeadLettersRequest};
 use selvage_status::Error;
 use selvage_testkit::{engines, eventually};
 use uuid::Uuid;
@@ -175,8 +174,7 @@ async fn a_dead_letter_that_somebody_must_look_at_stays_one_and_is_tried_again_a
         shop.clock.advance_ms(10_000);
         tried(2).await;
         // It is listed all the while, and its order counted.
-        let list = shop.of("ops", Role::Admin, ListDeadLettersRequest::default());
-        let letters = shop.client.clone().list_dead_letters(list).await.unwrap().into_inner().dead_letters;
+        let letters = shop.dead_letters().await;
         assert_eq!((letters.len(), letters[0].order_id.as_str()), (1, order_id.as_str()), "{engine:?}");
         assert!(letters[0].last_error.contains("nothing goes there"));
         assert_eq!(shop.shelf.store.order_count_standing(shop.clock.now_ms()).await.unwrap(), 1, "{engine:?}");
@@ -258,10 +256,8 @@ async fn what_a_discarded_message_was_to_bring_about_is_said_of_the_order() {
         ] {
             let order_id = standing_until(&shop, state, &[topic], i64::MAX).await;
             eventually(PATIENCE, "it is a dead letter", async || shop.shelf.backlog().await == (0, 1)).await;
-            let list = shop.of("ops", Role::Admin, ListDeadLettersRequest::default());
-            let letter = shop.client.clone().list_dead_letters(list).await.unwrap().into_inner().dead_letters.remove(0);
-            let discard = shop.of("ops", Role::Admin, DiscardDeadLetterRequest { message_id: letter.message_id });
-            shop.client.clone().discard_dead_letter(discard).await.unwrap();
+            let letter = shop.dead_letters().await.remove(0);
+            shop.discard(Role::Admin, &letter.message_id).await.unwrap();
             let settled = shop.settled(&order_id, becomes).await;
             assert_eq!(settled.payment_state(), payment, "{engine:?}: {topic}");
             assert_eq!(shop.mail(&order_id, "on-its-way").is_some(), topic == "cancel_shipment", "{engine:?}: {topic}");
