@@ -72,8 +72,7 @@ impl App {
 /// The tuning of the service's pool. A change is begin, three statements and commit: five round trips of 0.5 ms and
 /// 2 ms to make it durable, 4.5 ms; reading a cart takes 1 ms. One process at 300 changes and 600 readings a second:
 /// (300 × 4.5 ms + 600 × 1 ms) ÷ 0.7 = 2.8 connections, so 4 leave room for a burst. A statement that takes a hundred
-/// times its time is given up, and 1 s of waiting + 2 s for it
-/// are less than the 5 s that a caller has.
+/// times its time is given up, and 1 s of waiting + 2 s for it are less than the 5 s that a caller has.
 fn tune(config: &mut Config) {
     config.limit = 4;
     config.max_wait = Duration::from_secs(1);

@@ -1,4 +1,6 @@
 //! Carts: what a guest or a customer means to buy. Titles, prices and availability are the catalogue's.
+//!
+//! How to add an rpc or a method of the store is in the documentation of `services/catalogue`.
 
 mod app;
 mod args;

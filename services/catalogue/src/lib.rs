@@ -26,22 +26,22 @@
 //!
 //! # To add an rpc
 //!
-//! The same steps hold for the other services.
+//! The same steps hold for the other services. First ask whether a field of an answer that there is would do.
 //!
 //! 1. Describe it in `proto/selvage/catalogue/v1/catalogue.proto`: who may call it, each field with its bounds, each error with
-//!    its reason. Its messages are `<Rpc>Request` and `<Rpc>Response`, and a list has pages; `tests/whole/tidy/protos.rs` and
+//!    its reason. It takes a `<Rpc>Request`, and returns a `<Rpc>Response` or the thing that it is about, and a list has pages; `tests/whole/tidy/protos.rs` and
 //!    `proto/tests` have the rules. If doing it twice is as doing it once, say so by `idempotency_level`: callers' channels repeat it then.
 //!    `SELVAGE_RELEASE=1 cargo test -p selvage-proto` notes it in `proto/released.txt`.
 //! 2. Add a function to `grpc/parse.rs` that makes of the request what the store takes. It notes each wrong field in a
-//!    [`FieldViolations`](selvage_status::FieldViolations), so that the caller learns of all at once.
+//!    [`FieldViolations`](selvage_status::FieldViolations), so that the caller learns of all at once. A request without fields needs none.
 //! 3. Add the method to `grpc/server.rs`: `caller(&request)?.require(…)`, parse, one method of the store, and
 //!    `grpc/convert.rs` for the answer. What the store refuses becomes a [`selvage_status::Error`] with a reason here (in cart
 //!    and delivery in `refusal.rs`), and nowhere else.
 //! 4. Say who may call it in the table of `tests/whole/access.rs`, which fails while an rpc isn't in it. If a service calls it
 //!    with its own token, its key must permit that: `services/selvage/src/holders.rs`.
 //! 5. Call it: `web/src/shop.rs`, `checkout/src/peers` or `cart/src/catalogue.rs`, with the client's feature of `selvage-proto` in
-//!    the caller's `Cargo.toml`. Test servers that implement the whole service want the method too: `tests/it/scripted.rs`
-//!    of its callers, and for the cart `kit/rpc/tests/it/servers.rs`.
+//!    the caller's `Cargo.toml`. Test servers want the method too: those of its callers, `tests/it/scripted.rs`, if their tests
+//!    come by it; for any method of the cart `kit/rpc/tests/it/servers.rs`, which implements that service as a whole.
 //! 6. Test it in `tests/it/edge.rs`, through a real channel: right, with each field wrong, by each role that may not; and
 //!    with anything at all in its fields in `tests/it/hostile.rs`, where the service has one.
 //!

@@ -98,8 +98,8 @@ pub const PROVIDER: Tuned =
     Tuned { name: "checkout-provider", tune: |config| (config.floor, config.limit) = (Some(1), 2) };
 
 /// 50 orders a second, each two transactions of about 4 ms and a look of 1 ms, use 50 × 0.009 s = 0.45 connections; at
-/// 0.7 utilisation and with tenfold use time under stress 0.45 × 10 ÷ 0.7 ≈ 6.4: 8. Callers have 5 s in
-/// all, and more to place an order: 1 s of waiting + 2 s for a statement < 5 s.
+/// 0.7 utilisation and with tenfold use time under stress 0.45 × 10 ÷ 0.7 ≈ 6.4: 8. Callers have at least 5 s in all, which
+/// is more than 1 s of waiting + 2 s for a statement.
 fn orders_tuning(config: &mut Config) {
     config.limit = 8;
     config.max_wait = Duration::from_secs(1);

@@ -1,4 +1,6 @@
 //! Orders and payments. An order is placed once or not at all, whatever crashes; `saga` says how.
+//!
+//! How to add an rpc or a method of the store is in the documentation of `services/catalogue`.
 
 mod app;
 mod args;

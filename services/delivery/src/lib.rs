@@ -1,4 +1,6 @@
 //! Delivery: what it costs, the shipments of orders, a carrier that moves them, and where they are.
+//!
+//! How to add an rpc or a method of the store is in the documentation of `services/catalogue`.
 
 mod app;
 mod args;

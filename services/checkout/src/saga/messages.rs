@@ -160,6 +160,13 @@ mod tests {
         );
     }
 
+    /// Stock and money before the parcel, the parcel before the mail that speaks of it.
+    #[test]
+    fn a_confirmed_orders_messages_have_this_sequence() {
+        let expected = ["commit_stock", "capture_payment", "create_shipment", "mail_confirmed", "clear_cart"];
+        assert_eq!(topics(&confirmed(ORDER).messages), expected);
+    }
+
     #[test]
     fn an_outcome_is_one_step_and_what_follows_from_it() {
         let all = [

@@ -13,8 +13,8 @@
 //! provider by the order's id and then confirms or undoes.
 //!
 //! A confirmed order's messages, in sequence: `commit_stock`, `capture_payment`, `create_shipment`,
-//! `mail_confirmed`, `clear_cart`. A mail's message only hands the mail over to a sequence of its own, so that no mail holds up money or goods. Each
-//! is defined in one line of the table in [`topics`].
+//! `mail_confirmed`, `clear_cart`. A mail's message only hands the mail over to a sequence of its own, so that no mail holds
+//! up money or goods. Each is defined in one line of the table in [`topics`].
 //!
 //! An order that is neither at rest nor changes for [a quarter of an hour](crate::domain::recovery::STANDING_AFTER_MS) is
 //! taken up by the sweep too: the dead letter that it waits for gets one attempt more, with growing pauses, and stays a dead
@@ -28,7 +28,7 @@
 //! 2. Write that method in [`relay`], a call that is idempotent by the order's id. If its answer is one that no other message
 //!    has, [`Refused`](crate::peers::Refused) gets it, and `Topic::outcome` says what it means.
 //! 3. Name it where it follows from something, in [`messages`]; a new outcome gets its changes in `messages::settlement`.
-//! 4. Say in the callee's proto file what is answered to a repetition after each message that can follow, hold it by a test of the
+//! 4. Say in the callee's proto file what is answered to a repetition after each message that can follow, pin it with a test of the
 //!    callee's store, and give the model's callee in `saga/model` the same answer, with the mistake that would be easiest to make.
 
 mod messages;

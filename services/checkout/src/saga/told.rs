@@ -1,4 +1,4 @@
-//! What a buyer is told of an order that came to nothing.
+//! What callers of the API are told of an order that came to nothing. The form's own texts are web's.
 
 use selvage_status::Error;
 

@@ -3,7 +3,7 @@
 //!
 //! - The unit of work is a key: all its messages are done one after the other, never two at a time, by
 //!   whichever relay claimed it. Several relays share the keys by `FOR UPDATE SKIP LOCKED`; SQLite has one process and so
-//!   one relay. Messages are numbered by key, so their order asks nothing of a database's sequences.
+//!   one relay. Messages are numbered by key, so their order doesn't depend on a database's sequences.
 //! - A claim is a lease in the database, not an open transaction: handlers make network calls, and no connection is held
 //!   across one. A relay that dies loses its lease, and another does the messages again. One that is late stores nothing:
 //!   it looks first whether its claim is still its own.
@@ -20,7 +20,7 @@
 //! 1. Give it a topic, a short constant that is never used for anything else, and have the sender [`enqueue`] it in the
 //!    transaction that is its reason. Keep topic, handler and meaning in one place, as one line of a table.
 //! 2. Do it in [`Handler::handle`] by an idempotent call. Write down at the callee what it answers to the same request after
-//!    each one that can follow, and hold it by a test of the callee's store on both engines.
+//!    each one that can follow, and pin it with a test of the callee's store on both engines.
 //! 3. If the sender's tables change because it is done, return an outcome, and store it in [`Handler::settle`].
 //! 4. Choose the failure: [`Failure::Later`] for whoever is away, [`Failure::Never`] only for what no repetition can change.
 //!    A dead letter is somebody's work.
@@ -43,6 +43,6 @@ pub use store::{
 /// How often a message is tried before it is a dead letter: with the pauses of [`Relay`] (1 s doubling to 60 s, each up to a
 /// quarter longer) that is 10 to 13 minutes of a callee being away.
 pub const MAX_ATTEMPTS: i32 = 16;
-/// The longest pause between two attempts but for the quarter by which chance lengthens it, milliseconds: a minute is soon
-/// enough for whoever has waited for two.
+/// The longest pause between two attempts, milliseconds, before jitter adds up to a quarter. After two minutes of failures a
+/// callee that is back is asked within a minute and a quarter.
 const MAX_PAUSE_MS: i64 = 60_000;

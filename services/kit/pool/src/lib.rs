@@ -9,8 +9,9 @@
 //!   [`Pool::named`] gives statements outside transactions a name and a class.
 //! - [`Pool::run_tx`] is how transactions are made: named, repeated when the database asks for it, measured. While its
 //!   closure runs, a network call through a client that asks [`selvage_context::lease`] is refused.
-//! - [`Pool::set_limit`], a broker's [grant](Pool::grant_limit) and a drill's [override](Pool::override_limit) change the limit
-//!   while the pool is used, the latter before the former; [`Pool::settled`] says when what was too much is closed.
+//! - Three sources set the limit while the pool is used: a fault that is started on purpose [overrides](Pool::override_limit) a
+//!   broker's [grant](Pool::grant_limit), which comes before [`Pool::set_limit`]. [`Pool::settled`] says when what was too much
+//!   is closed.
 //! - A future that is dropped in mid-statement leaves its connection in an unknown state: that connection is cleaned in the
 //!   background or closed, and its slot isn't handed out before.
 //! - Who holds a connection for long is named in the log, with its span and its line of code. A connection whose socket
@@ -43,11 +44,11 @@
 //!
 //! 1. Its name goes into `selvage_conventions::db`, with its unit, beside those that are there.
 //! 2. What is recorded as it happens, a time or an event, is an instrument in `meters.rs`; attributes are constants, and what may be
-//!    one of many has a bound. Nothing on the way of a lease takes a lock or memory for it.
+//!    one of many has a bound. Recording it takes no lock and allocates nothing while a lease is given or taken back.
 //! 3. What can be read off a pool at any moment is a field of [`Snapshot`], filled in `snapshot.rs`, and a line in one of the tables
 //!    of `metrics.rs`: all lines of one scrape are of one snapshot.
-//! 4. `tests/it/measured.rs` looks at it. `tests/whole/alerts/metrics.txt` names it as Prometheus does, and is held against the running
-//!    shop. A panel for it is written in `tests/whole/dashboards`.
+//! 4. `tests/it/measured.rs` looks at it. `tests/whole/alerts/metrics.txt` names it as Prometheus does, and is compared with the
+//!    running shop. A panel for it is written in `tests/whole/dashboards`.
 //!
 //! # Which servers
 //!
@@ -77,12 +78,12 @@
 //! 2. **The time of a use.** From taking the connection to giving it back: `db.client.connection.use_time`, or
 //!    [`Snapshot::use_time`]. A read over a local network takes 0.5 to 1 ms; a transaction a round trip for each
 //!    statement, for BEGIN and for COMMIT, and the disk. Say 5 ms. So 400 × 0.005 s = 2 are in use on average.
-//! 3. **Room for chance.** Callers come at random; a queue grows as ρ ÷ (1 − ρ) with the utilisation ρ, and beyond 0.7 with each
-//!    step twice as fast. 2 ÷ 0.7 = 2.9.
+//! 3. **Room for chance.** Callers come at random; a queue grows as ρ ÷ (1 − ρ) with the utilisation ρ: 2.3 at 0.7,
+//!    4 at 0.8, 9 at 0.9. So plan for 0.7: 2 ÷ 0.7 = 2.9.
 //! 4. **Room for a bad hour.** Use times rise when caches are cold, a vacuum runs or a replica is rebuilt. With twice the time
-//!    5.7: a limit of 6. More is not safer: the server has cores and disks for some [twice its
-//!    cores](https://wiki.postgresql.org/wiki/Number_Of_Database_Connections) at a time; beyond, each takes longer, and
-//!    the same number is done.
+//!    5.7: a limit of 6. More is not safer: a server can work on about [twice as many
+//!    statements as it has cores](https://wiki.postgresql.org/wiki/Number_Of_Database_Connections) at a time; with more
+//!    of them each takes longer, and no more are done.
 //! 5. **How long to wait.** At the limit a queue of q callers takes q × use time ÷ limit. `max_wait` is what somebody can bear
 //!    beside the statement itself: [`Config::request_deadline`] must be more than `max_wait` + `statement_timeout`, which the
 //!    pool checks. Who would wait longer is refused at once, and its [`Refusal`] says when to come again.
