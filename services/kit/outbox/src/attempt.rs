@@ -106,9 +106,11 @@ mod tests {
         assert!(pauses.len() > 100, "{} pauses of 200 messages", pauses.len());
         let (least, most) = (pauses.first().unwrap(), pauses.last().unwrap());
         assert!(most - least > 200, "{least} to {most} ms");
-        // Nor are the pauses of one message all the same part longer.
-        let parts: BTreeSet<_> = (1..7).map(|attempts| spread(&message(1, attempts))).collect();
-        assert!(parts.len() > 3, "{parts:?}");
+        // Nor are the pauses of one message all the same part longer, whichever bits its key has.
+        for key in [1, 7 << 64] {
+            let parts: BTreeSet<_> = (1..7).map(|attempts| spread(&message(key, attempts))).collect();
+            assert!(parts.len() > 3, "{key}: {parts:?}");
+        }
     }
 
     #[test]

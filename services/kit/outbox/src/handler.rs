@@ -65,3 +65,15 @@ pub trait Handler: Send + Sync + 'static {
     /// has ended.
     async fn settle(&self, tx: &Tx, key: Uuid, outcomes: &[Self::Outcome]) -> Result<bool, StoreError>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_by_its_kind_and_its_own_words() {
+        for (failure, kind) in [(Failure::Later("away".into()), "later"), (Failure::Never("away".into()), "never")] {
+            assert_eq!((failure.kind(), failure.to_string().as_str()), (kind, "away"));
+        }
+    }
+}

@@ -262,7 +262,53 @@ impl From<StoreError> for Unsettled {
 
 #[cfg(test)]
 mod tests {
+    use async_trait::async_trait;
+    use futures::FutureExt as _;
+    use sea_orm::Database;
+    use sea_orm_migration::SchemaManager;
+    use selvage_pool::{Config, Tx};
+    use selvage_testkit::{Engine, database};
+
     use super::*;
+    use crate::Outgoing;
+
+    /// Says of each settling that it has enqueued something, or that it hasn't.
+    struct Says(bool);
+
+    #[async_trait]
+    impl Handler for Says {
+        type Lookups = ();
+        type Outcome = ();
+
+        async fn handle(&self, _message: &Message, (): &mut ()) -> Result<Option<()>, Failure> {
+            Ok(Some(()))
+        }
+
+        async fn settle(&self, _tx: &Tx, _key: Uuid, _outcomes: &[()]) -> Result<bool, StoreError> {
+            Ok(self.0)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_relay_wakes_itself_if_its_settling_enqueued_something() {
+        for enqueued in [true, false] {
+            let database = database(Engine::Sqlite).await;
+            let db = Database::connect(format!("{}?mode=rwc", database.url())).await.unwrap();
+            let manager = SchemaManager::new(&db);
+            store::create_table(&manager).await.unwrap();
+            store::add_numbers(&manager).await.unwrap();
+            let pool = Pool::open(Config::new("outbox", database.url())).await.unwrap();
+            let outgoing = Outgoing { key: Uuid::now_v7(), topic: "do", payload: Vec::new() };
+            let outgoing = &outgoing;
+            pool.run_tx("send", Class::Normal, |tx| async move { store::enqueue(&tx, 1, [outgoing.clone()]).await })
+                .await
+                .unwrap();
+            let kick = Kick::default();
+            let relay = Relay::new(pool, Says(enqueued), Clock::standing_at(1), kick.clone());
+            assert_eq!(relay.round().await.unwrap(), 1);
+            assert_eq!(kick.0.notified().now_or_never().is_some(), enqueued);
+        }
+    }
 
     /// Whoever is told before it waits needn't wait.
     #[tokio::test]

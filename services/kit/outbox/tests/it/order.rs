@@ -2,7 +2,7 @@
 
 use sea_orm::{ConnectionTrait as _, Statement};
 use selvage_context::clock::Clock;
-use selvage_outbox::{Kick, Relay, backlog};
+use selvage_outbox::{Kick, Relay, backlog, dead_letters};
 use selvage_pool::{Config, Pool};
 use selvage_testkit::{Engine, database, engines};
 use uuid::Uuid;
@@ -66,6 +66,27 @@ async fn a_sequence_that_goes_back_changes_no_order() {
         send(&pool, 1, &[(key, "do", 1), (key, "do", 2), (key, "do", 3)]).await;
         pool.execute_unprepared("UPDATE outbox_messages SET number = 1").await.unwrap();
         assert_eq!(relayed(&pool, key).await, [1, 2, 3], "{engine:?}");
+    }
+}
+
+/// Of two that are enqueued at the same moment, the one with the lower position may be seen when the other has been tried.
+#[tokio::test]
+async fn a_dead_letter_behind_another_message_stays_one_and_is_not_tried() {
+    for engine in engines() {
+        let (pool, _database) = pool(engine).await;
+        let (recorder, clock, key) = (Recorder::default(), Clock::standing_at(1_000_000), Uuid::now_v7());
+        let relay = Relay::new(pool.clone(), recorder.clone(), clock, Kick::default());
+        send(&pool, 1, &[(key, "never", 1)]).await;
+        relay.round().await.unwrap();
+        let dead = dead_letters(&pool, 0, 10).await.unwrap();
+        assert_eq!(dead.len(), 1, "{engine:?}");
+        send(&pool, 1, &[(key, "do", 2), (key, "do", 3)]).await;
+        let sql = "UPDATE outbox_messages SET number = 1, position = 0 WHERE number = 2";
+        pool.execute_unprepared(sql).await.unwrap();
+        assert_eq!(relay.round().await.unwrap(), 1, "{engine:?}");
+        assert_eq!(recorder.done.lock().unwrap()[&key], [2], "{engine:?}");
+        assert_eq!(dead_letters(&pool, 0, 10).await.unwrap(), dead, "{engine:?}");
+        assert_eq!(relay.round().await.unwrap(), 0, "{engine:?}: it holds up what is behind it");
     }
 }
 

@@ -11,7 +11,7 @@ use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMete
 use selvage_boot::Life;
 use selvage_context::clock::Clock;
 use selvage_context::deadline;
-use selvage_outbox::{Failure, Handler, Kick, Message, Outgoing, Relay, backlog, enqueue};
+use selvage_outbox::{Failure, Handler, Kick, Message, Outgoing, Relay, backlog, dead_letters, enqueue};
 use selvage_pool::{Config, Pool, StoreError, Tx};
 use selvage_testkit::{Engine, engines, eventually};
 use tokio::sync::Semaphore;
@@ -128,6 +128,104 @@ async fn what_a_message_looked_up_the_others_of_its_claim_have_and_each_has_a_th
         let third = Duration::from_secs(90)..=Duration::from_secs(100);
         assert!(left.len() == 4 && left.iter().all(|left| third.contains(left)), "{engine:?}: {left:?}");
         assert_eq!(backlog(&pool, i64::MAX).await.unwrap().waiting, 0, "{engine:?}");
+    }
+}
+
+/// Takes as long for each message as it is told to, by the clock that the lease goes by.
+#[derive(Clone)]
+struct Slow {
+    takes: Duration,
+    done: Arc<Mutex<Vec<u8>>>,
+}
+
+#[async_trait]
+impl Handler for Slow {
+    type Lookups = ();
+    type Outcome = ();
+
+    async fn handle(&self, message: &Message, (): &mut ()) -> Result<Option<()>, Failure> {
+        tokio::time::pause();
+        tokio::time::advance(self.takes).await;
+        tokio::time::resume();
+        self.done.lock().unwrap().push(message.payload[0]);
+        Ok(None)
+    }
+
+    async fn settle(&self, _tx: &Tx, _key: Uuid, _outcomes: &[()]) -> Result<bool, StoreError> {
+        unreachable!("no message means anything")
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_could_end_after_two_thirds_of_the_lease_waits_for_the_next_claim() {
+    for engine in engines() {
+        let (pool, _database) = pool(engine).await;
+        let (slow, clock) =
+            (Slow { takes: Duration::from_secs(60), done: Arc::default() }, Clock::standing_at(1_000_000));
+        let relay = Relay::new(pool.clone(), slow.clone(), clock.clone(), Kick::default());
+        let relay = relay.with_lease(Duration::from_secs(300));
+        let key = Uuid::now_v7();
+        send(&pool, clock.now_ms(), &[(key, "do", 1), (key, "do", 2), (key, "do", 3), (key, "do", 4)]).await;
+        // The third would begin when 120 s are spent, and may take 100 s: more than 200 s.
+        assert_eq!(relay.round().await.unwrap(), 1);
+        assert_eq!(*slow.done.lock().unwrap(), [1, 2], "{engine:?}");
+        assert_eq!(backlog(&pool, i64::MAX).await.unwrap().waiting, 2, "{engine:?}");
+        assert_eq!(relay.round().await.unwrap(), 1);
+        assert_eq!(*slow.done.lock().unwrap(), [1, 2, 3, 4], "{engine:?}");
+    }
+}
+
+/// Lookups that take longer to make than a claim of no length.
+struct Long;
+
+impl Default for Long {
+    fn default() -> Self {
+        std::thread::sleep(Duration::from_millis(1));
+        Self
+    }
+}
+
+struct Late;
+
+#[async_trait]
+impl Handler for Late {
+    type Lookups = Long;
+    type Outcome = ();
+
+    async fn handle(&self, _message: &Message, _lookups: &mut Long) -> Result<Option<()>, Failure> {
+        unreachable!("there is no time for a message")
+    }
+
+    async fn settle(&self, _tx: &Tx, _key: Uuid, _outcomes: &[()]) -> Result<bool, StoreError> {
+        unreachable!("no message is done")
+    }
+}
+
+#[tokio::test]
+async fn a_claim_that_is_over_before_its_first_message_begins_changes_nothing() {
+    for engine in engines() {
+        let (pool, _database) = pool(engine).await;
+        let clock = Clock::standing_at(1_000_000);
+        let relay = Relay::new(pool.clone(), Late, clock.clone(), Kick::default()).with_lease(Duration::ZERO);
+        send(&pool, clock.now_ms(), &[(Uuid::now_v7(), "do", 1)]).await;
+        assert_eq!(relay.round().await.unwrap(), 1, "{engine:?}");
+        let seen = backlog(&pool, i64::MAX).await.unwrap();
+        assert_eq!((seen.waiting, seen.dead), (1, 0), "{engine:?}");
+    }
+}
+
+#[tokio::test]
+async fn attempts_are_counted_whether_a_message_bears_the_claim_or_follows_in_it() {
+    for engine in engines() {
+        let (pool, _database) = pool(engine).await;
+        let (recorder, clock) = (Recorder::default(), Clock::standing_at(1_000_000));
+        let relay = Relay::new(pool.clone(), recorder, clock.clone(), Kick::default());
+        let (bearer, follower) = (Uuid::now_v7(), Uuid::now_v7());
+        send(&pool, clock.now_ms(), &[(bearer, "never", 1), (follower, "do", 1), (follower, "never", 2)]).await;
+        assert_eq!(relay.round().await.unwrap(), 2, "{engine:?}");
+        let dead = dead_letters(&pool, 0, 10).await.unwrap();
+        let attempts: Vec<_> = dead.iter().map(|letter| (letter.key, letter.attempts)).collect();
+        assert_eq!(attempts, [(bearer, 1), (follower, 1)], "{engine:?}");
     }
 }
 
