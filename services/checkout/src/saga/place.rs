@@ -83,15 +83,10 @@ impl Placing {
             }
         };
         let now = self.clock.now_ms();
-        match self.store.order_insert(&order, self.attempt_until(now), now).await? {
+        match self.store.order_insert(&order, attempt_until(self.bound, now), now).await? {
             Inserted::Existing(existing) => replay(intent, *existing),
             Inserted::New => self.carry_out(order, &intent.payment_token, now).await,
         }
-    }
-
-    /// Until when an attempt that begins at `now_ms` keeps others off its order.
-    pub(super) fn attempt_until(&self, now_ms: i64) -> i64 {
-        now_ms + i64::try_from((self.bound + self.bound / 5).as_millis()).unwrap_or(i64::MAX / 2)
     }
 
     /// The order that the intent means, if the bag is the one that the buyer saw, at the price that they saw.
@@ -172,9 +167,7 @@ impl Placing {
             currency: order.amounts.currency.clone(),
             token: token.to_owned(),
         };
-        // A short bound on placing leaves a third of it for asking again.
-        let bound = AUTHORISE_BOUND.min(self.bound / 3);
-        match tokio::time::timeout(bound, self.provider.authorise(request)).await {
+        match tokio::time::timeout(authorise_bound(self.bound), self.provider.authorise(request)).await {
             Ok(Ok(Answer::Approved)) => Authorisation::Approved,
             Ok(Ok(Answer::Declined) | Err(ProviderError::Refused(_))) => Authorisation::Declined,
             Ok(Err(ProviderError::Unknown(_))) | Err(_) => self.authorisation(order.id).await,
@@ -231,6 +224,17 @@ impl Placing {
     }
 }
 
+/// Until when an attempt within `bound` that begins at `now_ms` keeps others off its order.
+pub(super) fn attempt_until(bound: Duration, now_ms: i64) -> i64 {
+    now_ms.saturating_add(i64::try_from((bound + bound / 5).as_millis()).unwrap_or(i64::MAX))
+}
+
+/// How long the payment provider may take to answer when placing may take `bound`. Of a short one that is a third, so that
+/// time is left for asking again.
+fn authorise_bound(bound: Duration) -> Duration {
+    AUTHORISE_BOUND.min(bound / 3)
+}
+
 /// The answer to a call whose key was used before.
 fn replay(intent: &Intent, order: Order) -> Result<Order> {
     if order.what.fingerprint != intent.fingerprint() {
@@ -255,4 +259,25 @@ fn still_placing() -> Error {
     Error::new(ErrorCode::Aborted, "the order is still being placed; ask again with the same key")
         .reason("STILL_PLACING")
         .retry_after(ASK_AGAIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn an_attempt_keeps_others_off_for_a_fifth_longer_than_it_may_take() {
+        assert_eq!(attempt_until(seconds(20), 1_000), 25_000);
+        assert_eq!(attempt_until(seconds(20), i64::MAX - 1), i64::MAX);
+    }
+
+    #[test]
+    fn a_provider_has_four_seconds_or_a_third_of_a_shorter_bound() {
+        assert_eq!(authorise_bound(seconds(20)), seconds(4));
+        assert_eq!(authorise_bound(seconds(6)), seconds(2));
+    }
 }

@@ -14,7 +14,7 @@ use crate::domain::order::Order;
 use crate::mail::{Mail, MailError, Mailer, Occasion};
 use crate::payment::{Provider, ProviderError};
 use crate::peers::{Answer, Refused, Shop};
-use crate::store::{self, Store};
+use crate::store::{self, Settlement, Store};
 
 /// Does the messages of orders.
 pub(crate) struct Follow {
@@ -46,13 +46,12 @@ impl Handler for Follow {
     }
 
     async fn settle(&self, tx: &Tx, key: Uuid, outcomes: &[Outcome]) -> Result<bool, StoreError> {
-        let (now, mut sent) = (self.clock.now_ms(), false);
-        for outcome in outcomes {
-            let settlement = messages::settlement(key, *outcome);
-            store::order_settle(tx, key, &settlement, now).await?;
-            sent |= settlement.sends();
+        let now = self.clock.now_ms();
+        let settlements: Vec<_> = outcomes.iter().map(|outcome| messages::settlement(key, *outcome)).collect();
+        for settlement in &settlements {
+            store::order_settle(tx, key, settlement, now).await?;
         }
-        Ok(sent)
+        Ok(settlements.iter().any(Settlement::sends))
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::Placing;
 use super::messages;
+use super::place::attempt_until;
 use crate::domain::order::Order;
 use crate::domain::recovery::{STANDING_AFTER_MS, remedy};
 
@@ -35,8 +36,7 @@ impl Sweeper {
                 tracing::warn!(error = %error, "interrupted orders can't be looked for; trying again");
             }
             let now = self.0.clock.now_ms();
-            // A clock that was set back doesn't keep it from looking.
-            if looked_at.is_some_and(|looked_at| (0..STANDING_EVERY_MS).contains(&(now - looked_at))) {
+            if looked_at.is_some_and(|looked_at| is_soon_after(looked_at, now)) {
                 continue;
             }
             looked_at = Some(now);
@@ -49,7 +49,8 @@ impl Sweeper {
     async fn look_for_interrupted(&self) -> Result<(), StoreError> {
         let placing = &self.0;
         let now = placing.clock.now_ms();
-        let claimed = placing.store.order_claim_interrupted(now, placing.attempt_until(now), ORDERS_A_LOOK).await?;
+        let claimed =
+            placing.store.order_claim_interrupted(now, attempt_until(placing.bound, now), ORDERS_A_LOOK).await?;
         futures::stream::iter(claimed)
             .for_each_concurrent(AT_ONCE, |order| async move {
                 let id = order.what.id;
@@ -66,10 +67,10 @@ impl Sweeper {
         Ok(())
     }
 
+    /// The relay isn't kicked for their messages: it looks by itself within a second.
     async fn look_for_standing(&self, now: i64) -> Result<(), StoreError> {
         let placing = &self.0;
         let claimed = placing.store.order_claim_standing(now - STANDING_AFTER_MS, now, ORDERS_A_LOOK).await?;
-        let taken_up = !claimed.is_empty();
         futures::stream::iter(claimed)
             .for_each_concurrent(AT_ONCE, |order| async move {
                 let id = order.what.id;
@@ -78,9 +79,6 @@ impl Sweeper {
                 }
             })
             .await;
-        if taken_up {
-            placing.kick.now();
-        }
         Ok(())
     }
 
@@ -103,5 +101,22 @@ impl Sweeper {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether it is too soon at `now_ms` to look for orders that stand still. A clock that was set back doesn't keep it from looking.
+fn is_soon_after(looked_at_ms: i64, now_ms: i64) -> bool {
+    (0..STANDING_EVERY_MS).contains(&now_ms.saturating_sub(looked_at_ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_that_stand_still_are_looked_for_every_ten_seconds_by_any_clock() {
+        let noon = 1_795_521_600_000;
+        assert!(is_soon_after(noon, noon) && is_soon_after(noon, noon + 9_999));
+        assert!(!is_soon_after(noon, noon + 10_000) && !is_soon_after(noon, noon - 1));
     }
 }

@@ -206,6 +206,7 @@ mod tests {
     #[test]
     fn a_mail_has_a_key_of_its_own_and_says_whose_it_is() {
         let order = Uuid::now_v7();
+        assert_ne!(mail(order, Occasion::Refunded).key, mail(Uuid::now_v7(), Occasion::Refunded).key);
         let mail = mail(order, Occasion::Refunded);
         assert_ne!(mail.key, order);
         assert_eq!((mail.topic, mail.payload.as_slice()), ("mail_refunded", &order.as_bytes()[..]));
