@@ -74,8 +74,10 @@ impl MigratorTrait for Unnumbered {
 async fn pool(engine: Engine) -> (Pool, Database) {
     let database = database(engine).await;
     selvage_pool::migrate::up::<Migrator>(database.url()).await.expect("the table");
-    let pool = Pool::open(Config::new("outbox", database.url())).await.expect("a pool");
-    (pool, database)
+    let mut config = Config::new("outbox", database.url());
+    // On a slow machine what was done is stored late: refused for the wait, it would be done again when the claim has ended.
+    config.max_wait = LONG;
+    (Pool::open(config).await.expect("a pool"), database)
 }
 
 async fn send(pool: &Pool, now_ms: i64, messages: &[(Uuid, &'static str, u8)]) {
