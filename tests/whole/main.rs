@@ -10,6 +10,7 @@
 mod access;
 mod alerts;
 mod browse;
+mod chart;
 mod crash;
 mod dashboards;
 mod ending;

@@ -9,7 +9,8 @@ use serde_json::Value;
 const PROCESSES: [&str; 6] =
     ["selvage", "selvage-cart", "selvage-catalogue", "selvage-checkout", "selvage-delivery", "selvage-web"];
 
-fn schema(process: &str) -> Value {
+/// What can be set of a process, as it prints it.
+pub(crate) fn schema(process: &str) -> Value {
     let printed = Command::new(binary(process)).arg("schema").env("SELVAGE_POOL_LIMIT", "9").output().expect("it runs");
     assert!(printed.status.success(), "{process}: {}", String::from_utf8_lossy(&printed.stderr));
     serde_json::from_slice(&printed.stdout).expect("JSON")
