@@ -116,7 +116,8 @@ async fn what_one_replica_changes_the_other_shows() {
     let (store, _pool, database) = catalogue(Engine::Postgres).await;
     a_shirt(&store).await;
     let (role, url) = database.role().await;
-    selvage_pool::migrate::grant(database.url(), &role).await.unwrap();
+    let role = selvage_pool::migrate::Role::named(&role);
+    selvage_pool::migrate::up_for::<selvage_catalogue::migration::Migrator>(database.url(), &role).await.unwrap();
     let clock = Clock::standing_at(1_800_000_000_000);
     let (one, two) = (replica(&url, &clock).await, replica(&url, &clock).await);
 

@@ -1,5 +1,6 @@
 //! A service's database on its command line, and the pools that are opened on it.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -62,13 +63,42 @@ fn lacks(first: &str, more: usize, process: &str) -> String {
     format!("its database's schema lacks the migration {first}{others}: run '{process} migrate'")
 }
 
-/// A service's database: an address from which pools are opened.
+/// Where a database is, and how one gets in.
 #[derive(Args, Clone)]
-pub struct Database {
+pub struct Address {
     /// The database, for example postgres://cart@localhost/cart or sqlite://cart.db. With a password, set it by the
     /// environment rather than as an argument, which other users can see
     #[arg(long, env = "SELVAGE_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: String,
+    /// A file with the database's password, which wins over the address. It may change while the service runs: new
+    /// connections are made with the new one, and old ones renewed
+    #[arg(long, env = "SELVAGE_DATABASE_PASSWORD_FILE", value_name = "FILE")]
+    database_password_file: Option<PathBuf>,
+}
+
+impl Address {
+    fn place(&self) -> migrate::Place<'_> {
+        migrate::Place { url: &self.database_url, password_file: self.database_password_file.as_deref() }
+    }
+
+    /// Applies the migrations that are missing, and gives `role` what it may have; returns how many were applied.
+    ///
+    /// # Errors
+    /// As [`migrate::up_for`].
+    pub(crate) async fn migrate<M: MigratorTrait>(&self, role: Option<&migrate::Role<'_>>) -> anyhow::Result<usize> {
+        let migrated = match role {
+            Some(role) => migrate::up_for::<M>(self.place(), role).await,
+            None => migrate::up::<M>(self.place()).await,
+        };
+        migrated.context("the database can't be migrated")
+    }
+}
+
+/// A service's database: an address from which pools are opened.
+#[derive(Args, Clone)]
+pub struct Database {
+    #[command(flatten)]
+    address: Address,
     #[command(flatten)]
     flags: PoolFlags,
     /// What it must have before it is used; `None` if nobody waits for it.
@@ -82,12 +112,18 @@ pub struct Database {
 impl Database {
     /// The database at `url`, with the services' own tunings.
     pub fn at(url: impl Into<String>) -> Self {
-        Self { database_url: url.into(), flags: PoolFlags::default(), wanted: None, opened: Arc::default() }
+        Self::of(Address { database_url: url.into(), database_password_file: None })
+    }
+
+    /// The same for an address that was said on a command line.
+    pub fn of(address: Address) -> Self {
+        Self { address, flags: PoolFlags::default(), wanted: None, opened: Arc::default() }
     }
 
     /// The same for a process that waits, not ready and saying so on `life`, until the database answers and its schema is at
     /// least that of `M`; a newer one is fine. `process` is the program that migrates it.
-    pub(crate) fn waited_for<M: MigratorTrait>(self, process: &'static str, life: &Life) -> Self {
+    #[must_use]
+    pub fn waited_for<M: MigratorTrait>(self, process: &'static str, life: &Life) -> Self {
         let migrations = M::migrations().iter().map(|migration| migration.name().to_owned()).collect();
         Self { wanted: Some(Wanted { migrations, process, life: life.clone() }), ..self }
     }
@@ -115,8 +151,9 @@ impl Database {
     }
 
     fn tuned(&self, pool: &Tuned) -> anyhow::Result<Config> {
-        let mut config = pool.config(&self.database_url, None);
+        let mut config = pool.config(&self.address.database_url, None);
         self.flags.apply(&mut config)?;
+        config.password_file.clone_from(&self.address.database_password_file);
         Ok(config)
     }
 
@@ -150,21 +187,12 @@ impl Database {
         self
     }
 
-    /// Lets `role` read and write rows, and nothing more (PostgreSQL).
-    ///
-    /// # Errors
-    /// As [`migrate::grant`].
-    pub(crate) async fn grant(&self, role: &str) -> anyhow::Result<()> {
-        let granted = migrate::grant(&self.database_url, role).await;
-        granted.with_context(|| format!("the rights of '{role}' can't be granted"))
-    }
-
     /// Applies the migrations that are missing; returns how many.
     ///
     /// # Errors
     /// The first one that fails.
     pub async fn migrate<M: MigratorTrait>(&self) -> anyhow::Result<usize> {
-        migrate::up::<M>(&self.database_url).await.context("the database can't be migrated")
+        self.address.migrate::<M>(None).await
     }
 }
 

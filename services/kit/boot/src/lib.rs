@@ -92,7 +92,7 @@ mod service;
 mod tuning;
 
 #[cfg(feature = "service")]
-pub use database::Database;
+pub use database::{Address, Database};
 pub use keys::{Holder, KeyFiles, KeyFolder, Keys};
 pub use life::{Life, Phase};
 pub use measured::readiness;

@@ -1,16 +1,20 @@
 use std::marker::PhantomData;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, value_parser};
 use sea_orm_migration::MigratorTrait;
 use selvage_context::clock::Clock;
 use selvage_identity::{ServiceToken, Verifier};
+use selvage_pool::migrate::Role;
 use tonic::service::{Routes, RoutesBuilder};
 
 use crate::process::LOG;
 use crate::tuning::Tuned;
 use crate::{
-    Context, Database, FaultPolicy, Faults, KeyFiles, Keys, Life, Operations, Process, Schema, Tally, grpc, tuning,
+    Address, Context, Database, FaultPolicy, Faults, KeyFiles, Keys, Life, Operations, Process, Schema, Tally, grpc,
+    tuning,
 };
 
 /// A service grows by instances. With two threads each answer of a database or of another service woke the other one: an
@@ -125,17 +129,32 @@ pub fn fault_policy() -> impl TypedValueParser<Value = FaultPolicy> {
         .try_map(|text| text.parse::<FaultPolicy>())
 }
 
+/// Connections that a role may be given: PostgreSQL has 262,143 backends at the most.
+const ROLE_CONNECTIONS: RangeInclusive<i64> = 1..=262_143;
+/// A role's own time-out, in milliseconds, is for whoever connects as it and names none; 10 ms is the pool's least, and after
+/// an hour nobody waits any more.
+const ROLE_STATEMENTS_MS: RangeInclusive<u64> = 10..=3_600_000;
+
 /// What a service's program can do beside serving.
 #[derive(Subcommand)]
 pub enum StoredCommand {
     /// Bring the database's schema up to date, and end
     Migrate {
         #[command(flatten)]
-        database: Database,
-        /// Afterwards let this role read and write rows, and nothing more: the one that the service runs as, where another
-        /// one owns the database (PostgreSQL)
+        address: Address,
+        /// Let this role read and write rows, and nothing more: the one that the service runs as, where another one owns the
+        /// database (PostgreSQL)
         #[arg(long, env = "SELVAGE_GRANT_TO", value_name = "ROLE")]
         grant_to: Option<String>,
+        /// Set how many connections that role may have in all: those of all instances, with one more of each during an update.
+        /// Who migrates needs CREATEROLE for it and, from PostgreSQL 16 on, the role WITH ADMIN OPTION
+        #[arg(long, env = "SELVAGE_ROLE_CONNECTION_LIMIT", value_name = "CONNECTIONS", requires = "grant_to",
+              value_parser = value_parser!(u32).range(ROLE_CONNECTIONS))]
+        connection_limit: Option<u32>,
+        /// Set how long a statement of that role may take where its session doesn't say, in milliseconds; needs the same
+        #[arg(long, env = "SELVAGE_ROLE_STATEMENT_TIMEOUT_MS", value_name = "MS", requires = "grant_to",
+              value_parser = value_parser!(u64).range(ROLE_STATEMENTS_MS))]
+        statement_timeout: Option<u64>,
     },
 }
 
@@ -180,11 +199,14 @@ impl<S: Service> Process for Stored<S> {
         tuning::describe(S::POOLS, schema);
     }
 
-    async fn command(StoredCommand::Migrate { database, grant_to }: StoredCommand) -> anyhow::Result<()> {
-        let applied = database.migrate::<S::Migrator>().await?;
-        if let Some(role) = grant_to {
-            database.grant(&role).await?;
-        }
+    async fn command(command: StoredCommand) -> anyhow::Result<()> {
+        let StoredCommand::Migrate { address, grant_to, connection_limit, statement_timeout } = command;
+        let role = grant_to.as_deref().map(|name| Role {
+            name,
+            connections: connection_limit,
+            statement_timeout: statement_timeout.map(Duration::from_millis),
+        });
+        let applied = address.migrate::<S::Migrator>(role.as_ref()).await?;
         tracing::info!(applied, "the schema is up to date");
         Ok(())
     }

@@ -237,10 +237,6 @@ pub(crate) struct PoolFlags {
     /// How long the database works on one statement, in milliseconds
     #[arg(long, env = "SELVAGE_STATEMENT_TIMEOUT_MS", value_name = "MS", value_parser = millis(Config::STATEMENTS))]
     statement_timeout_ms: Option<u64>,
-    /// A file with the database's password, which wins over the address. It may change while the service runs: new
-    /// connections are made with the new one, and old ones renewed
-    #[arg(long, env = "SELVAGE_DATABASE_PASSWORD_FILE", value_name = "FILE")]
-    database_password_file: Option<PathBuf>,
 }
 
 impl PoolFlags {
@@ -260,7 +256,6 @@ impl PoolFlags {
         if let Some(timeout) = self.statement_timeout_ms {
             config.statement_timeout = Duration::from_millis(timeout);
         }
-        config.password_file.clone_from(&self.database_password_file);
         Ok(())
     }
 

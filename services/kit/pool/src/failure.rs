@@ -101,9 +101,10 @@ pub(crate) fn describe(error: &DbErr) -> Option<&'static str> {
     let Error::Database(database) = sqlx_error(error)? else {
         return match sqlx_error(error)? {
             // The last is SeaORM's pool's, which migrates: it tries again where nobody listens, until its time is over.
-            Error::Io(_) | Error::Tls(_) | Error::PoolTimedOut => {
+            Error::Io(_) | Error::PoolTimedOut => {
                 Some("the database can't be reached; is it running, and is its address right?")
             }
+            Error::Tls(_) => Some(NO_TLS),
             _ => None,
         };
     };
@@ -134,6 +135,8 @@ pub(crate) fn describe(error: &DbErr) -> Option<&'static str> {
     }
 }
 
+const NO_TLS: &str = "no encrypted connection to the database can be made: its server must offer TLS, with a certificate for the \
+                      host in its address, from somebody whom the file trusts that sslrootcert names there";
 pub(crate) const SCHEMA_MISSING: &str = "the schema is missing or old; run the service's migrate command";
 
 /// Why the pool gave no connection, if that is what failed.
@@ -200,6 +203,11 @@ pub(crate) fn is_missing_feature_sqlx(error: &Error) -> bool {
 /// The same of SeaORM's error.
 pub(crate) fn is_missing_feature(error: &DbErr) -> bool {
     sqlx_error(error).is_some_and(is_missing_feature_sqlx)
+}
+
+/// Whether our role lacks the right to what it asked for.
+pub(crate) fn is_forbidden(error: &DbErr) -> bool {
+    sqlx_error(error).and_then(sqlstate).as_deref() == Some("42501")
 }
 
 /// PostgreSQL's code of an error.

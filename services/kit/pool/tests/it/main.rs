@@ -10,6 +10,7 @@ mod measured;
 mod migrations;
 mod outcome;
 mod postgres;
+mod roles;
 mod silent;
 mod spans;
 mod sqlite;

@@ -66,39 +66,6 @@ async fn of_many_that_migrate_at_once_one_does_it() {
     assert_eq!(sum, 1);
 }
 
-/// What a service runs as can do its work, and can't change what it works on.
-#[tokio::test]
-async fn a_granted_role_reads_and_writes_rows_and_nothing_more() {
-    if !engines().contains(&Engine::Postgres) {
-        return;
-    }
-    let database = database(Engine::Postgres).await;
-    migrate::up::<Migrations>(database.url()).await.unwrap();
-    let (role, url) = database.role().await;
-    let pool = Pool::open(Config::new("test", url)).await.unwrap();
-    pool.execute_unprepared("SELECT * FROM note").await.expect_err("it was granted nothing yet");
-    migrate::grant(database.url(), &role).await.unwrap();
-    for sql in ["INSERT INTO note VALUES ('a')", "UPDATE note SET text = 'b'", "SELECT * FROM note", "DELETE FROM note"]
-    {
-        pool.execute_unprepared(sql).await.expect(sql);
-    }
-    for sql in [
-        "CREATE TABLE mine (a INT)",
-        "DROP TABLE note",
-        "ALTER TABLE note ADD COLUMN more INT",
-        "TRUNCATE note",
-        "DELETE FROM seaql_migrations",
-    ] {
-        let refused = pool.execute_unprepared(sql).await.expect_err(sql);
-        let words = selvage_pool::in_words(&refused);
-        assert!(words.starts_with("the database role lacks a permission"), "{sql}: {words}");
-    }
-    for role in ["", "a; DROP TABLE note", "\"", "Ada"] {
-        let refused = migrate::grant(database.url(), role).await.expect_err(role).to_string();
-        assert!(refused.contains("lower-case"), "{refused}");
-    }
-}
-
 #[tokio::test]
 async fn an_address_that_is_wrong_is_refused_without_its_password() {
     for (url, words) in [

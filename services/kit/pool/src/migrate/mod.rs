@@ -1,5 +1,8 @@
 //! Migrations. SeaORM's take its own connection types, so they run apart from a pool: in a command, before the service.
 
+mod role;
+
+use std::path::Path;
 use std::str::FromStr as _;
 
 use sea_orm::{
@@ -10,7 +13,10 @@ use sea_orm_migration::MigratorTrait;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 
+pub use role::Role;
+
 use crate::failure::{self, SCHEMA_MISSING, describe};
+use crate::password::PasswordFile;
 use crate::{Class, Pool};
 
 /// Whose turn it is to migrate; any number will do, as long as all of ours use the same ("selvage" in ASCII).
@@ -24,15 +30,50 @@ const CONNECT_BOUND: std::time::Duration = std::time::Duration::from_secs(10);
 #[error("{0}")]
 pub struct MigrateError(String);
 
+/// Where the schema is that is changed: a database's address, and the file with its password where that isn't in it.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// As of a pool.
+    pub url: &'a str,
+    /// Wins over the address.
+    pub password_file: Option<&'a Path>,
+}
+
+impl<'a, U: AsRef<str> + ?Sized> From<&'a U> for Place<'a> {
+    fn from(url: &'a U) -> Self {
+        Self { url: url.as_ref(), password_file: None }
+    }
+}
+
 /// Applies the migrations that are missing, one process at a time; returns how many. On PostgreSQL all of them are one
 /// transaction: none may ask to be outside one, as `CREATE INDEX CONCURRENTLY` does.
 ///
 /// # Errors
 /// A [`MigrateError`] if the database doesn't answer within 10 s, or refuses a migration, of which nothing stays then. Once
 /// what it names is mended, the same may be tried again.
-pub async fn up<M: MigratorTrait>(url: &str) -> Result<usize, MigrateError> {
-    let opened = Opened::at(url).await?;
-    let migrated = locked::<M>(&opened.db).await;
+pub async fn up<'a, M: MigratorTrait>(place: impl Into<Place<'a>>) -> Result<usize, MigrateError> {
+    bring_up::<M>(place.into(), None).await
+}
+
+/// The same, and gives `role` its rights and limits in the same transaction. To be repeated after each migration: a role has no
+/// rights on tables that came after.
+///
+/// # Errors
+/// As [`up`]; and if the database isn't PostgreSQL, there is no such role, or its limits may not be set, with what an
+/// administrator does about it.
+pub async fn up_for<'a, M: MigratorTrait>(place: impl Into<Place<'a>>, role: &Role<'_>) -> Result<usize, MigrateError> {
+    bring_up::<M>(place.into(), Some(role)).await
+}
+
+async fn bring_up<M: MigratorTrait>(place: Place<'_>, role: Option<&Role<'_>>) -> Result<usize, MigrateError> {
+    if let Some(role) = role {
+        role.check().map_err(MigrateError)?;
+        if place.url.starts_with("sqlite:") {
+            return Err(MigrateError("SQLite has no roles: rights are granted on PostgreSQL alone".into()));
+        }
+    }
+    let opened = Opened::at(place).await?;
+    let migrated = locked::<M>(&opened.db, role).await;
     opened.close(migrated).await
 }
 
@@ -53,34 +94,8 @@ pub async fn missing(pool: &Pool, own: &[String]) -> Result<Vec<String>, DbErr> 
     Ok(own.iter().filter(|name| !applied.contains(name)).cloned().collect())
 }
 
-/// Lets `role` read and write the rows of every table that is there now, and nothing more: not change the schema, nor the
-/// list of migrations. What a service runs as; to be repeated after a migration that makes tables.
-///
-/// # Errors
-/// A [`MigrateError`] if the database isn't PostgreSQL, if `role` isn't a plain name of 1 to 63 lower-case letters, digits and
-/// underscores, or if the database doesn't answer or refuses: the role must be there, and the tables ours.
-pub async fn grant(url: &str, role: &str) -> Result<(), MigrateError> {
-    let wrong = |why: String| Err(MigrateError(why));
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    if !(1..=63).contains(&role.len()) || !role.bytes().all(plain) {
-        return wrong(format!("the role '{role}' must be 1 to 63 lower-case letters, digits and underscores"));
-    }
-    if url.starts_with("sqlite:") {
-        return wrong("SQLite has no roles: rights are granted on PostgreSQL alone".into());
-    }
-    let opened = Opened::at(url).await?;
-    let sql = format!(
-        "GRANT USAGE ON SCHEMA public TO \"{role}\";
-         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO \"{role}\";
-         GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO \"{role}\";
-         REVOKE INSERT, UPDATE, DELETE ON seaql_migrations FROM \"{role}\""
-    );
-    let granted = opened.db.execute_unprepared(&sql).await.map(drop);
-    opened.close(granted).await
-}
-
 #[expect(clippy::disallowed_methods, reason = "migrations have SeaORM's connections, which have no run_tx")]
-async fn locked<M: MigratorTrait>(db: &DatabaseConnection) -> Result<usize, DbErr> {
+async fn locked<M: MigratorTrait>(db: &DatabaseConnection, role: Option<&Role<'_>>) -> Result<usize, Failed> {
     if db.get_database_backend() != DbBackend::Postgres {
         let missing = count_missing::<M>(db).await?;
         if missing > 0 {
@@ -95,6 +110,9 @@ async fn locked<M: MigratorTrait>(db: &DatabaseConnection) -> Result<usize, DbEr
     let missing = count_missing::<M>(&all).await?;
     if missing > 0 {
         M::up(&all, None).await?;
+    }
+    if let Some(role) = role {
+        role::provide(&all, role).await?;
     }
     all.commit().await?;
     Ok(missing)
@@ -130,22 +148,49 @@ struct Opened {
 }
 
 impl Opened {
-    async fn at(url: &str) -> Result<Self, MigrateError> {
-        let name = name(url)?;
-        match connect(url).await {
+    async fn at(place: Place<'_>) -> Result<Self, MigrateError> {
+        let name = name(place.url)?;
+        let password = match place.password_file {
+            Some(_) if place.url.starts_with("sqlite:") => {
+                return Err(MigrateError("a password file is for PostgreSQL; SQLite has no passwords".into()));
+            }
+            Some(file) => {
+                let read = PasswordFile::new(file.to_owned()).read();
+                Some(read.map_err(|error| MigrateError(format!("{error} ({name})")))?.0)
+            }
+            None => None,
+        };
+        match connect(place.url, password).await {
             Ok(db) => Ok(Self { db, name }),
-            Err(error) => Err(failed(&error, &name)),
+            Err(error) => Err(failed(&error.into(), &name)),
         }
     }
 
-    async fn close<T>(self, done: Result<T, DbErr>) -> Result<T, MigrateError> {
-        let closed = self.db.close().await;
+    async fn close<T>(self, done: Result<T, Failed>) -> Result<T, MigrateError> {
+        let closed = self.db.close().await.map_err(Failed::from);
         done.and_then(|done| closed.map(|()| done)).map_err(|error| failed(&error, &self.name))
     }
 }
 
-fn failed(error: &DbErr, name: &str) -> MigrateError {
-    let why = describe(error).map_or_else(|| error.to_string(), str::to_owned);
+/// Why something of it can't be done.
+enum Failed {
+    /// The database says so.
+    Database(DbErr),
+    /// In words, with the remedy.
+    Said(String),
+}
+
+impl From<DbErr> for Failed {
+    fn from(error: DbErr) -> Self {
+        Self::Database(error)
+    }
+}
+
+fn failed(error: &Failed, name: &str) -> MigrateError {
+    let why = match error {
+        Failed::Database(error) => describe(error).map_or_else(|| error.to_string(), str::to_owned),
+        Failed::Said(why) => why.clone(),
+    };
     MigrateError(format!("{why} ({name})"))
 }
 
@@ -166,7 +211,7 @@ fn name(url: &str) -> Result<String, MigrateError> {
     named.map_err(|_| MigrateError(unreadable.into()))
 }
 
-async fn connect(url: &str) -> Result<DatabaseConnection, DbErr> {
+async fn connect(url: &str, password: Option<String>) -> Result<DatabaseConnection, DbErr> {
     let sqlite = url.starts_with("sqlite:");
     let url = match url.contains('?') {
         _ if !sqlite || url.contains("mode=") => url.to_owned(),
@@ -178,6 +223,9 @@ async fn connect(url: &str) -> Result<DatabaseConnection, DbErr> {
     options.max_connections(1).max_lifetime(None).idle_timeout(None).sqlx_logging(false);
     // A job may start a little before its database does.
     options.connect_timeout(CONNECT_BOUND).acquire_timeout(CONNECT_BOUND);
+    if let Some(password) = password {
+        options.map_sqlx_postgres_opts(move |options| options.password(&password));
+    }
     let db = Database::connect(options).await?;
     if sqlite {
         db.execute_unprepared("PRAGMA journal_mode = WAL").await?;
