@@ -3,6 +3,7 @@
 
 #![allow(clippy::print_stderr, clippy::unwrap_used, reason = "tests speak to a person, and fail by panicking")]
 
+mod certificates;
 mod database;
 mod port;
 mod postgres;

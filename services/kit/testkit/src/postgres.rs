@@ -10,7 +10,7 @@ use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use crate::{eventually, free_port};
+use crate::{certificates, eventually, free_port};
 
 /// The administrator's address of a server that is to be used instead of one of our own.
 pub(crate) const GIVEN: &str = "SELVAGE_TEST_POSTGRES";
@@ -69,8 +69,29 @@ impl Server {
     /// # Panics
     /// If it can't be started.
     pub async fn start(settings: &[&str]) -> Self {
-        let programs = programs().expect("PostgreSQL is installed");
         let folder = tempfile::Builder::new().prefix("selvage-postgres-").tempdir().expect("a temporary folder");
+        Self::start_in(folder, settings).await
+    }
+
+    /// Starts one that offers TLS, with a certificate for `localhost` by an authority of its own; `None` if this machine has
+    /// nothing to make certificates with.
+    ///
+    /// # Panics
+    /// If it can't be started.
+    pub async fn start_encrypted() -> Option<Self> {
+        if !certificates::can_be_made() {
+            return None;
+        }
+        let folder = tempfile::Builder::new().prefix("selvage-postgres-").tempdir().expect("a temporary folder");
+        certificates::make(folder.path());
+        let file = |name: &str| folder.path().join(name).display().to_string();
+        let certificate = format!("ssl_cert_file={}", file(certificates::CERTIFICATE));
+        let key = format!("ssl_key_file={}", file(certificates::KEY));
+        Some(Self::start_in(folder, &["ssl=on", &certificate, &key]).await)
+    }
+
+    async fn start_in(folder: TempDir, settings: &[&str]) -> Self {
+        let programs = programs().expect("PostgreSQL is installed");
         let data = folder.path().join("data");
         std::fs::create_dir(&data).expect("the data folder");
         let user = own_by_unprivileged(folder.path());
@@ -163,6 +184,22 @@ impl Server {
     fn tell(&mut self, word: &str) {
         let pipe = self.pipe.as_mut().expect("there until it is dropped");
         writeln!(pipe, "{word}").expect("the watchdog reads");
+    }
+
+    /// The file of the authority by which its certificate is, if it is encrypted.
+    pub fn authority(&self) -> PathBuf {
+        self.folder.path().join(certificates::AUTHORITY)
+    }
+
+    /// Gives it a certificate by another authority, whose file replaces the one before, and starts it again with that.
+    ///
+    /// # Panics
+    /// If it can't be started.
+    pub async fn renew_certificate(&mut self) {
+        self.stop().await;
+        certificates::make(self.folder.path());
+        own_by_unprivileged(self.folder.path());
+        self.start_again().await;
     }
 
     /// The file that it logs to.

@@ -14,5 +14,6 @@ mod roles;
 mod silent;
 mod spans;
 mod sqlite;
+mod tls;
 mod transactions;
 mod watchdogs;

@@ -1,0 +1,73 @@
+//! A server that is known by its certificate: what `sslmode=verify-full` and `sslrootcert` in an address do.
+
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
+use selvage_pool::{Config, Pool, migrate};
+use selvage_testkit::{Engine, Server, engines, eventually};
+
+use crate::migrations::Migrations;
+
+const LONG: Duration = Duration::from_secs(20);
+const WORDS: &str = "no encrypted connection to the database can be made";
+
+/// The server's address with `host` in it, to be verified by the authority in a file.
+fn verified(server: &Server, host: &str, authority: &std::path::Path) -> String {
+    let url = server.url().replace("127.0.0.1", host);
+    format!("{url}?sslmode=verify-full&sslrootcert={}", authority.display())
+}
+
+async fn is_encrypted(pool: &Pool) -> bool {
+    let sql = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    let row = pool.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await.expect("an answer");
+    row.expect("one row").try_get("", "ssl").expect("a boolean")
+}
+
+/// A pool and a migration alike speak with a server whose certificate is for its name and by the authority that is named, and
+/// with no other.
+#[tokio::test]
+async fn a_server_is_known_by_its_certificate() {
+    if !engines().contains(&Engine::Postgres) {
+        return;
+    }
+    let Some(server) = Server::start_encrypted().await else { return };
+    let Some(other) = Server::start_encrypted().await else { return };
+    let plain = Server::start(&[]).await;
+    let url = verified(&server, "localhost", &server.authority());
+    let pool = Pool::open(Config { limit: 1, ..Config::new("test", &url) }).await.expect("it is known");
+    assert!(is_encrypted(&pool).await);
+    assert_eq!(migrate::up::<Migrations>(url.as_str()).await, Ok(1));
+    for (url, what) in [
+        (verified(&server, "127.0.0.1", &server.authority()), "a name that isn't in the certificate"),
+        (verified(&server, "localhost", &other.authority()), "another's authority"),
+        (verified(&server, "localhost", "no/such/file".as_ref()), "no authority"),
+        (verified(&plain, "localhost", &server.authority()), "no TLS"),
+    ] {
+        let refused = Pool::open(Config { limit: 1, ..Config::new("test", &url) }).await.expect_err(what).to_string();
+        assert!(refused.contains(WORDS) || refused.contains("can't be reached"), "{what}: {refused}");
+        let refused = migrate::up::<Migrations>(url.as_str()).await.expect_err(what).to_string();
+        assert!(refused.contains(WORDS) || refused.contains("can't be reached"), "{what}: {refused}");
+    }
+}
+
+/// The file is read anew for each connection.
+#[tokio::test]
+async fn an_authority_is_replaced_without_a_restart() {
+    if !engines().contains(&Engine::Postgres) {
+        return;
+    }
+    let Some(mut server) = Server::start_encrypted().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.crt");
+    std::fs::copy(server.authority(), &file).unwrap();
+    let url = verified(&server, "localhost", &file);
+    let pool = Pool::open(Config { limit: 1, ..Config::new("test", &url) }).await.expect("it is known");
+    assert!(is_encrypted(&pool).await);
+    server.renew_certificate().await;
+    let stranger = Pool::open(Config { limit: 1, ..Config::new("stranger", &url) }).await.unwrap_err().to_string();
+    assert!(stranger.contains(WORDS), "{stranger}");
+    pool.execute_unprepared("SELECT 1").await.expect_err("it is a stranger to the open pool too");
+    std::fs::copy(server.authority(), &file).unwrap();
+    eventually(LONG, "the new one is known", async || pool.execute_unprepared("SELECT 1").await.is_ok()).await;
+    assert!(is_encrypted(&pool).await);
+}
