@@ -101,6 +101,9 @@ pub(crate) fn describe(error: &DbErr) -> Option<&'static str> {
     let Error::Database(database) = sqlx_error(error)? else {
         return match sqlx_error(error)? {
             // The last is SeaORM's pool's, which migrates: it tries again where nobody listens, until its time is over.
+            // A certificate that isn't accepted comes as what can't be read.
+            Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => Some(NO_TLS),
+            Error::Io(error) if error.kind() == io::ErrorKind::NotFound => Some(NO_FILE),
             Error::Io(_) | Error::PoolTimedOut => {
                 Some("the database can't be reached; is it running, and is its address right?")
             }
@@ -137,6 +140,8 @@ pub(crate) fn describe(error: &DbErr) -> Option<&'static str> {
 
 const NO_TLS: &str = "no encrypted connection to the database can be made: its server must offer TLS, with a certificate for the \
                       host in its address, from somebody whom the file trusts that sslrootcert names there";
+const NO_FILE: &str = "a file for the database isn't there: its socket, its password's, or one that its address names by sslrootcert, \
+                       sslcert or sslkey";
 pub(crate) const SCHEMA_MISSING: &str = "the schema is missing or old; run the service's migrate command";
 
 /// Why the pool gave no connection, if that is what failed.
