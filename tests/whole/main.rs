@@ -13,6 +13,7 @@ mod browse;
 mod chart;
 mod crash;
 mod dashboards;
+mod deploy;
 mod ending;
 mod figures;
 mod grpcurl;

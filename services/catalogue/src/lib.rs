@@ -38,7 +38,7 @@
 //!    `grpc/convert.rs` for the answer. What the store refuses becomes a [`selvage_status::Error`] with a reason here (in cart
 //!    and delivery in `refusal.rs`), and nowhere else.
 //! 4. Say who may call it in the table of `tests/whole/access.rs`, which fails while an rpc isn't in it. If a service calls it
-//!    with its own token, its key must permit that: `services/selvage/src/holders.rs`.
+//!    with its own token, its key must permit that: `services/holders/src/lib.rs`.
 //! 5. Call it: `web/src/shop.rs`, `checkout/src/peers` or `cart/src/catalogue.rs`, with the client's feature of `selvage-proto` in
 //!    the caller's `Cargo.toml`. Test servers want the method too: those of its callers, `tests/it/scripted.rs`, if their tests
 //!    come by it; for any method of the cart `kit/rpc/tests/it/servers.rs`, which implements that service as a whole.

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use selvage_boot::{Database, KeyFolder};
-
-use crate::holders::make_keys;
+use selvage_holders::HOLDERS;
 
 /// A folder that belongs to one shop.
 pub(crate) struct DataFolder(PathBuf);
@@ -40,7 +39,7 @@ impl DataFolder {
 
     /// The shop's keys; those that are missing are made.
     pub(crate) fn make_keys(&self) -> anyhow::Result<KeyFolder> {
-        make_keys(&keys_in(&self.0))
+        KeyFolder::make(&keys_in(&self.0), &HOLDERS)
     }
 }
 

@@ -4,18 +4,18 @@ use std::io::Write as _;
 use std::net::IpAddr;
 
 use selvage_boot::{
-    Context, Database, FaultPolicy, Faults, Host, Keys, Life, Process, Service, Together, grpc, listen,
+    Context, Database, FaultPolicy, Faults, Host, KeyFolder, Keys, Life, Process, Service, Together, grpc, listen,
 };
 use selvage_cart::CartArgs;
 use selvage_catalogue::CatalogueArgs;
 use selvage_checkout::CheckoutArgs;
 use selvage_delivery::DeliveryArgs;
+use selvage_holders::HOLDERS;
 use selvage_identity::{Role, ServiceToken};
 use selvage_rpc::{Channel, InProcess, Target};
 
 use crate::cli::{Command, OperationsAccess, Serve};
 use crate::data::DataFolder;
-use crate::holders::make_keys;
 use crate::{budget, import, token, trace};
 
 /// Connections of each service's main pool: one process on one file needs few, and each costs a thread and some memory.
@@ -127,7 +127,7 @@ impl Process for House {
             Command::Token(token) => token::print(&token),
             Command::Budget(budget) => budget::run(&budget),
             Command::Trace(trace) => trace::run(&trace).await,
-            Command::Keys(keys) => make_keys(&keys.folder).map(drop),
+            Command::Keys(keys) => KeyFolder::make(&keys.folder, &HOLDERS).map(drop),
         }
     }
 }

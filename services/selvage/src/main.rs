@@ -3,7 +3,6 @@
 mod budget;
 mod cli;
 mod data;
-mod holders;
 mod house;
 mod import;
 mod token;

@@ -11,9 +11,9 @@ use super::{manifest, metadata, nothing_found, source};
 /// The services: each stands alone.
 const SERVICES: &[&str] = &["selvage-cart", "selvage-catalogue", "selvage-checkout", "selvage-delivery", "selvage-web"];
 /// What puts services together.
-const ASSEMBLIES: &[&str] = &["selvage", "selvage-tests"];
-/// What services share and what is none: the API, and the drawing of garments.
-const LIBRARIES: &[&str] = &["selvage-drawing", "selvage-proto"];
+const ASSEMBLIES: &[&str] = &["selvage", "selvage-deploy", "selvage-tests"];
+/// What services share and what is none: the API, the drawing of garments, and who holds which key.
+const LIBRARIES: &[&str] = &["selvage-drawing", "selvage-holders", "selvage-proto"];
 /// What has a database.
 const STORED: &[&str] = &["selvage-cart", "selvage-catalogue", "selvage-checkout", "selvage-delivery"];
 
@@ -99,6 +99,18 @@ fn web_has_no_database_in_it() {
         &databases(&tree),
         "The pages come from the services' rpcs: take it out of selvage-web's dependencies.",
     );
+}
+
+#[test]
+fn the_shop_in_one_process_knows_no_cluster() {
+    let clusters = |package: &str| {
+        let tree = linked(package);
+        tree.lines().filter(|line| line.starts_with("kube") || line.starts_with("k8s-openapi")).count()
+    };
+    assert!(clusters("selvage-deploy") > 2, "cargo tree says nothing");
+    for package in SERVICES.iter().chain(&["selvage"]) {
+        assert_eq!(clusters(package), 0, "{package}: what speaks with Kubernetes is selvage-deploy alone");
+    }
 }
 
 /// The tables of dependencies in a manifest, those for some platforms included.

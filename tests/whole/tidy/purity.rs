@@ -129,6 +129,8 @@ const STOPWATCHES: &[(&str, &str)] = &[
 const CLOCKMAKERS: &[(&str, &str)] = &[
     ("services/kit/boot/src/process.rs", "starts a process"),
     ("services/kit/testkit/src/lib.rs", "signs tokens for real processes"),
+    ("services/deploy/src/stock.rs", "is a command of its own"),
+    ("services/deploy/src/token.rs", "is a command of its own"),
     ("services/selvage/src/import.rs", "is a command of its own"),
     ("services/selvage/src/token.rs", "is a command of its own"),
 ];
@@ -160,6 +162,7 @@ fn the_time_of_day_is_passed_in() {
 
 /// Who may throw dice.
 const DICE: &[(&str, &str)] = &[
+    ("services/deploy/src/secrets/mod.rs", "makes passwords"),
     ("services/kit/pool/src/config.rs", "names this start of the process to the database, and is the chance of pauses"),
     ("services/kit/rpc/src/peers.rs", "spreads calls over peers"),
     ("services/kit/rpc/src/retry.rs", "spreads retries over time"),

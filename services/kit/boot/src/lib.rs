@@ -53,6 +53,10 @@
 //! [`Life::waits_for`]. A server is spawned with [`Life::run`]: [`grpc::serve`] or [`http::serve`] on [`Context::listener`]. What
 //! it can do beside serving are the subcommands of `Command`.
 //!
+//! # Add a program that does a thing and ends
+//!
+//! A [`Tool`] has commands and nothing to serve; [`tool`] is its main.
+//!
 //! # Add a service with a database
 //!
 //! 1. A crate in `services/` with the skeleton of ARCHITECTURE.md, and its rpcs in `proto/`; `tests/whole/tidy` names both
@@ -88,12 +92,13 @@ mod process;
 pub mod schema;
 #[cfg(feature = "service")]
 mod service;
+mod tool;
 #[cfg(feature = "service")]
 mod tuning;
 
 #[cfg(feature = "service")]
 pub use database::{Address, Database};
-pub use keys::{Holder, KeyFiles, KeyFolder, Keys};
+pub use keys::{Holder, KeyFiles, KeyFolder, Keys, LIST_HEADER};
 pub use life::{Life, Phase};
 pub use measured::readiness;
 #[cfg(feature = "service")]
@@ -104,6 +109,7 @@ pub use schema::Schema;
 pub use selvage_faults::{Broken, Dependency, Faults, Policy as FaultPolicy};
 #[cfg(feature = "service")]
 pub use service::{Host, Service, Stored, Together, fault_policy};
+pub use tool::{Tool, tool};
 #[cfg(feature = "service")]
 pub use tuning::{Tuned, TuningFile};
 

@@ -21,8 +21,16 @@ pub struct Holder {
     pub rpcs: &'static [&'static str],
 }
 
+impl Holder {
+    /// Its line in the list of those who are trusted, for its key.
+    pub fn line(&self, key: &IssuerKey) -> String {
+        TrustedKeys::line(self.roles, key, self.rpcs)
+    }
+}
+
 const TRUSTED: &str = "trusted.keys";
-const HEADER: &str =
+/// What a list begins with that is made here.
+pub const LIST_HEADER: &str =
     "# Who may sign tokens of which role, and call what with them; services read this list, again when it changes.\n";
 /// Held by who makes keys, so that two that do it at once don't make two of a kind.
 const LOCK: &str = ".lock";
@@ -61,7 +69,7 @@ impl KeyFolder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error).with_context(|| format!("{} can't be read", path.display())),
         };
-        let (mut text, mut made) = (listed.clone().unwrap_or_else(|| HEADER.to_owned()), Vec::new());
+        let (mut text, mut made) = (listed.clone().unwrap_or_else(|| LIST_HEADER.to_owned()), Vec::new());
         if !text.ends_with('\n') {
             text.push('\n');
         }
@@ -77,7 +85,7 @@ impl KeyFolder {
                     key
                 }
             };
-            text.push_str(&TrustedKeys::line(holder.roles, &key, holder.rpcs));
+            text.push_str(&holder.line(&key));
         }
         // Trusted first: a key that nobody holds does no harm, and one that nobody trusts signs in vain.
         let files = [(path, text, PUBLIC)].into_iter().chain(made.into_iter().map(|(file, text)| (file, text, SECRET)));

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use selvage_identity::{IssuerKey, KeyError, TrustedKeys};
 
-pub use folder::{Holder, KeyFolder};
+pub use folder::{Holder, KeyFolder, LIST_HEADER};
 pub use follow::Keys;
 
 /// Where a process finds its keys.

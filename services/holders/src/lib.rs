@@ -1,13 +1,11 @@
 //! Who signs tokens in this shop, and what with.
 
-use std::path::Path;
-
-use selvage_boot::{Holder, KeyFolder};
+use selvage_boot::Holder;
 use selvage_identity::Role;
 
 /// Each process gets the one key that it needs. A service's tokens may call what the service calls by itself; what it asks
 /// for a visitor goes with the visitor's token.
-const HOLDERS: [Holder; 5] = [
+pub const HOLDERS: [Holder; 5] = [
     Holder { name: "web", roles: &[Role::Guest, Role::Customer], rpcs: &[] },
     Holder {
         name: "checkout",
@@ -25,8 +23,3 @@ const HOLDERS: [Holder; 5] = [
     Holder { name: "operations", roles: &[Role::Operations, Role::Faults], rpcs: &[] },
     Holder { name: "admin", roles: &[Role::Admin], rpcs: &[] },
 ];
-
-/// The shop's keys in `folder`; those that are missing are made.
-pub(crate) fn make_keys(folder: &Path) -> anyhow::Result<KeyFolder> {
-    KeyFolder::make(folder, &HOLDERS)
-}
