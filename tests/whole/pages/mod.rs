@@ -7,7 +7,7 @@ mod hostile;
 mod imported;
 pub(super) mod markup;
 mod operations;
-mod purchase;
+pub(super) mod purchase;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -148,7 +148,7 @@ fn is_closed(at: &str, page: &Markup, is_known: impl Fn(&str) -> bool) {
 }
 
 /// Puts a piece of the first product of `category` that can be bought into the visitor's bag; says what and where it is.
-pub(super) fn put_into_bag(visitor: &mut Client, category: &str) -> (String, String) {
+pub(crate) fn put_into_bag(visitor: &mut Client, category: &str) -> (String, String) {
     let shelf = sound(category, &visitor.get(category));
     let cards = shelf.all("a").filter_map(|link| link.get("href")).filter(|href| href.starts_with("/p/"));
     for card in cards {

@@ -30,7 +30,7 @@ fn checkout(visitor: &mut Client) -> Form {
 }
 
 /// Orders what is in the bag; says where the order is.
-pub(super) fn order(visitor: &mut Client) -> String {
+pub(crate) fn order(visitor: &mut Client) -> String {
     let form = checkout(visitor);
     visitor.post(&form.action, form.pairs()).location().to_owned()
 }

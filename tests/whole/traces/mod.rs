@@ -1,7 +1,7 @@
 //! One trace for all that a purchase is: from the browser's request to the last message of the outbox, as a real Jaeger has
 //! it from five processes.
 
-mod purchase;
+pub(crate) mod purchase;
 mod redaction;
 mod sound;
 mod trouble;

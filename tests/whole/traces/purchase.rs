@@ -53,7 +53,7 @@ fn of_the_order(jaeger: &Jaeger) -> Option<Trace> {
 }
 
 /// What is amiss with it as a purchase's.
-fn amiss(trace: &Trace) -> Vec<String> {
+pub(crate) fn amiss(trace: &Trace) -> Vec<String> {
     let mut amiss = findings(trace);
     let mut is = |right: bool, what: String| {
         if !right {
