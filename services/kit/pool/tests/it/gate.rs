@@ -33,7 +33,12 @@ pub(crate) fn hold(pool: &Pool, release: &Arc<Notify>) -> tokio::task::JoinHandl
 #[tokio::test]
 async fn waiters_are_served_in_the_order_in_which_they_came() {
     for engine in engines() {
-        let (pool, _database) = pool(engine, |config| config.limit = 1).await;
+        let (pool, _database) = pool(engine, |config| {
+            config.limit = 1;
+            // Twenty join one after the other, and on a busy machine that may take seconds: none may give up meanwhile.
+            config.max_wait = Duration::from_secs(30);
+        })
+        .await;
         let release = Arc::new(Notify::new());
         let holder = hold(&pool, &release);
         eventually(LONG, "the only slot is taken", async || pool.snapshot().in_use == 1).await;
