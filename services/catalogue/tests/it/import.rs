@@ -285,7 +285,8 @@ async fn a_shop_that_is_open_writes_while_a_feed_comes_in() {
     is_done.store(true, Ordering::Relaxed);
     let (writes, longest) = writing.await.unwrap();
     assert_eq!(report.created, 4_000);
-    assert!(writes > 10 && longest < Duration::from_secs(2), "{writes} writes, the longest {longest:?} in {took:?}");
+    // Whoever waits for the feed's end waits for most of its time, on a busy machine as on an idle one.
+    assert!(writes > 10 && longest * 3 < took, "{writes} writes, the longest {longest:?} in {took:?}");
 }
 
 #[tokio::test]
