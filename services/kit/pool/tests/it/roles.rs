@@ -6,6 +6,7 @@ use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use selvage_pool::migrate::{self, Place, Role};
 use selvage_pool::{Config, Pool, in_words};
 use selvage_testkit::{Database, Engine, Server, database, database_on, engines, eventually};
+use sqlx::error::DatabaseError;
 use sqlx::{Connection as _, PgConnection};
 
 use crate::migrations::Migrations;
@@ -55,11 +56,11 @@ impl Owned {
         }
         let server = Server::start(settings).await;
         let database = database_on(&server).await;
-        let admin = PgConnection::connect(database.url()).await.unwrap();
+        let admin = PgConnection::connect(database.url()).await.expect("it answers");
         let owner = database.url().replace("postgres@", "owner@");
         let mut owned = Self { admin, database, owner, _server: server };
         owned.run("CREATE ROLE owner LOGIN PASSWORD 'the first'; CREATE ROLE cart LOGIN").await;
-        let name = owned.database.url().rsplit_once('/').unwrap().1.to_owned();
+        let name = owned.database.url().rsplit_once('/').expect("an address with a database").1.to_owned();
         owned.run(&format!("ALTER DATABASE {name} OWNER TO owner")).await;
         Some(owned)
     }
@@ -73,7 +74,7 @@ impl Owned {
     async fn noted(&mut self, role: &str) -> (i32, Option<Vec<String>>) {
         let sql = "SELECT rolconnlimit, (SELECT setconfig FROM pg_db_role_setting WHERE setrole = pg_roles.oid) \
                    FROM pg_roles WHERE rolname = $1";
-        sqlx::query_as(sql).bind(role).fetch_one(&mut self.admin).await.unwrap()
+        sqlx::query_as(sql).bind(role).fetch_one(&mut self.admin).await.expect("the role is there")
     }
 
     fn at(&self, user: &str) -> String {
@@ -125,9 +126,9 @@ async fn a_limited_role_has_no_connection_more_and_its_statements_end() {
         open.push(PgConnection::connect(&url).await.unwrap());
     }
     let refused = PgConnection::connect(&url).await.expect_err("there are two");
-    assert_eq!(refused.as_database_error().and_then(|error| error.code()).as_deref(), Some("53300"), "{refused}");
+    assert_eq!(refused.as_database_error().and_then(DatabaseError::code).as_deref(), Some("53300"), "{refused}");
     let slow = sqlx::query("SELECT pg_sleep(10)").execute(&mut open[0]).await.expect_err("it takes too long");
-    assert_eq!(slow.as_database_error().and_then(|error| error.code()).as_deref(), Some("57014"), "{slow}");
+    assert_eq!(slow.as_database_error().and_then(DatabaseError::code).as_deref(), Some("57014"), "{slow}");
     let pool = Pool::open(Config { limit: 1, ..Config::new("test", url.clone()) }).await;
     assert!(pool.unwrap_err().to_string().contains("has no connection left"));
     open.pop();
@@ -195,5 +196,5 @@ async fn eventually_opened(config: Config) -> Pool {
         opened.is_some()
     })
     .await;
-    opened.unwrap()
+    opened.expect("it was opened")
 }
