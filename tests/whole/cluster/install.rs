@@ -24,7 +24,7 @@ fn installed<'c>(cluster: &'c Cluster, helm: &'static str) -> Release<'c> {
     println!("{helm} install --wait: all pods are ready after {:.1} s", release.took.as_secs_f64());
     assert!(release.took < READY_BOUND, "{}", release.state());
     // Before that come the notes, which are for a person.
-    println!("{}", release.test().rsplit("POD LOGS").next().unwrap_or_default().trim());
+    println!("{}", release.test().rsplit("POD LOGS: ").next().unwrap_or_default().trim());
     release
 }
 
