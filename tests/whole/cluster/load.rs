@@ -69,7 +69,7 @@ impl Load {
             match person.join() {
                 Ok(one) => bought.push(one),
                 Err(panic) => {
-                    failed.push(panic.downcast::<String>().map_or_else(|_| "panicked".to_owned(), |why| *why))
+                    failed.push(panic.downcast::<String>().map_or_else(|_| "panicked".to_owned(), |why| *why));
                 }
             }
         }
