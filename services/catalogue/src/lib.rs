@@ -29,11 +29,13 @@
 //! The same steps hold for the other services. First ask whether a field of an answer that there is would do.
 //!
 //! 1. Describe it in `proto/selvage/catalogue/v1/catalogue.proto`: who may call it, each field with its bounds, each error with
-//!    its reason. It takes a `<Rpc>Request`, and returns a `<Rpc>Response` or the thing that it is about, and a list has pages; `tests/whole/tidy/protos.rs` and
-//!    `proto/tests` have the rules. If doing it twice is as doing it once, say so by `idempotency_level`: callers' channels repeat it then.
-//!    `SELVAGE_RELEASE=1 cargo test -p selvage-proto` notes it in `proto/released.txt`.
+//!    its reason. It takes a `<Rpc>Request`, and returns a `<Rpc>Response` or the thing that it is about, and a list has
+//!    pages; `tests/whole/tidy/protos.rs` and `proto/tests` have the rules. If doing it twice is as doing it once, say so by
+//!    `idempotency_level`: callers' channels repeat it then. `SELVAGE_RELEASE=1 cargo test -p selvage-proto` notes it in
+//!    `proto/released.txt`.
 //! 2. Add a function to `grpc/parse.rs` that makes of the request what the store takes. It notes each wrong field in a
-//!    [`FieldViolations`](selvage_status::FieldViolations), so that the caller learns of all at once. A request without fields needs none.
+//!    [`FieldViolations`](selvage_status::FieldViolations), so that the caller learns of all at once. A request without
+//!    fields needs none.
 //! 3. Add the method to `grpc/server.rs`: `caller(&request)?.require(…)`, parse, one method of the store, and
 //!    `grpc/convert.rs` for the answer. What the store refuses becomes a [`selvage_status::Error`] with a reason here (in cart
 //!    and delivery in `refusal.rs`), and nowhere else.
