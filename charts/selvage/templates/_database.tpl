@@ -34,7 +34,7 @@ key: {{ $values.ca.key }}
 {{- end -}}
 {{- end }}
 
-{{/* The variables of an account: the address, and the file with the password. Takes the root and `account`. */}}
+{{/* The variables of an account: the address, and the file with the password, or with the address that has it. Takes the root and `account`. */}}
 {{- define "selvage.databaseEnv" -}}
 {{- $account := .account -}}
 {{- $keys := $account.keys -}}
@@ -60,24 +60,20 @@ key: {{ $values.ca.key }}
 - name: SELVAGE_DATABASE_URL
   value: {{ printf "postgres://%s@%s:%s/%s?sslmode=%s%s" $parts.user $parts.host $parts.port $parts.name $account.ssl $ca | quote }}
 {{- end }}
-{{- if $keys.password }}
 - name: SELVAGE_DATABASE_PASSWORD_FILE
   value: /etc/selvage/database/password
-{{- end }}
 {{- end }}
 
 {{/* The volumes of an account, as YAML. Takes the root and `account`. */}}
 {{- define "selvage.databaseVolumes" -}}
 {{- $ca := include "selvage.databaseCa" .root | fromYaml -}}
-{{- if .account.keys.password }}
 - name: database
   secret:
     secretName: {{ .account.secret }}
     defaultMode: 292
     items:
-      - key: {{ .account.keys.password }}
+      - key: {{ .account.keys.password | default .account.keys.url }}
         path: password
-{{- end }}
 {{- if $ca }}
 - name: database-ca
   secret:
@@ -91,11 +87,9 @@ key: {{ $values.ca.key }}
 
 {{/* Where they are mounted. */}}
 {{- define "selvage.databaseMounts" -}}
-{{- if .account.keys.password }}
 - name: database
   mountPath: /etc/selvage/database
   readOnly: true
-{{- end }}
 {{- if include "selvage.databaseCa" .root }}
 - name: database-ca
   mountPath: /etc/selvage/database-ca

@@ -70,8 +70,8 @@ pub struct Address {
     /// environment rather than as an argument, which other users can see
     #[arg(long, env = "SELVAGE_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: String,
-    /// A file with the database's password, which wins over the address. It may change while the service runs: new
-    /// connections are made with the new one, and old ones renewed
+    /// A file with the database's password, which wins over the address, or with a whole address, of which only the password
+    /// is taken. It may change while the service runs: new connections are made with the new one, and old ones renewed
     #[arg(long, env = "SELVAGE_DATABASE_PASSWORD_FILE", value_name = "FILE")]
     database_password_file: Option<PathBuf>,
 }

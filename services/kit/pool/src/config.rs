@@ -64,7 +64,8 @@ pub struct Config {
     pub long_lease: Duration,
     /// Making a connection that takes longer is said in the log.
     pub slow_connect: Duration,
-    /// A file with the password (PostgreSQL), which wins over the address. It may change while the pool is open.
+    /// A file with the password (PostgreSQL), which wins over the address. It may have a whole address, of which the password
+    /// counts, and may change while the pool is open. At most 16 KiB.
     pub password_file: Option<PathBuf>,
     /// What the server shows as the client's name: `<boot id>/<pod>`, at most 63 bytes.
     pub application_name: String,

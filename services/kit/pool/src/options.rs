@@ -115,7 +115,8 @@ impl Options {
         let Self::Postgres { options, password, .. } = self else { return Ok(None) };
         let Some(file) = password else { return Ok(Some((*options.clone(), 0))) };
         let (password, credentials) = file.read().map_err(sqlx::Error::Io)?;
-        Ok(Some((options.as_ref().clone().password(&password), credentials)))
+        let options = options.as_ref().clone();
+        Ok(Some((password.iter().fold(options, |options, password| options.password(password)), credentials)))
     }
 
     /// A new connection, its session at the server, and which password it was made with.

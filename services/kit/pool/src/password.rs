@@ -4,10 +4,14 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The longest password, and more than PostgreSQL's own tools take.
-const MAX_BYTES: u64 = 1024;
+use percent_encoding::percent_decode_str;
+use url::Url;
 
-/// A file with a password, read anew for each connection that is made.
+/// The longest content. Tokens that clouds take for passwords have up to 4,000 bytes.
+const MAX_BYTES: u64 = 16 * 1024;
+
+/// A file with a password, read anew for each connection that is made. It may have a whole address instead, as many keep it in
+/// one secret; then the password of that counts, if it has one.
 pub(crate) struct PasswordFile {
     path: PathBuf,
     known: Mutex<Known>,
@@ -25,26 +29,31 @@ impl PasswordFile {
         Self { path, known: Mutex::default() }
     }
 
-    /// The password, and which one it is.
-    pub(crate) fn read(&self) -> io::Result<(String, u64)> {
+    /// The password, and which one it is. None, if there is an address without one.
+    pub(crate) fn read(&self) -> io::Result<(Option<String>, u64)> {
         let about = |error: io::Error| {
             io::Error::new(error.kind(), format!("the password file {} can't be read: {error}", self.path.display()))
         };
         // A file of a line: the read doesn't block for longer than a page fault would.
         if std::fs::metadata(&self.path).map_err(about)?.len() > MAX_BYTES {
-            return Err(about(io::Error::other("it has more than 1,024 bytes")));
+            return Err(about(io::Error::other("it has more than 16,384 bytes")));
         }
         let text = std::fs::read_to_string(&self.path).map_err(about)?;
-        let password = text.trim_end_matches(['\r', '\n']);
-        if password.is_empty() {
+        let line = text.trim_end_matches(['\r', '\n']);
+        if line.is_empty() {
             return Err(about(io::Error::other("it is empty")));
         }
+        let password = if is_address(line) {
+            of_address(line).map_err(|why| about(io::Error::other(why)))?
+        } else {
+            Some(line.to_owned())
+        };
         let mut known = self.known();
-        if known.password.as_deref() != Some(password) {
+        if known.password != password {
             known.version += 1;
-            known.password = Some(password.to_owned());
+            known.password.clone_from(&password);
         }
-        Ok((password.to_owned(), known.version))
+        Ok((password, known.version))
     }
 
     /// Whether it is another one than was read last. While it can't be read, as in the middle of a change, it isn't.
@@ -62,9 +71,53 @@ impl PasswordFile {
     }
 }
 
+fn is_address(line: &str) -> bool {
+    ["postgres://", "postgresql://"].iter().any(|scheme| line.starts_with(scheme))
+}
+
+/// The password of an address, before its host or among its parameters. An error never has any of it.
+fn of_address(address: &str) -> Result<Option<String>, &'static str> {
+    let address = Url::parse(address).map_err(|_| "it has an address that can't be read")?;
+    if let Some(password) = address.password() {
+        let decoded = percent_decode_str(password).decode_utf8();
+        return decoded.map(|password| Some(password.into())).map_err(|_| "the password of its address isn't UTF-8");
+    }
+    let parameter = address.query_pairs().find(|(name, _)| name == "password");
+    Ok(parameter.map(|(_, password)| password.into_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_an_address_the_password_counts_and_no_error_shows_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("address");
+        let file = PasswordFile::new(path.clone());
+        for (address, password) in [
+            ("postgres://cart:s%3Ae%40cret@db.example.org:5432/cart?sslmode=verify-full\n", "s:e@cret"),
+            ("postgresql://cart@db.example.org/cart?password=s%26p", "s&p"),
+            // It isn't an address.
+            ("postgres:/x", "postgres:/x"),
+        ] {
+            std::fs::write(&path, address).unwrap();
+            assert_eq!(file.read().unwrap().0.as_deref(), Some(password));
+        }
+        std::fs::write(&path, "postgres://cart@db/cart?sslcert=/a/certificate").unwrap();
+        assert_eq!(file.read().unwrap(), (None, 4));
+        for (address, why) in
+            [("postgres://cart:secret@[x/cart", "can't be read"), ("postgres://cart:secret%ff@db/cart", "isn't UTF-8")]
+        {
+            std::fs::write(&path, address).unwrap();
+            let said = file.read().unwrap_err().to_string();
+            assert!(said.contains(why) && !said.contains("secret"), "{said}");
+        }
+        std::fs::write(&path, "t".repeat(4_000)).unwrap();
+        assert_eq!(file.read().unwrap().0.unwrap().len(), 4_000, "a cloud's token");
+        std::fs::write(&path, "t".repeat(20_000)).unwrap();
+        assert!(file.read().unwrap_err().to_string().contains("more than 16,384 bytes"));
+    }
 
     #[test]
     fn a_change_is_seen_once_and_a_file_that_is_gone_is_none() {
@@ -73,7 +126,7 @@ mod tests {
         let file = PasswordFile::new(path.clone());
         assert!(file.read().unwrap_err().to_string().contains("password file"));
         std::fs::write(&path, "first\n").unwrap();
-        assert_eq!(file.read().unwrap(), ("first".to_owned(), 1));
+        assert_eq!(file.read().unwrap(), (Some("first".to_owned()), 1));
         assert!(!file.changed());
         std::fs::write(&path, "").unwrap();
         assert!(!file.changed());

@@ -156,7 +156,7 @@ impl Opened {
             }
             Some(file) => {
                 let read = PasswordFile::new(file.to_owned()).read();
-                Some(read.map_err(|error| MigrateError(format!("{error} ({name})")))?.0)
+                read.map_err(|error| MigrateError(format!("{error} ({name})")))?.0
             }
             None => None,
         };

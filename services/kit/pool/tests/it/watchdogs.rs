@@ -240,6 +240,12 @@ async fn a_password_changes_without_a_restart() {
     std::fs::write(&file, "the second\n").unwrap();
     eventually(LONG, "connections are renewed", async || session().await != first).await;
     assert!(log.has("the password changed") && !log.has("the second"));
+    // Some keep the whole address in one secret.
+    let second = session().await;
+    admin.execute_unprepared("ALTER ROLE shop PASSWORD 'the third'").await.unwrap();
+    std::fs::write(&file, "postgres://shop:the%20third@elsewhere.example.org/other\n").unwrap();
+    eventually(LONG, "connections are renewed", async || session().await != second).await;
+    assert!(!log.has("the third") && !log.has("the%20third"));
 }
 
 #[tokio::test]
