@@ -66,7 +66,7 @@ key: {{ $values.ca.key }}
 
 {{/* The volumes of an account, as YAML. Takes the root and `account`. */}}
 {{- define "selvage.databaseVolumes" -}}
-{{- $ca := include "selvage.databaseCa" .root | fromYaml -}}
+{{- $ca := include "selvage.databaseCa" .root | fromYaml }}
 - name: database
   secret:
     secretName: {{ .account.secret }}
@@ -86,7 +86,7 @@ key: {{ $values.ca.key }}
 {{- end }}
 
 {{/* Where they are mounted. */}}
-{{- define "selvage.databaseMounts" -}}
+{{- define "selvage.databaseMounts" }}
 - name: database
   mountPath: /etc/selvage/database
   readOnly: true

@@ -1,11 +1,12 @@
 //! The chart at a real API server: what it takes, what it makes of it, and what an upgrade does to what runs.
 
 use selvage_tests::api_server::{ApiServer, said};
+use selvage_tests::cluster::top;
 use selvage_tests::helm::{Helm, Objects, name};
 use selvage_tests::process::Process;
 use serde_json::{Value, json};
 
-use super::{SKIPPED, all_values, helm};
+use super::{SKIPPED, all_values, files, helm};
 
 /// Kinds that an API server knows by itself.
 const FOREIGN: [&str; 6] = ["PodMonitor", "ServiceMonitor", "PrometheusRule", "HTTPRoute", "Cluster", "Database"];
@@ -16,7 +17,10 @@ fn as_list(objects: &Objects, namespace: &str) -> String {
     let items: Vec<_> = known
         .map(|object| {
             let mut object = object.clone();
-            object["metadata"]["namespace"] = namespace.into();
+            // What grants rights in the whole cluster is in no namespace.
+            if !object["kind"].as_str().is_some_and(|kind| kind.starts_with("Cluster")) {
+                object["metadata"]["namespace"] = namespace.into();
+            }
             object
         })
         .collect();
@@ -76,6 +80,23 @@ fn differences(path: &str, said: &Value, kept: &Value, is_whole: bool, found: &m
     }
 }
 
+/// Applies objects in a namespace, and fails where one isn't kept as it was said.
+fn kept_as_said(server: &ApiServer, namespace: &str, list: &str) {
+    apply(server, list);
+    let list: Value = serde_json::from_str(list).expect("JSON");
+    let mut found = Vec::new();
+    for object in list["items"].as_array().expect("objects") {
+        let kind = object["kind"].as_str().expect("a kind");
+        let group =
+            object["apiVersion"].as_str().and_then(|version| version.split_once('/')).map_or("", |(group, _)| group);
+        let kind = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
+        let kept = server.said(&["get", &kind, name(object), "--namespace", namespace, "-o", "json"]);
+        let kept: Value = serde_json::from_str(&kept).expect("JSON");
+        differences(&format!("{namespace}: {kind}/{}", name(object)), object, &kept, false, &mut found);
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
 /// Every object is taken, strictly, without a warning, and kept as it was said: a tool that compares finds no difference.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_api_server_takes_every_object_and_keeps_it_as_it_is() {
@@ -84,24 +105,17 @@ async fn a_real_api_server_takes_every_object_and_keeps_it_as_it_is() {
     for (about, values) in all_values() {
         namespace(&server, about);
         let objects = helm.objects(&values);
-        let list = as_list(&objects, about);
-        apply(&server, &list);
-        let list: Value = serde_json::from_str(&list).expect("JSON");
-        let items = list["items"].as_array().expect("objects");
-        assert!(items.len() >= 40, "{about}: {}", items.len());
-        let mut found = Vec::new();
-        for object in items {
-            let kind = object["kind"].as_str().expect("a kind");
-            let group = object["apiVersion"]
-                .as_str()
-                .and_then(|version| version.split_once('/'))
-                .map_or("", |(group, _)| group);
-            let kind = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
-            let kept = server.said(&["get", &kind, name(object), "--namespace", about, "-o", "json"]);
-            let kept: Value = serde_json::from_str(&kept).expect("JSON");
-            differences(&format!("{about}: {kind}/{}", name(object)), object, &kept, false, &mut found);
-        }
-        assert!(found.is_empty(), "{found:#?}");
+        assert!(objects.all().len() >= 40, "{about}: {}", objects.all().len());
+        kept_as_said(&server, about, &as_list(&objects, about));
+    }
+    // What a development cluster has beside the chart, in the namespace that its comments name.
+    for path in files(&top().join("k8s/development")) {
+        let file = path.file_stem().and_then(|stem| stem.to_str()).expect("a name");
+        let within = if file == "prometheus" { "monitoring" } else { file };
+        namespace(&server, within);
+        let objects = Objects::read(&std::fs::read_to_string(&path).expect("a manifest"));
+        assert!(objects.all().len() >= 3, "{}", path.display());
+        kept_as_said(&server, within, &as_list(&objects, within));
     }
 }
 

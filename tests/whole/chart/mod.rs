@@ -27,6 +27,8 @@ mod rendered;
 mod security;
 mod switches;
 
+use std::path::{Path, PathBuf};
+
 use selvage_tests::helm::{Helm, Values};
 use serde_json::json;
 
@@ -54,6 +56,13 @@ fn all_values() -> Vec<(&'static str, Values)> {
             })),
         ),
     ]
+}
+
+/// The files of a folder and of those below it.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
 /// Helm, or nothing where there is none, which is said.

@@ -1,14 +1,15 @@
 //! What the chart renders: sound to helm's own eyes and to Kubernetes' schema, the same each time, and as committed.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
+use selvage_tests::cluster::top;
 use selvage_tests::helm::{Helm, KUBERNETES, Objects, Values, chart, name};
 use selvage_tests::installed::installed;
 use serde_json::{Value, json};
 
-use super::{SKIPPED, all_values, compare_or_write, helm};
+use super::{SKIPPED, all_values, compare_or_write, files, helm};
 
 /// Each golden in `k8s/rendered`, and the values that it is rendered with, as seen from the chart.
 const GOLDENS: [(&str, &str); 4] = [
@@ -17,17 +18,6 @@ const GOLDENS: [(&str, &str); 4] = [
     ("medium", "../../k8s/examples/medium.yaml"),
     ("large", "../../k8s/examples/large.yaml"),
 ];
-
-fn top() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests stand below the top").to_owned()
-}
-
-/// The files of a folder and of those below it.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let paths = entries.map(|entry| entry.expect("an entry").path());
-    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
-}
 
 #[test]
 fn helm_finds_nothing_to_complain_about() {

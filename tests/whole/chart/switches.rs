@@ -42,7 +42,10 @@ fn a_database_that_exists_is_found_by_the_whole_address() {
     let migration = job(&objects, "shop-selvage-cart-migrate-");
     let reference = &variables(migration)["SELVAGE_DATABASE_URL"]["valueFrom"]["secretKeyRef"];
     assert_eq!(reference["name"], "shop-selvage-cart-database-owner");
-    assert!(!variables(&cart).contains_key("SELVAGE_DATABASE_PASSWORD_FILE"));
+    // The same address as a file, for the password in it.
+    assert_eq!(value(&cart, "SELVAGE_DATABASE_PASSWORD_FILE"), "/etc/selvage/database/password");
+    let secret = &volume(&objects, "cart", "database")["secret"];
+    assert_eq!((&secret["secretName"], &secret["items"][0]["key"]), (&json!("theirs"), &json!("url")));
     assert_eq!(objects.of_kind("StatefulSet").count(), 0);
 }
 
