@@ -5,11 +5,19 @@ use std::{env, fs};
 
 use prost::Message;
 
-const SERVICES: [&str; 5] = ["catalogue", "cart", "checkout", "delivery", "operations"];
+/// Packages, each with the name of its file.
+const SERVICES: [(&str, &str); 6] = [
+    ("catalogue", "catalogue"),
+    ("cart", "cart"),
+    ("checkout", "checkout"),
+    ("delivery", "delivery"),
+    ("operations", "operations"),
+    ("pool", "broker"),
+];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=selvage");
-    let files = SERVICES.map(|service| format!("selvage/{service}/v1/{service}.proto"));
+    let files = SERVICES.map(|(package, file)| format!("selvage/{package}/v1/{file}.proto"));
     let set = protox::compile(files, ["."])?;
 
     // Reflection and the lint test read the descriptors, comments included.
@@ -17,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     fs::write(out.join("descriptors.bin"), set.encode_to_vec())?;
 
     let mut config = tonic_prost_build::configure();
-    for service in SERVICES {
+    for (service, _) in SERVICES {
         let package = format!("selvage.{service}.v1");
         config = config
             .client_mod_attribute(&package, format!("#[cfg(feature = \"{service}-client\")]"))

@@ -44,5 +44,12 @@ pub mod operations {
     }
 }
 
+/// The connections that a process may hold.
+pub mod pool {
+    pub mod v1 {
+        tonic::include_proto!("selvage.pool.v1");
+    }
+}
+
 /// The descriptors of all files, encoded, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

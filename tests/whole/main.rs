@@ -17,6 +17,7 @@ mod dashboards;
 mod deploy;
 mod ending;
 mod figures;
+mod granted;
 mod grpcurl;
 mod images;
 mod keys;

@@ -10,6 +10,8 @@ use super::{manifest, metadata, nothing_found, source};
 
 /// The services: each stands alone.
 const SERVICES: &[&str] = &["selvage-cart", "selvage-catalogue", "selvage-checkout", "selvage-delivery", "selvage-web"];
+/// What scales them, and knows none of them.
+const OPERATOR: &str = "selvage-operator";
 /// What puts services together.
 const ASSEMBLIES: &[&str] = &["selvage", "selvage-deploy", "selvage-tests"];
 /// What services share and what is none: the API, the drawing of garments, and who holds which key.
@@ -43,7 +45,7 @@ fn services_stand_alone() {
     );
     let outside_the_kit = metadata::ours().filter(|package| !metadata::folder(package).starts_with("services/kit/"));
     let known: BTreeSet<_> = outside_the_kit.map(|package| package.name.as_str()).collect();
-    let listed: BTreeSet<_> = SERVICES.iter().chain(ASSEMBLIES).chain(LIBRARIES).copied().collect();
+    let listed: BTreeSet<_> = SERVICES.iter().chain(ASSEMBLIES).chain(LIBRARIES).chain(&[OPERATOR]).copied().collect();
     assert_eq!(
         known, listed,
         "a crate came or went: name it in SERVICES, LIBRARIES or ASSEMBLIES, or move it into services/kit"
@@ -53,14 +55,15 @@ fn services_stand_alone() {
 /// Users of what leads to a database that aren't listed as such.
 fn past_the_pool(packages: &[&Package]) -> Vec<String> {
     let pool: &[&str] = &["selvage-pool"];
-    let kit = ["selvage-boot", "selvage-faults", "selvage-outbox", "selvage-status"];
+    // The operator's tests have pools of processes; the program has none.
+    let users = ["selvage-boot", "selvage-broker", "selvage-faults", OPERATOR, "selvage-outbox", "selvage-status"];
     let only: [(&str, Vec<&str>); 5] = [
         // testkit makes and drops databases; it has no pool to do that with.
         ("sqlx", [pool, &["selvage-testkit"]].concat()),
         ("sea-query-sqlx", pool.to_vec()),
         ("sea-orm", [pool, STORED, &["selvage-outbox", "selvage-status"]].concat()),
         ("sea-orm-migration", [pool, STORED, &["selvage-boot", "selvage-outbox"]].concat()),
-        ("selvage-pool", [STORED, ASSEMBLIES, &kit].concat()),
+        ("selvage-pool", [STORED, ASSEMBLIES, &users].concat()),
     ];
     let mut findings = Vec::new();
     for (wanted, users) in only {

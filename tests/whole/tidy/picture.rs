@@ -129,7 +129,7 @@ mod tests {
         let packages: Vec<_> = metadata::ours().collect();
         let mut changed: Vec<_> = packages.iter().map(|package| (*package).clone()).collect();
         let web = changed.iter_mut().find(|package| package.name.as_str() == "selvage-web").expect("web");
-        web.dependencies.retain(|wanted| wanted.name != "selvage-rpc");
+        web.dependencies.retain(|wanted| wanted.name != "selvage-drawing");
         assert_ne!(drawn(&dot(&packages)), drawn(&dot(&changed.iter().collect::<Vec<_>>())));
     }
 }

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use sea_orm_migration::MigratorTrait;
+use selvage_broker::Broker;
 use selvage_pool::{Config, OpenError, Pool, in_words, migrate};
 
 use crate::Life;
@@ -24,23 +25,65 @@ struct Wanted {
     migrations: Arc<[String]>,
     process: &'static str,
     life: Life,
+    /// Who says how many connections the pools may open; `None` if their own tunings do.
+    broker: Option<Broker>,
 }
 
 impl Wanted {
     /// Opens a pool once the database answers, and returns it once its schema is at least ours.
     async fn open(&self, config: Config) -> anyhow::Result<Pool> {
-        let pool = loop {
-            match Pool::open(config.clone()).await {
-                Ok(pool) => break pool,
+        let pool = match &self.broker {
+            None => self.answered(|| Pool::open(config.clone())).await?,
+            Some(broker) => {
+                let pool = Pool::unopened(Config { awaits_grant: true, ..config })?;
+                broker.join(&pool)?;
+                self.granted(&pool, broker).await?;
+                self.answered(|| pool.reach()).await?;
+                pool
+            }
+        };
+        self.migrated(&pool).await?;
+        Ok(pool)
+    }
+
+    /// Waits until the pool may open connections, and says what it waits for.
+    async fn granted(&self, pool: &Pool, broker: &Broker) -> anyhow::Result<()> {
+        let (mut allowed, mut waits_for) = (std::pin::pin!(pool.allowed()), broker.waits_for());
+        // A grant takes some milliseconds as a rule, which need not be told.
+        if tokio::time::timeout(AGAIN, &mut allowed).await.is_ok() {
+            return Ok(());
+        }
+        loop {
+            self.life.waits_for(waits_for.borrow_and_update().clone());
+            tokio::select! {
+                () = &mut allowed => return Ok(()),
+                changed = waits_for.changed() => changed.context("the broker's client has ended")?,
+                () = self.life.stopping() => bail!("the process was told to end before it was granted connections"),
+            }
+        }
+    }
+
+    /// What `open` gives, once the database answers.
+    async fn answered<T, F>(&self, open: impl Fn() -> F) -> anyhow::Result<T>
+    where
+        F: Future<Output = Result<T, OpenError>>,
+    {
+        loop {
+            match open().await {
+                Ok(opened) => return Ok(opened),
                 // The pool has said in the log what is wrong, with the address, which a probe isn't told.
                 Err(OpenError::Connect { .. }) => self.wait("its database can't be reached; its log says why").await?,
                 Err(error) => return Err(error.into()),
             }
-        };
+        }
+    }
+
+    /// Waits until the schema is at least ours.
+    async fn migrated(&self, pool: &Pool) -> anyhow::Result<()> {
         loop {
-            match migrate::missing(&pool, &self.migrations).await {
+            match migrate::missing(pool, &self.migrations).await {
                 Ok(missing) => match missing.as_slice() {
-                    [] => return Ok(pool),
+                    [] => return Ok(()),
                     [first, rest @ ..] => self.wait(lacks(first, rest.len(), self.process)).await?,
                 },
                 Err(error) => {
@@ -125,7 +168,18 @@ impl Database {
     #[must_use]
     pub fn waited_for<M: MigratorTrait>(self, process: &'static str, life: &Life) -> Self {
         let migrations = M::migrations().iter().map(|migration| migration.name().to_owned()).collect();
-        Self { wanted: Some(Wanted { migrations, process, life: life.clone() }), ..self }
+        Self { wanted: Some(Wanted { migrations, process, life: life.clone(), broker: None }), ..self }
+    }
+
+    /// The same, if it is waited for, with pools that open nothing before `broker` has granted it.
+    #[must_use]
+    pub(crate) fn granted_by(self, broker: Broker) -> Self {
+        Self { wanted: self.wanted.map(|wanted| Wanted { broker: Some(broker), ..wanted }), ..self }
+    }
+
+    /// Whether it is a server, whose connections processes share.
+    pub(crate) fn is_server(&self) -> bool {
+        !self.address.database_url.starts_with("sqlite:")
     }
 
     /// Opens a service's main pool, for requests that somebody waits for. What the user said on the command line wins over

@@ -68,6 +68,9 @@
 //! 4. In `services/selvage`: a line in `house.rs` that starts it in the one-process shop, and one in `budget.rs` for its pools.
 //! 5. In `tests/fixtures/shop.rs` it joins the shop of separate processes.
 //!
+//! With `--broker`, a service's pools open nothing before a broker has granted it: `broker.rs`, and the documentation of
+//! `selvage_broker`.
+//!
 //! # Add an option
 //!
 //! One field in the process's `args.rs` (or in `tuning.rs`, for all that have pools): a doc comment, which is its help; `long`;
@@ -76,6 +79,8 @@
 //! the chart's values, are made from it, and `tests/whole/schema.rs` fails where one of these is missing. A key of a pool's
 //! tuning file is a field of `Overrides` and an entry of `KEYS`, both in `tuning.rs`.
 
+#[cfg(feature = "service")]
+mod broker;
 #[cfg(feature = "service")]
 mod database;
 pub mod ending;

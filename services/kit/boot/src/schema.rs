@@ -145,7 +145,7 @@ impl Schema {
 }
 
 /// What an argument's value stands for, by the name that the help gives it.
-const VALUES: [(&str, Kind, Option<&str>); 16] = [
+const VALUES: [(&str, Kind, Option<&str>); 17] = [
     ("ADDR", Kind::Listener, None),
     ("HOST:PORT", Kind::Target, None),
     ("FILE", Kind::Path, None),
@@ -159,6 +159,7 @@ const VALUES: [(&str, Kind, Option<&str>); 16] = [
     ("CONNECTIONS", Kind::Integer, Some("connections")),
     ("AMOUNT", Kind::Integer, Some("minor units of the currency")),
     ("CODE", Kind::Text, None),
+    ("NAME", Kind::Text, None),
     ("SENDER", Kind::Text, None),
     ("POLICY", Kind::Enumeration, None),
     ("WHO", Kind::Enumeration, None),

@@ -10,6 +10,7 @@ use selvage_identity::{ServiceToken, Verifier};
 use selvage_pool::migrate::Role;
 use tonic::service::{Routes, RoutesBuilder};
 
+use crate::broker::{self, BrokerArgs};
 use crate::process::LOG;
 use crate::tuning::Tuned;
 use crate::{
@@ -120,6 +121,8 @@ pub struct StoredArgs<A: Args> {
     #[command(flatten)]
     database: Database,
     #[command(flatten)]
+    broker: BrokerArgs,
+    #[command(flatten)]
     own: A,
 }
 
@@ -169,7 +172,8 @@ impl<S: Service> Process for Stored<S> {
     type Command = StoredCommand;
 
     async fn start(args: StoredArgs<S::Args>, mut context: Context) -> anyhow::Result<Self> {
-        let StoredArgs { faults, keys: key_files, database, own } = args;
+        let StoredArgs { faults, keys: key_files, database, broker, own } = args;
+        let broker = broker.settings(database.is_server())?;
         let listener = context.listener()?;
         let Context { clock, life, .. } = context;
         let mut keys = Keys::new(clock.clone());
@@ -185,6 +189,10 @@ impl<S: Service> Process for Stored<S> {
         tracing::info!(address = %listener.local_addr()?, "listening");
         life.run("grpc", async move { grpc::serve_later(first, rest, grpc::incoming(listener), &serving).await });
         let database = database.waited_for::<S::Migrator>(S::PROCESS, &life);
+        let database = match broker {
+            Some(settings) => database.granted_by(broker::start(settings, &life)),
+            None => database,
+        };
         let mut together = Together::new(&host);
         together.start::<S>(own, host, &database).await?;
         later.set(together.finish(&life).await?);

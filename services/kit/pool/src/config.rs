@@ -67,6 +67,9 @@ pub struct Config {
     /// A file with the password (PostgreSQL), which wins over the address. It may have a whole address, of which the password
     /// counts, and may change while the pool is open. At most 16 KiB.
     pub password_file: Option<PathBuf>,
+    /// Nothing is opened before a broker's first [grant](crate::Pool::grant_limit), or before
+    /// [`Pool::set_limit`](crate::Pool::set_limit); `limit` then says no more than the ceiling where that isn't said (PostgreSQL).
+    pub awaits_grant: bool,
     /// What the server shows as the client's name: `<boot id>/<pod>`, at most 63 bytes.
     pub application_name: String,
     /// A number from 0 to 1 by chance. It spreads attempts to connect, to listen and to do a transaction again, and the ends
@@ -120,6 +123,7 @@ impl Config {
             long_lease: Duration::from_secs(5),
             slow_connect: Duration::from_millis(500),
             password_file: None,
+            awaits_grant: false,
             application_name,
             chance: rand::random::<f64>,
         }
@@ -180,6 +184,9 @@ impl Config {
         }
         if self.password_file.is_some() && self.backend() != Some(DbBackend::Postgres) {
             return wrong("a password file is for PostgreSQL; SQLite has no passwords".into());
+        }
+        if self.awaits_grant && self.backend() != Some(DbBackend::Postgres) {
+            return wrong("a broker shares the connections of a PostgreSQL server out; SQLite has none".into());
         }
         for (name, value) in [
             ("the time after which an idle connection is asked", self.idle_ping_after),
@@ -278,6 +285,7 @@ mod tests {
             (Config { floor: Some(0), ..good.clone() }, "0 ≤ 8 ≤ 8 doesn't"),
             (Config { request_deadline: Some(Duration::from_secs(6)), ..good.clone() }, "1s + a statement of 5s = 6s"),
             (Config { password_file: Some("p".into()), ..good.clone() }, "no passwords"),
+            (Config { awaits_grant: true, ..good.clone() }, "a PostgreSQL server"),
             (Config { lifetime: Duration::ZERO, ..good.clone() }, "a connection's life"),
             (Config { max_wait: Duration::ZERO, ..good.clone() }, "wait"),
             (Config { statement_timeout: Duration::from_millis(1), ..good.clone() }, "10 ms"),

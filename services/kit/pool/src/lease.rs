@@ -235,8 +235,11 @@ async fn within<T>(
 impl Drop for Lease {
     fn drop(&mut self) {
         let Some(pooled) = self.pooled.take() else { return };
-        self.pool.holders.end(pooled.slot());
-        self.pool.meters.used(pooled.since().elapsed());
+        let (operation, took) = (self.pool.holders.end(pooled.slot()), pooled.since().elapsed());
+        self.pool.meters.used(took);
+        if let Some(operation) = operation {
+            self.pool.uses.add(operation.name, took);
+        }
         let clean = !(self.busy || self.broken.is_some() || self.in_transaction);
         if clean && !pooled.is_expired() {
             // Back before the writer's turn is, so that the next writer finds it.

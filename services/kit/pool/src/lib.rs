@@ -10,8 +10,8 @@
 //! - [`Pool::run_tx`] is how transactions are made: named, repeated when the database asks for it, measured. While its
 //!   closure runs, a network call through a client that asks [`selvage_context::lease`] is refused.
 //! - Three sources set the limit while the pool is used: a fault that is started on purpose [overrides](Pool::override_limit) a
-//!   broker's [grant](Pool::grant_limit), which comes before [`Pool::set_limit`]. [`Pool::settled`] says when what was too much
-//!   is closed.
+//!   broker's [grant](Pool::grant_limit) downwards, which comes before [`Pool::set_limit`]. [`Pool::settled`] says when what was
+//!   too much is closed. A pool that [awaits its first grant](Config::awaits_grant) opens nothing before.
 //! - A future that is dropped in mid-statement leaves its connection in an unknown state: that connection is cleaned in the
 //!   background or closed, and its slot isn't handed out before.
 //! - Who holds a connection for long is named in the log, with its span and its line of code. A connection whose socket
@@ -25,7 +25,7 @@
 //! From below: `gate` hands out a bounded number of anything and knows no database (its `core` is a plain state machine, `limit` says
 //! whose limit counts); `connection` is a raw connection of either kind, `options` what it is made with, `pooled` what the pool
 //! knows of it besides. `state` is what all handles of a pool share, of parts that know nothing of each other (`meters`, `spans`,
-//! `watch`, `waits`, `writer`, `stranded`, `reachability`); `snapshot` and `metrics` show it. On it stand `connect`, which makes and
+//! `watch`, `uses`, `waits`, `writer`, `stranded`, `reachability`); `snapshot` and `metrics` show it. On it stand `connect`, which makes and
 //! ends connections; `lease`, which runs statements over one; `acquire`, how a caller gets one; `keeper`, which works ahead of
 //! callers; and `terminate`, which ends at the server what we lost. At the top are `pool` and `transaction`, each with SeaORM's
 //! traits in a file `orm` of its own, `limit`, `hold` and `listen`. `migrate` and `budget` stand alone. Nothing knows what is
@@ -151,6 +151,7 @@ mod stranded;
 mod stream;
 mod terminate;
 mod transaction;
+mod uses;
 mod waits;
 mod watch;
 mod writer;
@@ -166,5 +167,6 @@ pub use sea_orm;
 pub use snapshot::Snapshot;
 pub use store::{Rollback, StoreError, from_json, to_json};
 pub use transaction::Tx;
+pub use uses::Use;
 pub use waits::Waits;
 pub use watch::{LongHeld, Operation};

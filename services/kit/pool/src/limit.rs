@@ -2,7 +2,7 @@
 //!
 //! It has three owners. What the service was configured with counts until there is a grant; the newest grant counts until a fault
 //! is started on purpose; when that ends, the newest grant or configuration counts, as they are by then. Each says a limit
-//! from the pool's floor to its ceiling.
+//! from the pool's floor to its ceiling. A fault's is never more than what is granted.
 
 use std::sync::Arc;
 
@@ -22,8 +22,7 @@ pub struct GrantStatus {
 }
 
 impl GrantStatus {
-    /// Whether no more connections are open than it allows, so that its broker may give what is left to another pool. While
-    /// a fault is in force there may be more again.
+    /// Whether no more connections are open than it allows, so that its broker may give what is left to another pool.
     pub fn is_acknowledged(&self) -> bool {
         self.open <= self.limit
     }
@@ -60,7 +59,8 @@ impl Pool {
     }
 
     /// Sets a limit that counts before all others, until the value is dropped: for drills. What then counts is what the
-    /// configuration or the newest grant says by then. One that was set before gives way to it for good.
+    /// configuration or the newest grant says by then. One that was set before gives way to it for good. While a grant
+    /// allows less, that counts.
     ///
     /// # Errors
     /// [`LimitError::OutOfBounds`] if it isn't within the pool's floor and ceiling. The limit stays as it was.
@@ -68,6 +68,18 @@ impl Pool {
         let state = self.state();
         let fault = changing(state, || state.gate.begin_fault(limit))?;
         Ok(LimitOverride { state: state.clone(), fault })
+    }
+
+    /// Resolves once the limit is above zero: at once, unless the pool [awaits its first grant](crate::Config::awaits_grant).
+    pub async fn allowed(&self) {
+        self.state().gate.allowed().await;
+    }
+
+    /// Resolves when somebody begins to wait for a connection, and when nobody does any more (5 ms later at the most); the turn of
+    /// SQLite's writer isn't one. What happened while nobody awaited this is told once, to the next who does. For one at a
+    /// time.
+    pub async fn waiting_changed(&self) {
+        self.state().gate.waiting_changed().await;
     }
 
     /// Resolves once no more connections are open than the limit allows; the server's sessions follow within a second.

@@ -93,6 +93,8 @@ impl Listener {
             self.hang_up();
             return Event::Lost;
         }
+        // What listens is one of the connections that a broker counts.
+        self.state.gate.allowed().await;
         loop {
             tokio::time::sleep(PAUSES.pause(self.failures, (self.state.config.chance)())).await;
             let counted = Counted::start(&self.state.listening);

@@ -25,6 +25,9 @@ pub struct Snapshot {
     pub opening: u32,
     /// Those that we ended and that the server may still have.
     pub stranded: u32,
+    /// Those that we ended, that the server may still have and that `open` doesn't count, since the last slot was needed to
+    /// look after them.
+    pub uncounted: u32,
     /// Those beyond the limit, after it was lowered.
     pub debt: u32,
     /// Those that listen for notifications, beside the limit and not counted in `open`.
@@ -78,6 +81,7 @@ impl Snapshot {
             in_use: look.counts.lent,
             opening: look.counts.opening,
             stranded: look.counts.stranded,
+            uncounted: pool.stranded.uncounted(),
             debt: look.debt(),
             listening: pool.listening.load(Ordering::Relaxed),
             waiting: look.waiting.iter().sum::<u32>() + writers_waiting,

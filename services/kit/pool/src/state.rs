@@ -16,6 +16,7 @@ use crate::pooled::Pooled;
 use crate::reachability::Reachability;
 use crate::spans::Spans;
 use crate::stranded::StrandedList;
+use crate::uses::Uses;
 use crate::waits::Waiting;
 use crate::watch::{Holders, Operation};
 use crate::writer::Writer;
@@ -39,6 +40,7 @@ pub(crate) struct State {
     pub(crate) meters: Meters,
     pub(crate) spans: Spans,
     pub(crate) waits: Waiting,
+    pub(crate) uses: Uses,
     /// What each statement is delayed by.
     pub(crate) latency: Latency,
     pub(crate) reachability: Reachability,
@@ -52,8 +54,12 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(config: Config, options: Options) -> Self {
-        let limits = config.limits();
+        let mut limits = config.limits();
+        if config.awaits_grant {
+            limits.limit = 0;
+        }
         Self {
+            uses: Uses::default(),
             meters: Meters::new(&config.name),
             spans: Spans::new(&config.name, options.attributes()),
             gate: Arc::new(Gate::new(limits)),

@@ -62,6 +62,12 @@ impl StrandedList {
         self.list().retain(|stranded| !is_gone(stranded.session));
     }
 
+    /// How many have no slot any more, so that the server may show them beside all that are counted.
+    pub(crate) fn uncounted(&self) -> u32 {
+        let uncounted = self.list().iter().filter(|stranded| stranded.slot.is_none()).count();
+        u32::try_from(uncounted).unwrap_or(u32::MAX)
+    }
+
     pub(crate) fn forget_all(&self) {
         // Their slots are freed after the lock is.
         let list = std::mem::take(&mut *self.list());

@@ -64,10 +64,15 @@ impl Holders {
         }
     }
 
-    /// The span is dropped after the lock is.
-    pub(crate) fn end(&self, slot: usize) {
+    /// Returns what it was held for. The span is dropped after the lock is.
+    pub(crate) fn end(&self, slot: usize) -> Option<Operation> {
         let ended = self.slot(slot).and_then(|mut slot| slot.take());
-        drop(ended);
+        ended.map(|holder| holder.operation)
+    }
+
+    /// The one that holds for longest.
+    pub(crate) fn longest(&self) -> Option<LongHeld> {
+        self.long(Duration::ZERO).max_by_key(|long| long.held)
     }
 
     /// Those that hold for longer than `bound`.
@@ -122,7 +127,8 @@ mod tests {
         assert_eq!(holders.warn_of_long("sky", bound), 1);
         assert_eq!(holders.warn_of_long("sky", bound), 0, "it was said");
         assert_eq!(holders.long(bound).count(), 1, "and is still so");
-        holders.end(1);
+        assert!(holders.longest().is_some_and(|longest| longest.held >= Duration::from_secs(9)));
+        assert_eq!(holders.end(1).map(|ended| ended.name), Some("count_stars"));
         assert_eq!(holders.long(bound).count(), 0);
     }
 }

@@ -18,6 +18,7 @@ mod retry;
 pub use address::{AddressError, Target};
 pub use channel::{Channel, DEFAULT_DEADLINE};
 pub use in_process::{InProcess, Incoming};
+pub use peers::endpoint;
 pub use request::{on_behalf_of, with_token};
 
 /// The largest message, in either direction: tonic's own default, said aloud.

@@ -115,8 +115,12 @@ fn less_busy(peers: &[&Arc<Peer>]) -> Arc<Peer> {
     if load(second) < load(first) { second.clone() } else { first.clone() }
 }
 
-/// How each instance is connected to: a dead one is found out within 2 + 2 s.
-pub(crate) fn endpoint(uri: String) -> Result<Endpoint, tonic::transport::Error> {
+/// How each instance is connected to: a dead one is found out within 2 + 2 s. For who keeps a stream of its own, which a
+/// [`Channel`](crate::Channel) of calls doesn't.
+///
+/// # Errors
+/// If `uri` isn't like http://host:port.
+pub fn endpoint(uri: String) -> Result<Endpoint, tonic::transport::Error> {
     Ok(Endpoint::from_shared(uri)?
         .connect_timeout(Duration::from_secs(1))
         .tcp_nodelay(true)

@@ -9,7 +9,7 @@ pub enum LimitOwner {
     Configuration,
     /// The newest grant of a broker, who shares a server's connections out.
     Grant,
-    /// A fault that somebody has started on purpose.
+    /// A fault that somebody has started on purpose; never for more than a grant.
     Fault,
 }
 
@@ -25,7 +25,7 @@ impl LimitOwner {
 }
 
 /// Tells a grant from those before it: by the epoch of the leader who gave it, then by its number among that leader's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GrantId {
     /// Grows with each change of the leader.
     pub epoch: u64,
@@ -46,6 +46,22 @@ pub struct Grant {
     pub id: GrantId,
     /// Connections at the most, from the pool's floor to its ceiling.
     pub limit: u32,
+}
+
+impl Grant {
+    /// Whether this grant counts where `known` was the newest so far.
+    ///
+    /// # Errors
+    /// [`LimitError::Older`] if `known` is newer, [`LimitError::Contradiction`] if it is the same one with another number.
+    pub fn may_follow(self, known: Option<Self>) -> Result<(), LimitError> {
+        match known {
+            Some(known) if self.id < known.id => Err(LimitError::Older { given: self.id, known: known.id }),
+            Some(known) if self.id == known.id && self.limit != known.limit => {
+                Err(LimitError::Contradiction { id: self.id, known: known.limit, given: self.limit })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Why a limit wasn't set. Nothing has changed then.
@@ -93,6 +109,8 @@ pub(crate) struct FaultId(u64);
 pub(crate) struct OwnedLimit {
     floor: u32,
     ceiling: u32,
+    /// It began with nothing: what it may is said by others, whom a fault doesn't overrule.
+    by_leave: bool,
     configured: u32,
     granted: Option<Grant>,
     fault: Option<(FaultId, u32)>,
@@ -101,17 +119,23 @@ pub(crate) struct OwnedLimit {
 }
 
 impl OwnedLimit {
-    /// Only configured yet. `floor` ≤ `limit` ≤ `ceiling` is the caller's to see to.
+    /// Only configured yet. `floor` ≤ `limit` ≤ `ceiling` is the caller's to see to, or a `limit` of 0: nothing is allowed then
+    /// until somebody grants or configures a limit.
     pub(crate) fn new(floor: u32, limit: u32, ceiling: u32) -> Self {
-        Self { floor, ceiling, configured: limit, granted: None, fault: None, faults: 0 }
+        Self { floor, ceiling, by_leave: limit == 0, configured: limit, granted: None, fault: None, faults: 0 }
     }
 
     /// The limit that counts now, and whose it is.
     pub(crate) fn in_force(&self) -> (u32, LimitOwner) {
-        match (self.fault, self.granted) {
-            (Some((_, limit)), _) => (limit, LimitOwner::Fault),
-            (None, Some(grant)) => (grant.limit, LimitOwner::Grant),
-            (None, None) => (self.configured, LimitOwner::Configuration),
+        let allowed = match self.granted {
+            Some(grant) => (grant.limit, LimitOwner::Grant),
+            None => (self.configured, LimitOwner::Configuration),
+        };
+        // What a broker grants is what the server has left: a drill may use less of it, and never more.
+        let bound = if self.granted.is_some() || self.by_leave { allowed.0 } else { self.ceiling };
+        match self.fault {
+            Some((_, limit)) if limit <= bound => (limit, LimitOwner::Fault),
+            _ => allowed,
         }
     }
 
@@ -127,14 +151,7 @@ impl OwnedLimit {
 
     /// A grant has come. One that is known already changes nothing.
     pub(crate) fn grant(&mut self, grant: Grant) -> Result<(), LimitError> {
-        if let Some(known) = self.granted {
-            if grant.id < known.id {
-                return Err(LimitError::Older { given: grant.id, known: known.id });
-            }
-            if grant.id == known.id && grant.limit != known.limit {
-                return Err(LimitError::Contradiction { id: grant.id, known: known.limit, given: grant.limit });
-            }
-        }
+        grant.may_follow(self.granted)?;
         self.check(LimitOwner::Grant, grant.limit)?;
         self.granted = Some(grant);
         Ok(())
@@ -195,6 +212,33 @@ mod tests {
         assert_eq!(limit.in_force(), (3, LimitOwner::Fault));
         limit.end_fault(fault);
         assert_eq!(limit.in_force(), (7, LimitOwner::Grant));
+    }
+
+    #[test]
+    fn a_fault_never_allows_more_than_a_grant() {
+        let mut limit = limit();
+        let fault = limit.begin_fault(10).unwrap();
+        assert_eq!(limit.in_force(), (10, LimitOwner::Fault), "nobody shares this server out");
+        limit.grant(grant(1, 1, 5)).unwrap();
+        assert_eq!(limit.in_force(), (5, LimitOwner::Grant));
+        limit.grant(grant(1, 2, 11)).unwrap();
+        assert_eq!(limit.in_force(), (10, LimitOwner::Fault), "it is below the grant again");
+        limit.end_fault(fault);
+        assert_eq!(limit.in_force(), (11, LimitOwner::Grant));
+    }
+
+    #[test]
+    fn what_begins_with_nothing_stays_so_until_somebody_allows_more() {
+        let mut limit = OwnedLimit::new(FLOOR, 0, CEILING);
+        assert_eq!(limit.in_force(), (0, LimitOwner::Configuration));
+        let fault = limit.begin_fault(3).unwrap();
+        assert_eq!(limit.in_force().0, 0, "a fault allows nothing");
+        limit.configure(FLOOR);
+        assert_eq!(limit.in_force().0, FLOOR);
+        limit.grant(grant(1, 1, 8)).unwrap();
+        assert_eq!(limit.in_force(), (3, LimitOwner::Fault));
+        limit.end_fault(fault);
+        assert_eq!(limit.in_force(), (8, LimitOwner::Grant));
     }
 
     #[test]
@@ -305,6 +349,7 @@ mod tests {
                 let of_fault = faults.last().filter(|(_, _, under_way)| *under_way).map(|(_, limit, _)| *limit);
                 let newest = grants.iter().max_by_key(|grant| grant.id);
                 let expected = match (of_fault, newest) {
+                    (Some(limit), Some(grant)) if limit > grant.limit => (grant.limit, LimitOwner::Grant),
                     (Some(limit), _) => (limit, LimitOwner::Fault),
                     (None, Some(grant)) => (grant.limit, LimitOwner::Grant),
                     (None, None) => (configured[configured.len() - 1], LimitOwner::Configuration),

@@ -3,7 +3,7 @@
 pub struct Limits {
     /// The limit is never set below.
     pub floor: u32,
-    /// How many there may be now.
+    /// How many there may be now; 0 for none yet, whatever the floor.
     pub limit: u32,
     /// The limit is never set above.
     pub ceiling: u32,

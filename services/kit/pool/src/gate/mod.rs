@@ -91,12 +91,19 @@ pub struct Gate<T> {
     attention: Notify,
     /// Something was made, ended, or came back while the gate closes; or the limit was set.
     changed: Notify,
+    /// Somebody began to wait, or nobody does any more.
+    waiting_changed: Notify,
 }
 
 impl<T> Gate<T> {
-    /// A gate without anything to hand out yet.
+    /// A gate without anything to hand out yet. With a limit of 0 nothing is until a limit is set or granted.
     pub fn new(limits: Limits) -> Self {
-        Self { core: Mutex::new(Core::new(limits)), attention: Notify::new(), changed: Notify::new() }
+        Self {
+            core: Mutex::new(Core::new(limits)),
+            attention: Notify::new(),
+            changed: Notify::new(),
+            waiting_changed: Notify::new(),
+        }
     }
 
     /// Adds an item; `false` if there are as many as the limit allows, and it is dropped.
@@ -166,6 +173,16 @@ impl<T> Gate<T> {
     /// Resolves once there are no more items than the limit allows.
     pub async fn settled(&self) {
         self.until(|core| core.counts().open() <= core.limits().limit).await;
+    }
+
+    /// Resolves once the limit is above zero.
+    pub(crate) async fn allowed(&self) {
+        self.until(|core| core.limits().limit > 0).await;
+    }
+
+    /// Resolves when somebody began to wait, or nobody does any more.
+    pub(crate) async fn waiting_changed(&self) {
+        self.waiting_changed.notified().await;
     }
 
     async fn until(&self, condition: impl Fn(&Core<T>) -> bool) {

@@ -53,6 +53,7 @@ impl<T: Send + 'static> Ticket<'_, T> {
             Asked::Waits(number) => {
                 self.number = Some(number);
                 if sweep {
+                    self.gate.waiting_changed.notify_one();
                     tokio::spawn(sweep_late(Arc::downgrade(self.gate)));
                 }
                 Poll::Pending
@@ -98,6 +99,7 @@ async fn sweep_late<T>(gate: Weak<Gate<T>>) {
             gate.changed.notify_waiters();
         }
         if !goes_on {
+            gate.waiting_changed.notify_one();
             return;
         }
     }

@@ -15,6 +15,7 @@ use crate::options::Options;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::transaction::{self, Tx};
+use crate::uses::Use;
 use crate::waits::Waits;
 use crate::watch::{LongHeld, Operation};
 use crate::writer::Writer;
@@ -46,19 +47,49 @@ impl Pool {
     }
 
     async fn open_for(config: Config, operation: Operation) -> Result<Self, OpenError> {
+        let pool = Self::prepare(config, operation)?;
+        if let Err(error) = pool.reach().await {
+            pool.state.close();
+            return Err(error);
+        }
+        metrics::observe(&pool.state);
+        Ok(pool)
+    }
+
+    /// A pool that hasn't asked for a connection yet. If it [awaits a grant](Config::awaits_grant), it makes none before that,
+    /// and whoever asks it for one waits. [`Pool::reach`] is what remains to be done. To be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// As [`Pool::open`], but for [`OpenError::Connect`].
+    #[track_caller]
+    pub fn unopened(config: Config) -> Result<Self, OpenError> {
+        let operation = Operation { name: "unnamed", class: Class::Normal, site: Location::caller() };
+        let pool = Self::prepare(config, operation)?;
+        metrics::observe(&pool.state);
+        Ok(pool)
+    }
+
+    fn prepare(config: Config, operation: Operation) -> Result<Self, OpenError> {
         config.validate()?;
         let options = Options::new(&config).map_err(|_| OpenError::Address(config.name.clone()))?;
         let state = Arc::new(State::new(config, options));
         tokio::spawn(keeper::keep(Arc::downgrade(&state), state.gate.clone()));
-        if let Err(error) = first_connection(&state).await {
-            state.close();
-            return Err(error);
-        }
-        if let Some(file) = state.options.file() {
-            state.writer.get_or_init(|| Writer::of(&file));
-        }
-        metrics::observe(&state);
         Ok(Self { state, operation })
+    }
+
+    /// Waits until the pool may make connections, makes the first one, and looks at what the server gives. The pool is open
+    /// then. After a failure this may be tried again.
+    ///
+    /// # Errors
+    /// [`OpenError::Config`] if the tuning makes no sense beside what the server allows, [`OpenError::Connect`] if the database
+    /// doesn't answer or refuses us.
+    pub async fn reach(&self) -> Result<(), OpenError> {
+        self.state.gate.allowed().await;
+        first_connection(&self.state).await?;
+        if let Some(file) = self.state.options.file() {
+            self.state.writer.get_or_init(|| Writer::of(&file));
+        }
+        Ok(())
     }
 
     /// The same pool, for statements that go by `name` and `class`. Names are few and constant: see [how to name an
@@ -122,6 +153,16 @@ impl Pool {
     /// The operations that hold a connection for longer than `long_lease` now.
     pub fn long_held(&self) -> Vec<LongHeld> {
         self.state.holders.long(self.state.config.long_lease).collect()
+    }
+
+    /// How often and for how long a connection was used since the pool was opened, by operation; at most 65 of them.
+    pub fn uses(&self) -> Vec<Use> {
+        self.state.uses.so_far()
+    }
+
+    /// The operation that holds a connection for longest now.
+    pub fn longest_held(&self) -> Option<LongHeld> {
+        self.state.holders.longest()
     }
 
     /// The tuning that it was opened with.

@@ -207,11 +207,77 @@ async fn a_grant_counts_before_the_configuration_and_is_acknowledged_when_what_i
         pool.settled().await;
         let status = pool.grant_status().unwrap();
         assert!(status.is_acknowledged() && status.id == (GrantId { epoch: 3, sequence: 1 }), "{status:?}");
-        let drill = pool.override_limit(5).unwrap();
-        assert_eq!(pool.snapshot().limit, 5);
-        pool.grant_limit(grant(3, 2, 3)).unwrap();
-        assert_eq!(pool.snapshot().limit, 5, "the drill goes on");
+        let drill = pool.override_limit(3).unwrap();
+        assert_eq!(pool.snapshot().limit, 2, "a drill allows no more than was granted");
+        pool.grant_limit(grant(3, 2, 5)).unwrap();
+        assert_eq!(pool.snapshot().limit, 3, "the drill goes on");
         drop(drill);
-        assert_eq!(pool.snapshot().limit, 3, "what was granted meanwhile");
+        assert_eq!(pool.snapshot().limit, 5, "what was granted meanwhile");
     }
+}
+
+#[tokio::test]
+async fn a_pool_that_awaits_its_first_grant_opens_nothing_before_not_even_to_listen() {
+    if !engines().contains(&Engine::Postgres) {
+        return;
+    }
+    let name = "cafe0004/awaits";
+    let database = selvage_testkit::database(Engine::Postgres).await;
+    let observer = Pool::open(Config { limit: 1, ..Config::new("observer", database.url()) }).await.unwrap();
+    let config = Config {
+        floor: Some(1),
+        limit: 4,
+        listeners: 1,
+        max_wait: Duration::from_millis(200),
+        awaits_grant: true,
+        application_name: name.into(),
+        ..Config::new("awaits", database.url())
+    };
+    let pool = Pool::unopened(config).unwrap();
+    let mut listener = pool.listen("news");
+    let mut hears = std::pin::pin!(listener.next());
+    let mut reached = std::pin::pin!(pool.reach());
+    assert!(futures::poll!(hears.as_mut()).is_pending() && futures::poll!(reached.as_mut()).is_pending());
+    // It waits for as long as it can, and by then everything that is made ahead would be there.
+    let refused = pool.execute_unprepared("SELECT 1").await.unwrap_err();
+    assert!(selvage_pool::kind(&refused) != selvage_pool::Kind::Other, "{refused}");
+    let _drill = pool.override_limit(2).unwrap();
+    let seen = pool.snapshot();
+    assert_eq!((seen.limit, seen.open, seen.listening, sessions(&observer, name).await), (0, 0, 0, 0), "{seen:?}");
+
+    pool.grant_limit(Grant { id: GrantId { epoch: 1, sequence: 1 }, limit: 2 }).unwrap();
+    let (reached, hears) = tokio::time::timeout(LONG, async { tokio::join!(reached, hears) }).await.expect("in time");
+    reached.unwrap();
+    assert_eq!(hears, selvage_pool::Event::Listening);
+    pool.execute_unprepared("SELECT 1").await.unwrap();
+    let there = sessions(&observer, name).await;
+    assert!((2..=3).contains(&there), "{there}: two at the most, and one that listens");
+    let uses = pool.uses();
+    assert!(uses.iter().any(|used| used.operation == "pool_open" && used.count == 1), "{uses:?}");
+}
+
+#[tokio::test]
+async fn that_somebody_waits_is_told_when_it_begins_and_when_it_is_over() {
+    if !engines().contains(&Engine::Postgres) {
+        return;
+    }
+    let (pool, _database) = pool(Engine::Postgres, |config| {
+        config.limit = 1;
+        patient(config);
+    })
+    .await;
+    let told = async |what: &str| tokio::time::timeout(LONG, pool.waiting_changed()).await.expect(what);
+    let held = all_held(&pool, 1).await;
+    let waiting = tokio::spawn({
+        let pool = pool.clone();
+        async move { pool.hold().await.map(drop) }
+    });
+    // The first connection was waited for too, which may be told first.
+    while pool.snapshot().waiting == 0 {
+        told("somebody waits").await;
+    }
+    drop(held);
+    waiting.await.unwrap().unwrap();
+    told("nobody waits any more").await;
+    assert_eq!(pool.snapshot().waiting, 0);
 }

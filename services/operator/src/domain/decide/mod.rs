@@ -1,0 +1,1 @@
+//! What is the matter with a scaler, and what would help.

@@ -1,0 +1,1 @@
+//! Who may have how many connections, so that never more than the budget are open.

@@ -1,0 +1,6 @@
+//! The broker and processes' pools, over real gRPC and on a real PostgreSQL. What is granted is a script.
+
+mod fixture;
+mod pools;
+mod refused;
+mod streams;
