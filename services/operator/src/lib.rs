@@ -1,7 +1,8 @@
 //! The operator: replicas and pools scaled on saturation, within the connections that a database has.
 //!
 //! `domain` decides, and is pure: it is told what was observed and what time it is, and says what is to be done. `resources` has
-//! the kinds that the operator adds to Kubernetes.
+//! the kinds that the operator adds to Kubernetes, and `controllers` reads and writes there.
 
+pub mod controllers;
 pub mod domain;
 pub mod resources;
