@@ -1,8 +1,9 @@
 //! The operator: replicas and pools scaled on saturation, within the connections that a database has.
 //!
 //! `domain` decides, and is pure: it is told what was observed and what time it is, and says what is to be done. `resources` has
-//! the kinds that the operator adds to Kubernetes, and `controllers` reads and writes there.
+//! the kinds that the operator adds to Kubernetes, `controllers` reads and writes there, and `probe` looks at the database.
 
 pub mod controllers;
 pub mod domain;
+pub mod probe;
 pub mod resources;

@@ -1,4 +1,4 @@
-//! The operator at its edges: its kinds at a real API server, and what it reads and writes there.
+//! The operator at its edges: its kinds at a real API server, what it reads and writes there, and its look at a real database.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
@@ -7,6 +7,7 @@ mod definitions;
 mod kinds;
 mod leading;
 mod objects;
+mod probing;
 mod reporting;
 mod scaling;
 mod tokens;
