@@ -7,6 +7,7 @@
 //!   object matters.
 //! - [`meters`]: what is measured of them.
 //! - [`tokens`]: which pod a token was made for.
+//! - [`rights`]: what all of it needs.
 //! - [`kinds`]: whether the cluster serves the kinds that this operator was made with.
 
 pub mod conditions;
@@ -16,6 +17,7 @@ pub mod meters;
 pub mod owners;
 pub mod pods;
 pub mod report;
+pub mod rights;
 pub mod status;
 pub mod target;
 pub mod tokens;

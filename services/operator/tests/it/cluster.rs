@@ -68,6 +68,16 @@ impl Cluster {
         self.server.said(&[&wait[..], &kinds].concat());
     }
 
+    /// A client of the server, as a service account.
+    pub(crate) async fn account(&self, name: &str) -> Client {
+        let token = self.server.said(&["create", "token", name]);
+        let text = std::fs::read_to_string(&self.server.kubeconfig).expect("a kubeconfig");
+        let text = text.replace("token: administrator", &format!("token: {}", token.trim()));
+        let kubeconfig = Kubeconfig::from_yaml(&text).expect("a kubeconfig");
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("one");
+        Client::try_from(config).expect("a client")
+    }
+
     /// What kubectl says to an object from a file: `arguments`, and then the file.
     pub(crate) fn with_file(&self, arguments: &[&str], object: &Value) -> Output {
         let folder = tempfile::tempdir().expect("a folder");

@@ -9,6 +9,7 @@ mod leading;
 mod objects;
 mod probing;
 mod reporting;
+mod rights;
 mod scaling;
 mod tokens;
 mod watching;
