@@ -1,0 +1,192 @@
+//! The pods of a workload, as those who can hold connections.
+
+use anyhow::Context as _;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use kube::core::{Expression, Selector, SelectorExt as _};
+
+/// What a pod is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// It waits for a node, or starts.
+    Starting,
+    /// It is ready.
+    Ready,
+    /// It was told to end. It can hold connections until it is gone.
+    Terminating,
+    /// Its containers have ended, and don't come back: it holds nothing.
+    Ended,
+}
+
+/// A pod.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObservedPod {
+    /// What tells it from others of the same name.
+    pub uid: String,
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// What it is about.
+    pub phase: Phase,
+    /// How often its containers were started again: each time it is another process that holds connections.
+    pub restarts: i32,
+}
+
+/// What a pod is about. One that Kubernetes forgot to end, because its node is gone, is what it was: it may still run.
+pub fn phase(pod: &Pod) -> Phase {
+    let status = pod.status.as_ref();
+    if status.and_then(|status| status.phase.as_deref()).is_some_and(|phase| ["Succeeded", "Failed"].contains(&phase)) {
+        // Failed is said by the node's kubelet, or by the collector of pods for a node that is gone, whose containers may
+        // still run: that one says so.
+        let is_disrupted = status.is_some_and(|status| {
+            status.conditions.iter().flatten().any(|condition| {
+                condition.type_ == "DisruptionTarget" && condition.reason.as_deref() == Some("DeletionByPodGC")
+            })
+        });
+        return if is_disrupted { Phase::Terminating } else { Phase::Ended };
+    }
+    if pod.metadata.deletion_timestamp.is_some() {
+        return Phase::Terminating;
+    }
+    let ready = status.is_some_and(|status| {
+        status.conditions.iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    });
+    if ready { Phase::Ready } else { Phase::Starting }
+}
+
+/// What is observed of a pod. Nothing if it has no uid, which one from an API server has.
+pub fn observed(pod: &Pod) -> Option<ObservedPod> {
+    let restarts = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
+    Some(ObservedPod {
+        uid: pod.uid()?,
+        name: pod.name_any(),
+        namespace: pod.namespace()?,
+        phase: phase(pod),
+        restarts: restarts.into_iter().flatten().map(|container| container.restart_count).sum(),
+    })
+}
+
+/// Those of `pods` that a workload's selector takes, in the order of their names; those that ended are left out.
+///
+/// # Errors
+/// If the selector can't be read.
+pub fn of_target<'a>(
+    pods: impl IntoIterator<Item = &'a Pod>,
+    namespace: &str,
+    selector: &str,
+) -> anyhow::Result<Vec<ObservedPod>> {
+    anyhow::ensure!(!selector.is_empty(), "the target's scale subresource names no selector, so its pods aren't known");
+    let selector = read(selector)?;
+    let ours = pods.into_iter().filter(|pod| pod.namespace().as_deref() == Some(namespace));
+    let ours = ours.filter(|pod| selector.matches(pod.labels()));
+    let mut found: Vec<_> = ours.filter_map(observed).filter(|pod| pod.phase != Phase::Ended).collect();
+    found.sort_by(|one, other| (&one.name, &one.uid).cmp(&(&other.name, &other.uid)));
+    Ok(found)
+}
+
+/// A selector as a scale subresource writes it: `app=cart,track!=canary,tier in (web,api),!legacy`.
+fn read(text: &str) -> anyhow::Result<Selector> {
+    let mut depth = 0;
+    let parts = text.split(|letter| {
+        depth += i32::from(letter == '(') - i32::from(letter == ')');
+        letter == ',' && depth == 0
+    });
+    parts
+        .map(|part| expression(part.trim()).with_context(|| format!("'{part}' selects nothing that is known")))
+        .collect()
+}
+
+fn expression(part: &str) -> Option<Expression> {
+    let word = |text: &str| {
+        let text = text.trim();
+        (!text.contains([' ', '(', ')', '=', '!'])).then(|| text.to_owned())
+    };
+    if let Some((key, values)) = part.strip_suffix(')').and_then(|part| part.split_once('(')) {
+        let values = values.split(',').map(word).collect::<Option<_>>()?;
+        return if let Some(key) = key.trim().strip_suffix(" notin") {
+            Some(Expression::NotIn(word(key)?, values))
+        } else {
+            Some(Expression::In(word(key.trim().strip_suffix(" in")?)?, values))
+        };
+    }
+    if let Some((key, value)) = part.split_once("!=") {
+        return Some(Expression::NotEqual(word(key)?, word(value)?));
+    }
+    if let Some((key, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
+        return Some(Expression::Equal(word(key)?, word(value)?));
+    }
+    let (is_there, key) = part.strip_prefix('!').map_or((true, part), |key| (false, key));
+    let key = word(key).filter(|key| !key.is_empty())?;
+    Some(if is_there { Expression::Exists(key) } else { Expression::DoesNotExist(key) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn pod(name: &str, status: Value, deleted: bool) -> Pod {
+        let deleted = deleted.then_some("2026-01-01T00:00:00Z");
+        serde_json::from_value(json!({
+            "metadata": {
+                "name": name, "namespace": "shop", "uid": format!("{name}-uid"), "labels": {"app": "cart", "track": name},
+                "deletionTimestamp": deleted,
+            },
+            "status": status,
+        }))
+        .unwrap()
+    }
+
+    fn ready(is_ready: &str) -> Value {
+        json!({"phase": "Running", "conditions": [{"type": "Ready", "status": is_ready}]})
+    }
+
+    #[test]
+    fn a_pod_holds_connections_until_it_has_ended() {
+        let collected = json!({
+            "phase": "Failed", "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}],
+        });
+        for (status, deleted, wanted) in [
+            (json!({"phase": "Pending"}), false, Phase::Starting),
+            (ready("False"), false, Phase::Starting),
+            (ready("True"), false, Phase::Ready),
+            (ready("True"), true, Phase::Terminating),
+            (json!({"phase": "Pending"}), true, Phase::Terminating),
+            (json!({"phase": "Failed"}), false, Phase::Ended),
+            (json!({"phase": "Succeeded"}), true, Phase::Ended),
+            (collected, true, Phase::Terminating),
+        ] {
+            assert_eq!(phase(&pod("a", status.clone(), deleted)), wanted, "{status}, deleted: {deleted}");
+        }
+    }
+
+    #[test]
+    fn the_pods_of_a_target_are_those_that_its_selector_takes() {
+        let mut elsewhere = pod("e", ready("True"), false);
+        elsewhere.metadata.namespace = Some("other".into());
+        let pods = [
+            pod("b", ready("True"), false),
+            pod("a", ready("False"), true),
+            pod("c", json!({"phase": "Succeeded"}), false),
+            elsewhere,
+        ];
+        let names = |selector: &str| {
+            let found = of_target(&pods, "shop", selector).unwrap();
+            found.into_iter().map(|pod| pod.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names("app=cart"), ["a", "b"]);
+        assert_eq!(names("app=cart,track!=a"), ["b"]);
+        assert_eq!(names("app in (web)"), [""; 0]);
+        assert_eq!(names("app in (web,cart),track notin (a)"), ["b"]);
+        assert_eq!(names("app,!legacy,track==a"), ["a"]);
+        assert_eq!(names("!app"), [""; 0]);
+        for wrong in ["", "app=cart,", "app in web", "a b", "app=(x)"] {
+            assert!(of_target(&pods, "shop", wrong).is_err(), "{wrong}");
+        }
+        let restarted = json!({"phase": "Running", "containerStatuses": [
+            {"name": "x", "image": "x", "imageID": "x", "ready": true, "restartCount": 2},
+        ]});
+        assert_eq!(observed(&pod("r", restarted, false)).unwrap().restarts, 2);
+    }
+}

@@ -1,0 +1,7 @@
+//! `selvage-operator`: replicas and pools scaled on saturation, within the connections that a database has.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    selvage_boot::tool::<cli::Operator>()
+}
