@@ -27,6 +27,8 @@ pub(super) struct Case<'a> {
     pub(super) ledger: &'a LedgerView,
     /// Replicas for which the budget has floors, beside those of all other scalers.
     pub(super) affordable: u32,
+    /// Connections of one of its pods as long as nobody lacks any.
+    pub(super) quiet: u32,
     /// Somebody on this database lacks connections that the ledger doesn't have.
     pub(super) is_budget_spent: bool,
     pub(super) now: Moment,
@@ -136,7 +138,7 @@ impl Case<'_> {
         let (spec, evidence) = (self.spec, self.evidence);
         let heard = evidence.heard();
         let in_force = evidence.limit.checked_div(heard).map(|mean| spec.within(mean));
-        let last = memory.connections.or(in_force).map_or(spec.quiet(), |last| spec.within(last));
+        let last = memory.connections.or(in_force).map_or(self.quiet, |last| spec.within(last));
         if spec.is_paused || heard == 0 {
             memory.connections = Some(last);
             return (last, last);
@@ -164,8 +166,8 @@ impl Case<'_> {
                 let need = spec.within(per_pod(peak));
                 raw = match (self.is_budget_spent, self.class) {
                     (true, _) => need,
-                    (false, Class::Calm) => spec.quiet().max(need),
-                    (false, _) => last.max(spec.quiet()).max(need),
+                    (false, Class::Calm) => self.quiet.max(need),
+                    (false, _) => last.max(self.quiet).max(need),
                 };
                 // More than it needs, it takes from nobody.
                 let spare = in_force.unwrap_or(last).saturating_add(self.ledger.headroom() / evidence.ready.max(1));

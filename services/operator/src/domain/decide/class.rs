@@ -122,7 +122,7 @@ pub(super) fn classify(
     if is_lasting && scaler.has_waiters && headroom < scaler.ready.max(1) {
         return Class::BudgetBound;
     }
-    if is_lasting && !scaler.is_slow() {
+    if is_lasting && !scaler.is_slow() && condition.has_room(scaler.pressed_since) {
         let is_beyond = spec.for_demand(scaler.steady_demand) > f64::from(scaler.ready) * f64::from(spec.ceiling);
         // A raised limit is given the time to show what it gains, before replicas are added to it.
         if !scaler.is_on_trial && (scaler.is_at_ceiling || scaler.is_cpu_bound() || is_beyond) {

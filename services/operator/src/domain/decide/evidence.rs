@@ -45,6 +45,7 @@ pub(super) struct Evidence {
     /// That, or nearly all connections are in use.
     pub(super) is_pressed: bool,
     pub(super) pressed_reports: u32,
+    pub(super) pressed_since: Option<Moment>,
     pub(super) calm_for: Duration,
     pub(super) is_on_trial: bool,
     pub(super) failed: Option<FailedTrial>,
@@ -98,7 +99,7 @@ impl Evidence {
         evidence.is_at_ceiling &= evidence.heard() > 0;
         evidence.cpu = (cpu.1 > 0).then(|| cpu.0 / f64::from(cpu.1));
         evidence.use_times(memory, now);
-        evidence.pressure(memory, is_new, now);
+        evidence.pressure(spec, memory, is_new, now);
         evidence.demands(memory, now);
         evidence.trial(memory, now);
         evidence
@@ -166,16 +167,19 @@ impl Evidence {
         self.slowness = (normal > 0.0).then(|| compared / normal);
     }
 
-    fn pressure(&mut self, memory: &mut ScalerMemory, is_new: bool, now: Moment) {
+    fn pressure(&mut self, spec: &ScalerSpec, memory: &mut ScalerMemory, is_new: bool, now: Moment) {
         self.has_waiters = self.waiting > 0 || self.rates.refused > 0.0;
         let is_used_up = self.limit > 0 && f64::from(self.in_use) >= f64::from(self.limit) * rules::USED;
         self.is_pressed = self.has_waiters || is_used_up;
+        let is_another = memory.pressed.is_none_or(|(_, last)| 2 * now.since(last) >= spec.report_every);
         if !self.is_pressed {
-            memory.pressed_reports = 0;
-        } else if is_new {
+            (memory.pressed_reports, memory.pressed) = (0, None);
+        } else if is_new && is_another {
             memory.pressed_reports = memory.pressed_reports.saturating_add(1);
+            memory.pressed = Some((memory.pressed.map_or(now, |(first, _)| first), now));
         }
         self.pressed_reports = memory.pressed_reports;
+        self.pressed_since = memory.pressed.map(|(first, _)| first);
         if self.is_pressed || self.silent > 0 || self.ready == 0 {
             memory.calm_since = None;
         } else {
@@ -203,8 +207,8 @@ impl Evidence {
         self.steady_demand = mean(rules::PANIC_WINDOW).max(mean(rules::STABLE_WINDOW));
         if self.pressed_reports >= rules::PRESSED_REPORTS {
             // What two reports in a row ask for is no chance either.
-            let both = memory.demand.iter().rev().take(2).map(|(_, demand)| *demand).fold(f64::INFINITY, f64::min);
-            self.steady_demand = self.steady_demand.max(if both.is_finite() { both } else { 0.0 });
+            let both: f64 = memory.demand.iter().rev().take(2).map(|(_, demand)| *demand).sum();
+            self.steady_demand = self.steady_demand.max(both / 2.0);
         }
     }
 
@@ -304,6 +308,8 @@ impl PodMemory {
 pub(super) struct Condition<'a> {
     /// The probe, if it is recent.
     pub(super) outcome: Option<&'a Outcome>,
+    /// When it was.
+    pub(super) at: Option<Moment>,
     /// What it answered, if it did.
     pub(super) answer: Option<&'a Database>,
     /// The probe's statement as a multiple of its baseline.
@@ -340,6 +346,7 @@ impl<'a> Condition<'a> {
         let is_crowded = spec.concurrency.is_some_and(|most| busy > most) && slow > 0 && 2 * slow >= compared;
         Self {
             outcome: recent.map(|probe| &probe.outcome),
+            at: recent.map(|probe| probe.at),
             answer,
             slowness,
             baseline,
@@ -351,6 +358,11 @@ impl<'a> Condition<'a> {
 
     pub(super) fn is_slow(&self) -> bool {
         self.slow_for.is_some()
+    }
+
+    /// Whether nothing that the probe says speaks against more connections: it isn't slow, and was asked since `pressed`.
+    pub(super) fn has_room(&self, pressed: Option<Moment>) -> bool {
+        !self.is_slow() && self.at.is_none_or(|at| pressed.is_some_and(|pressed| pressed <= at))
     }
 
     /// The probe's statement takes as long as ever.

@@ -76,6 +76,8 @@ pub(super) struct ScalerMemory {
     pub(super) demand: VecDeque<(Moment, f64)>,
     /// Rounds of reports in a row that told of pressure.
     pub(super) pressed_reports: u32,
+    /// When the first and the last of them came.
+    pub(super) pressed: Option<(Moment, Moment)>,
     /// Since when there is no pressure.
     pub(super) calm_since: Option<Moment>,
     /// Replicas that were needed, for as long as they must be unneeded before any is taken away.

@@ -16,7 +16,7 @@
 //! | `Leak` | a lease is held for very long here, and nowhere else | hold |
 //! | `DatabaseBound` | people wait, and the probe's statement is slow, or more backends are busy than the database has room for while uses are slow, or a raised limit got nothing more done | never scale out; cut, and take the cut back |
 //! | `BudgetBound` | people wait, and the ledger has nothing left | more connections are asked of the ledger, which moves them; scalers that nobody presses give back what they don't need |
-//! | `ReplicaBound` | people wait, uses aren't slow, and pods are at their ceiling or short of CPU, or all ceilings together won't do | replicas and limits grow |
+//! | `ReplicaBound` | people wait, neither uses nor a probe since then are slow, and pods are at their ceiling or short of CPU, or all ceilings together won't do | replicas and limits grow |
 //! | `PoolTooSmall` | the same, with room in pod and ledger | the limit grows |
 //! | `Calm` | nobody has waited for the stabilisation window | it may shrink |
 //! | `Hold` | none of these | hold, and the reason says which of them it isn't yet |
@@ -85,6 +85,8 @@ pub fn decide(
         })
         .collect();
     let is_budget_spent = classes.contains(&Class::BudgetBound);
+    let pods: u32 = evidence.iter().map(|scaler| scaler.ready).sum();
+    let share = spec.concurrency.map(|most| most / pods.max(1));
     // Floors that are set aside as things stand, and as they grow in this decision.
     let mut set_aside: u64 = 0;
     for (scaler, evidence) in specs.iter().zip(&evidence) {
@@ -95,7 +97,8 @@ pub fn decide(
         let others = set_aside - scaler.set_aside(evidence.replicas);
         let affordable = affordable(scaler, u64::from(ledger.budget).saturating_sub(others));
         let condition = &condition;
-        let case = Case { spec: scaler, class, evidence, condition, ledger, affordable, is_budget_spent, now };
+        let quiet = scaler.quiet(share);
+        let case = Case { spec: scaler, class, evidence, condition, ledger, affordable, quiet, is_budget_spent, now };
         let decision = case.decide(memory.scalers.entry(scaler.name.clone()).or_default());
         set_aside = others + scaler.set_aside(decision.replicas);
         decisions.push(decision);

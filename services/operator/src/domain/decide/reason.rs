@@ -188,6 +188,18 @@ fn hold(case: &Case<'_>) -> (String, String) {
         );
         return (format!("There are {what}, while uses take {} × their baseline.", factor(scaler.slowness)), otherwise);
     }
+    if !case.condition.has_room(scaler.pressed_since) {
+        let now = case
+            .condition
+            .slowness
+            .map_or_else(|| "isn't known yet".into(), |slowness| format!("takes {slowness:.1} × its baseline"));
+        let otherwise = format!(
+            "More connections or replicas come when a probe since then takes less than {} × its baseline; the database is the bottleneck if it doesn't for {}.",
+            rules::SLOW,
+            seconds(rules::BOUND_FOR)
+        );
+        return (format!("There are {what}, and the last probe's statement {now}."), otherwise);
+    }
     if scaler.is_on_trial {
         return (
             format!("There are {what}, and the limit has just been raised to {} in all.", scaler.limit),

@@ -61,15 +61,15 @@ rules! {
     RECENT: Time(5), "s", "Rates and use times are means in which what is this old counts 1/e: long enough for a mean, short enough for a decision in seconds.";
     MAX_OPERATIONS: Count(64), "names per scaler", "Names of operations come from programs and are few; further ones aren't distinguished, so that memory is bounded.";
     USED: Number(0.95), "share of the limit", "Connections in use from which a pool counts as saturated even if nobody waits at this instant.";
-    PRESSED_REPORTS: Count(2), "reports in a row", "One report with waiters is chance, two in a row are a lack. The report at the edge is the first of them.";
+    PRESSED_REPORTS: Count(2), "reports in a row", "One report with waiters is chance, two in a row are a lack. The report at the edge is the first of them; reports closer together than half a period count as one.";
     TARGET: Number(0.7), "share of connections in use", "Knative's target: below it hardly anybody waits, and a third more load finds a connection.";
     LIMIT_FACTOR: Number(2.0), "× the limit", "A limit is raised to what is needed, by no more than this at once: the next report tells whether it helped.";
-    QUIET_SHARE: Number(0.5), "share of the ceiling", "A pod without pressure is wanted at this much as long as nobody lacks connections: the first seconds of a surge find some.";
+    QUIET_SHARE: Number(0.5), "share of the ceiling", "Pods without pressure share K, each up to its ceiling, as long as nobody lacks connections: a surge finds at once what the database can keep busy. Where nobody said K, each is wanted at this much.";
     PANIC_WINDOW: Time(6), "s", "Demand for growth is the mean of this (Knative's panic window, a tenth of the stable one) if that is more than the stable mean; or what two reports in a row ask for while people wait.";
     STABLE_WINDOW: Time(60), "s", "Demand otherwise is the mean of this (Knative's stable window).";
     TOLERANCE: Number(0.1), "share", "Replicas stay if what is needed differs by less (the HPA's tolerance); also how near to its baseline a time is normal.";
     UP_FACTOR: Number(2.0), "× replicas", "Replicas grow to at most this within one period, or by UP_PODS if that is more (the HPA's rule).";
-    UP_PODS: Count(4), "pods", "See UP_FACTOR: from one replica a factor alone is too slow.";
+    UP_PODS: Count(8), "pods", "See UP_FACTOR. The HPA adds four, because it divides what it sees; here what is needed is known from what was asked for, and the budget bounds it. With four a flash sale of 20× from two replicas took one period more.";
     UP_EVERY: Time(15), "s", "The period of both: a new pod needs about as long until it helps.";
     CALM_FOR: Time(300), "s", "Nothing shrinks before there was no pressure for this long (the HPA's stabilisation): a second wave mostly comes sooner.";
     DOWN_SHARE: Number(0.1), "share of replicas", "Replicas shrink by no more than this within one period, but by one at least.";
@@ -86,7 +86,7 @@ rules! {
     CUT: Number(0.8), "× connections", "How DatabaseBound cuts (GitLab's soft throttle).";
     HARD_SLOW: Number(3.0), "× baseline", "The probe's statement from here on is cut hard.";
     CUT_HARD: Number(0.5), "× connections", "How it is cut hard (GitLab's hard throttle).";
-    CUT_EVERY: Time(10), "s", "Time between two cuts: the first has to show its effect.";
+    CUT_EVERY: Time(5), "s", "Time between two cuts: the first has to show its effect, and the probe has been asked five times by then.";
     RECOVER: Number(0.1), "share of the cut", "How a cut is taken back while nobody knows whether the database is well: by this much, and by one connection at least.";
     RECOVER_EVERY: Time(60), "s", "Time between two such steps.";
     RECOVER_WELL: Number(0.5), "share of the cut", "How a cut is taken back while the probe's statement is within TOLERANCE of its baseline: the database says that it has room.";

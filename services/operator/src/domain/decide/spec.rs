@@ -113,9 +113,9 @@ impl ScalerSpec {
         connections.clamp(self.floor, self.ceiling.max(self.floor))
     }
 
-    /// Connections of a pod that nobody presses.
-    pub(super) fn quiet(&self) -> u32 {
-        self.within(ceil(f64::from(self.ceiling) * rules::QUIET_SHARE))
+    /// Connections of a pod that nobody presses, where each of all pods may have `share` of what the database can keep busy.
+    pub(super) fn quiet(&self, share: Option<u32>) -> u32 {
+        self.within(share.unwrap_or_else(|| ceil(f64::from(self.ceiling) * rules::QUIET_SHARE)))
     }
 
     /// Floors that are set aside for so many replicas: a roll-out's surge and a terminating generation included.

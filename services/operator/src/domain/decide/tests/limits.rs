@@ -9,8 +9,8 @@ use super::world::{FULL, Load, PRESSED, QUIET, STATEMENT, World};
 const FLOOD: Load = Load { refused: 50_000, ..FULL };
 
 #[test]
-fn replicas_double_or_grow_by_four_within_fifteen_seconds() {
-    for (pods, most) in [(1, 5), (2, 6), (4, 8), (5, 10), (9, 18), (10, 20), (16, 20)] {
+fn replicas_double_or_grow_by_eight_within_fifteen_seconds() {
+    for (pods, most) in [(1, 9), (2, 10), (8, 16), (9, 18), (10, 20), (12, 20)] {
         let mut world = World::experienced();
         world.spec.scalers[0].min_replicas = 1;
         world.pods(0, pods);
@@ -112,13 +112,13 @@ fn a_workload_whose_pods_all_start_keeps_its_replicas() {
 }
 
 #[test]
-fn a_cut_is_halved_each_ten_seconds_down_to_the_floors_and_taken_back_when_the_database_is_well() {
+fn a_cut_is_halved_each_five_seconds_down_to_the_floors_and_taken_back_when_the_database_is_well() {
     let mut world = World::experienced();
     world.loads = [Load { millis: 60, ..FULL }; 2];
     world.database.statement = STATEMENT * 4;
     let cuts: Vec<_> = (0..40).map(|_| world.second().cut).collect();
-    assert_eq!((cuts[4], cuts[5], cuts[14], cuts[15]), (None, Some(10), Some(10), Some(5)), "{cuts:?}");
-    assert_eq!((cuts[25], cuts[39]), (Some(4), Some(4)), "two floors: {cuts:?}");
+    assert_eq!((cuts[4], cuts[5], cuts[9], cuts[10]), (None, Some(10), Some(10), Some(5)), "{cuts:?}");
+    assert_eq!((cuts[15], cuts[39]), (Some(4), Some(4)), "two floors: {cuts:?}");
     assert_eq!(world.decisions[0].connections, 2);
     assert_eq!(world.decisions[0].replicas, 2);
 
@@ -137,7 +137,7 @@ fn a_cut_comes_back_slowly_while_nobody_knows_how_the_database_is() {
     let mut world = World::experienced();
     world.loads = [Load { millis: 60, ..FULL }; 2];
     world.database.statement = STATEMENT * 2;
-    world.run(17);
+    world.run(12);
     assert_eq!(world.decisions[0].cut, Some(13), "20, of which 0.8 is 16, of which 0.8 is 13");
     world.is_probed = false;
     world.seen.probe = None;
