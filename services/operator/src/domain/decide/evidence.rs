@@ -1,12 +1,12 @@
 //! What the observations say, in the terms of the classes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::memory::{
     DatabaseMemory, FailedTrial, Level, PodMemory, Rates, Recent, ScalerMemory, Trial, forget, remember,
 };
-use super::observed::{Database, Lease, Outcome, PodSeen, Probe, Report, ScalerSeen};
+use super::observed::{Database, Lease, Outcome, PodSeen, Probe, Report, ScalerSeen, Uses};
 use super::rules;
 use super::spec::{ScalerSpec, Spec};
 use crate::domain::moment::Moment;
@@ -74,7 +74,8 @@ impl Evidence {
     /// Looks at a scaler's pods, and remembers what the next look needs.
     pub(super) fn of(spec: &ScalerSpec, seen: &ScalerSeen, memory: &mut ScalerMemory, now: Moment) -> Self {
         let mut evidence = Self { replicas: seen.replicas, ..Self::default() };
-        memory.pods.retain(|holder, _| seen.pods.iter().any(|pod| pod.holder == *holder));
+        let present: BTreeSet<_> = seen.pods.iter().map(|pod| pod.holder.as_str()).collect();
+        memory.pods.retain(|holder, _| present.contains(holder.as_str()));
         let mut cpu = (0.0, 0u32);
         let mut is_new = false;
         evidence.is_at_ceiling = true;
@@ -107,13 +108,13 @@ impl Evidence {
 
     /// Adds what a pod says. Returns whether it says something new.
     fn add(&mut self, memory: &mut ScalerMemory, holder: &str, report: &Report) -> bool {
-        let known = memory.pods.get(holder);
-        let is_new = known.is_none_or(|known| known.at < report.at);
+        let is_first = !memory.pods.contains_key(holder);
+        let known = memory.pods.entry(holder.to_owned()).or_default();
+        let is_new = is_first || known.at < report.at;
         if is_new {
-            let next = PodMemory::after(known, report, &mut self.ended);
-            memory.pods.insert(holder.to_owned(), next);
+            known.hear(report, is_first, &mut self.ended);
         }
-        let rates = memory.pods.get(holder).map(|pod| pod.rates).unwrap_or_default();
+        let rates = known.rates;
         self.limit = self.limit.saturating_add(report.limit);
         self.in_use = self.in_use.saturating_add(report.in_use);
         self.waiting = self.waiting.saturating_add(report.waiting);
@@ -267,39 +268,45 @@ fn heard<'a>(spec: &ScalerSpec, pod: &'a PodSeen, now: Moment) -> Option<&'a Rep
 }
 
 impl PodMemory {
-    /// What is known after `report`. Counters that went back are those of a new run, of which nothing is known yet; those
-    /// of the first report tell of a time that nobody knows.
-    fn after(known: Option<&Self>, report: &Report, ended: &mut BTreeMap<String, Recent>) -> Self {
-        let mut next = Self { at: report.at, refused: report.refused, waiting: report.waiting, ..Self::default() };
-        for uses in report.uses.iter().take(rules::MAX_OPERATIONS as usize) {
-            next.uses.insert(uses.operation.clone(), (uses.count, uses.time));
+    /// Takes in a report. Counters that went back are those of a new run, of which nothing is known yet; those of the first
+    /// report tell of a time that nobody knows.
+    fn hear(&mut self, report: &Report, is_first: bool, ended: &mut BTreeMap<String, Recent>) {
+        let reported = || report.uses.iter().take(rules::MAX_OPERATIONS as usize);
+        let known = reported().filter(|uses| self.uses.contains_key(&uses.operation)).count();
+        let is_less = |uses: &Uses| self.uses.get(&uses.operation).is_some_and(|known| uses.count < known.0);
+        let went_back = report.refused < self.refused || known < self.uses.len() || reported().any(is_less);
+        if is_first || went_back {
+            *self = Self { at: report.at, refused: report.refused, waiting: report.waiting, ..Self::default() };
+            self.uses.extend(reported().map(|uses| (uses.operation.clone(), (uses.count, uses.time))));
+            return;
         }
-        let went_back = |known: &Self| {
-            report.refused < known.refused
-                || known.uses.iter().any(|(name, before)| next.uses.get(name).is_none_or(|after| after.0 < before.0))
-        };
-        let Some(known) = known.filter(|known| !went_back(known)) else { return next };
-        let seconds = report.at.since(known.at).as_secs_f64().max(0.001);
-        let mut uses = 0;
-        for (operation, (count, time)) in &next.uses {
-            let before = known.uses.get(operation).copied().unwrap_or_default();
-            let count = count - before.0;
-            if count > 0 {
-                uses += count;
-                let sum = ended.entry(operation.clone()).or_default();
-                sum.count += count as f64;
+        let seconds = report.at.since(self.at).as_secs_f64().max(0.001);
+        let mut all = 0;
+        for Uses { operation, count, time } in reported() {
+            let before = match self.uses.get_mut(operation) {
+                Some(known) => std::mem::replace(known, (*count, *time)),
+                None => self.uses.insert(operation.clone(), (*count, *time)).unwrap_or_default(),
+            };
+            let more = count.saturating_sub(before.0);
+            if more > 0 {
+                all += more;
+                let sum = match ended.get_mut(operation) {
+                    Some(sum) => sum,
+                    None => ended.entry(operation.clone()).or_default(),
+                };
+                sum.count += more as f64;
                 sum.seconds += time.saturating_sub(before.1).as_secs_f64();
             }
         }
         // A report at an edge covers too short a time for a rate of its own.
         let share = if 2.0 * seconds < rules::REPORT_EVERY.as_secs_f64() { seconds } else { 1.0 };
         let mean = |before: f64, events: f64| before * (1.0 - share) + events / seconds * share;
-        next.rates = Rates {
-            uses: mean(known.rates.uses, uses as f64),
-            refused: mean(known.rates.refused, (report.refused - known.refused) as f64),
-            queue: mean(known.rates.queue, f64::from(report.waiting) - f64::from(known.waiting)),
+        self.rates = Rates {
+            uses: mean(self.rates.uses, all as f64),
+            refused: mean(self.rates.refused, (report.refused - self.refused) as f64),
+            queue: mean(self.rates.queue, f64::from(report.waiting) - f64::from(self.waiting)),
         };
-        next
+        (self.at, self.refused, self.waiting) = (report.at, report.refused, report.waiting);
     }
 }
 
