@@ -48,7 +48,7 @@ fn report(scaler: u32, pod: u32, second: u64) -> Report {
 fn main() {
     let scaler = |scaler| ScalerSpec::new(&name(scaler), (2, 40), (2, 20));
     let spec = Spec { concurrency: Some(8_000), scalers: (0..SCALERS).map(scaler).collect() };
-    let ledger = LedgerView { budget: 60_000, charged: 12_000, set_aside: 20_000, exceeding: Vec::new() };
+    let ledger = LedgerView { budget: 60_000, charged: 12_000, set_aside: 20_000, ..LedgerView::default() };
     let mut memory = Memory::default();
     let mut took = Vec::new();
     let mut decided = 0;

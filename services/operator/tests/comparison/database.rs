@@ -3,10 +3,15 @@
 /// Backends that it can keep busy at once.
 pub(crate) const ROOM: f64 = 256.0;
 pub(crate) const MAX_CONNECTIONS: u32 = 500;
-/// 3 are for superusers, 50 in reserve, 7 for probes, migrations and people.
-pub(crate) const BUDGET: u32 = MAX_CONNECTIONS - 3 - 50 - 7;
+/// Kept for superusers.
+pub(crate) const SUPERUSERS: u32 = 3;
+/// Kept for what nobody has thought of.
+pub(crate) const RESERVE: u32 = 50;
+/// Of probes, migrations and people.
+pub(crate) const OTHERS: u32 = 7;
+pub(crate) const BUDGET: u32 = MAX_CONNECTIONS - SUPERUSERS - RESERVE - OTHERS;
 /// Clients get no more than these.
-pub(crate) const FOR_CLIENTS: u32 = MAX_CONNECTIONS - 3;
+pub(crate) const FOR_CLIENTS: u32 = MAX_CONNECTIONS - SUPERUSERS - OTHERS;
 /// How much of its work is lost to contention for each time that its room is exceeded by itself.
 const CONTENTION: f64 = 0.05;
 

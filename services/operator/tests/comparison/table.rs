@@ -59,7 +59,7 @@ fn introduction() -> String {
          have our pool, which queues for a second (half a second if sheddable) and serves what is critical first: what differs is who sets\n\
          limits and replicas.\n\n\
          **The policies.**\n\n\
-         - **Selvage**: `decide`, with floors of 2 and ceilings of 20, and a ledger whose charges fall when pods acknowledge.\n\
+         - **Selvage**: the operator's own `decide` and `ledger`, with floors of 2 and ceilings of 20.\n\
          - **HPA on CPU**: each 15 s, half of the CPU that pods request, tolerance 0.1, up by ×2 or 4 pods in 15 s, down after 300 s.\n\
          - **HPA on waiters**: the same, on five waiting callers a pod, scraped each 30 s.\n\
          - **KPA**: Knative's autoscaler: each 2 s, calls in a pod at 70 % of its pool, as the mean of 60 s, or of 6 s in a panic.\n\

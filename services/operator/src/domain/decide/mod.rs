@@ -95,7 +95,7 @@ pub fn decide(
     let mut decisions = Vec::new();
     for ((scaler, evidence), class) in specs.iter().zip(&evidence).zip(classes) {
         let others = set_aside - scaler.set_aside(evidence.replicas);
-        let affordable = affordable(scaler, u64::from(ledger.budget).saturating_sub(others));
+        let affordable = affordable(scaler, ledger, others);
         let condition = &condition;
         let quiet = scaler.quiet(share);
         let case = Case { spec: scaler, class, evidence, condition, ledger, affordable, quiet, is_budget_spent, now };
@@ -107,10 +107,13 @@ pub fn decide(
     (decisions, memory)
 }
 
-/// The most replicas whose floors fit into `connections`.
-fn affordable(scaler: &ScalerSpec, connections: u64) -> u32 {
-    let pods = connections / u64::from(scaler.floor.max(1));
-    u32::try_from(pods.saturating_sub(u64::from(scaler.surge)) / 2).unwrap_or(u32::MAX)
+/// The most replicas whose floors fit into the budget beside those of others, and are set aside.
+fn affordable(scaler: &ScalerSpec, ledger: &LedgerView, others: u64) -> u32 {
+    let left = u64::from(ledger.budget).saturating_sub(others);
+    let fitting = left / u64::from(scaler.floor.max(1));
+    let provided = ledger.provided.get(&scaler.name).map_or(fitting, |pods| fitting.min(u64::from(*pods)));
+    // A roll-out may have a generation that ends beside them, and its surge.
+    u32::try_from(provided.saturating_sub(u64::from(scaler.surge)) / 2).unwrap_or(u32::MAX)
 }
 
 /// Learns how long things take, while nobody on the database lacks anything: it would learn an overload otherwise.

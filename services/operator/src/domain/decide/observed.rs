@@ -1,7 +1,9 @@
 //! What was observed, each with the moment at which it was.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::domain::ledger::{Standing, View};
 use crate::domain::moment::Moment;
 
 /// What is known of one database and its scalers.
@@ -149,24 +151,42 @@ pub struct LedgerView {
     pub charged: u32,
     /// Connections that are kept for the floors of pods that may still come.
     pub set_aside: u32,
-    /// Who has more connections open than the ledger charges it with.
+    /// Pods for which floors are set aside, by scaler. Nothing is known of one that isn't named.
+    pub provided: BTreeMap<String, u32>,
+    /// Who has connections that the ledger knows no reason for.
     pub exceeding: Vec<Exceeding>,
 }
 
 impl LedgerView {
+    /// What a decision needs of `view`.
+    pub fn of(view: &View) -> Self {
+        let stray = |entry: &crate::domain::ledger::Entry| match entry.standing {
+            Standing::Stray { sessions } => {
+                let application = entry.boot.as_ref().map_or_else(String::new, |boot| format!("{boot}/"));
+                Some(Exceeding { application: format!("{application}{}", entry.name), open: sessions })
+            }
+            _ => None,
+        };
+        Self {
+            budget: view.budget,
+            charged: view.charged,
+            set_aside: view.set_aside,
+            provided: view.scalers.iter().map(|(id, scaler)| (id.to_string(), scaler.provided)).collect(),
+            exceeding: view.entries.iter().filter_map(stray).collect(),
+        }
+    }
+
     /// Connections that could be granted now.
     pub fn headroom(&self) -> u32 {
         self.budget.saturating_sub(self.charged).saturating_sub(self.set_aside)
     }
 }
 
-/// A client of the database that has more than its due.
+/// A client of the database of whose pod nobody knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exceeding {
     /// Its `application_name`.
     pub application: String,
     /// Connections that the server shows.
     pub open: u32,
-    /// Connections that it is charged with.
-    pub charged: u32,
 }

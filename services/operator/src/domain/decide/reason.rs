@@ -242,12 +242,11 @@ fn full(case: &Case<'_>) -> String {
 
 fn exceeding(case: &Case<'_>) -> String {
     let over = case.ledger.exceeding.iter().take(3);
-    let over: Vec<_> =
-        over.map(|who| format!("{} has {} and is charged with {}", who.application, who.open, who.charged)).collect();
+    let over: Vec<_> = over.map(|who| format!("{} with {} sessions", who.application, who.open)).collect();
     if over.is_empty() {
-        "nobody that the ledger knows has more than it is charged with".into()
+        "no pod that the ledger doesn't know has any".into()
     } else {
-        over.join(", ")
+        format!("nobody knows the pods of {}", over.join(", "))
     }
 }
 

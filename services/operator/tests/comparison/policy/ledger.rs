@@ -1,100 +1,131 @@
-//! A stand-in for the ledger: grants, and what is charged until they are acknowledged. A message takes a step.
+//! The ledger, as the operator runs it: it is told of pods, reports and sessions, and its grants take a step to arrive.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use selvage_operator::domain::decide::LedgerView;
+use selvage_operator::domain::ledger::{
+    Bounds, Budget, Grant, GrantId, Hello, Holder, Look, ObservedPod, Phase, PodSet, Report, ScalerId, ScalerSpec,
+    Sessions,
+};
+use selvage_operator::domain::moment::Moment;
 
-use super::super::database::BUDGET;
-use super::super::shape::{SERVICES, SURGE};
-use super::super::shop::{Deployment, Pod};
+use super::super::database::{MAX_CONNECTIONS, OTHERS, RESERVE, SUPERUSERS};
+use super::super::shape::{Metrics, SERVICES, SURGE};
+use super::super::shop::{Pod, STEPS, Shop};
 use super::{CEILING, FLOOR};
 
-#[derive(Clone, Copy, Debug)]
-struct Grant {
-    sent: u32,
-    /// What the pod may have open at the most, as far as it is known.
-    charged: u32,
-}
+const BOUNDS: Bounds = Bounds { floor: FLOOR, ceiling: CEILING };
+const EPOCH: u64 = 1;
+/// For how long its Lease is renewed.
+const LEASE: Duration = Duration::from_secs(10);
 
-#[derive(Clone, Debug, Default)]
 pub(super) struct Ledger {
-    grants: BTreeMap<u32, Grant>,
-    /// What was shared out last, and how.
-    asked: (u32, Vec<Wish>),
-    shares: BTreeMap<u32, u32>,
+    ledger: selvage_operator::domain::ledger::Ledger,
+    /// The pods that have attached, and the newest grant that each has taken.
+    attached: BTreeMap<u32, Option<GrantId>>,
+    /// What each last reported.
+    reported: BTreeMap<u32, Report>,
+    /// Grants on their way.
+    sent: Vec<(Holder, Grant)>,
 }
 
-/// A pod, what it wants, and its weight.
-type Wish = (u32, u32, u32);
+fn holder(id: u32) -> Holder {
+    Holder { pod: id.to_string().as_str().into(), boot: format!("{id:08x}").as_str().into() }
+}
 
-/// One connection at a time to whoever has the least for its weight: max-min in whole connections, above the floors.
-fn max_min(mut left: u32, wishes: &[Wish]) -> BTreeMap<u32, u32> {
-    let mut shares: Vec<_> = wishes.iter().map(|(id, want, weight)| (*id, FLOOR, *want, *weight)).collect();
-    while left > 0 {
-        let wanting = shares.iter_mut().filter(|(_, share, want, _)| share < want);
-        let Some(least) = wanting.min_by_key(|(id, share, _, weight)| (*share * 1000 / weight, *id)) else { break };
-        least.1 += 1;
-        left -= 1;
-    }
-    shares.into_iter().map(|(id, share, ..)| (id, share)).collect()
+fn scaler(index: usize) -> ScalerId {
+    SERVICES[index].name.into()
+}
+
+/// Pods with the index of their service.
+fn pods(shop: &Shop) -> impl Iterator<Item = (usize, &Pod)> {
+    shop.services.iter().enumerate().flat_map(|(index, service)| service.pods.iter().map(move |pod| (index, pod)))
 }
 
 impl Ledger {
-    /// Hears what the pods have. What a pod was charged with falls only to what it says that it keeps to. A pod that is
-    /// gone is charged until the server has nothing of it, which is here when it is gone.
-    pub(super) fn hear(&mut self, services: &[Deployment]) {
-        let pods = || services.iter().flat_map(|service| &service.pods);
-        self.grants.retain(|id, _| pods().any(|pod| pod.id == *id));
-        for pod in pods() {
-            let grant = self.grants.entry(pod.id).or_insert(Grant { sent: 0, charged: FLOOR });
-            grant.charged = grant.sent.max(pod.limit).max(pod.sessions()).max(FLOOR);
+    pub(super) fn new() -> Self {
+        let (superuser_reserved, reserve, others) = (SUPERUSERS, RESERVE, OTHERS);
+        let budget = Budget { max_connections: MAX_CONNECTIONS, superuser_reserved, reserved: 0, reserve, others };
+        let spec =
+            |index: usize| ScalerSpec { bounds: BOUNDS, max_replicas: SERVICES[index].max_replicas, surge: SURGE };
+        let scalers = (0..SERVICES.len()).map(|index| (scaler(index), spec(index)));
+        Self {
+            ledger: selvage_operator::domain::ledger::Ledger::new(budget, scalers.collect()),
+            attached: BTreeMap::new(),
+            reported: BTreeMap::new(),
+            sent: Vec::new(),
         }
     }
 
-    /// Floors of pods that may still come: all replicas, a roll-out's surge, and a generation that ends.
-    fn set_aside(services: &[Deployment]) -> u32 {
-        let absent = |(service, deployment): (&super::super::shape::Service, &Deployment)| {
-            (2 * service.max_replicas + SURGE).saturating_sub(deployment.pods.len() as u32) * FLOOR
-        };
-        SERVICES.iter().zip(services).map(absent).sum()
+    pub(super) fn view(&self, now: Moment) -> LedgerView {
+        LedgerView::of(&self.ledger.view(now))
     }
 
-    pub(super) fn view(&self, services: &[Deployment]) -> LedgerView {
-        let charged = self.grants.values().map(|grant| grant.charged).sum();
-        LedgerView { budget: BUDGET, charged, set_aside: Self::set_aside(services), exceeding: Vec::new() }
-    }
-
-    /// Shares out what is above the floors: by weight, and to nobody more than it wants. What shrinks is sent at once, what
-    /// grows only out of what nobody is charged with.
-    pub(super) fn share(&mut self, services: &mut [Deployment], wanted: &[u32], step: usize) {
-        let mut wishes: Vec<Wish> = Vec::new();
-        for (index, service) in services.iter().enumerate() {
-            for pod in &service.pods {
-                // A pod is there when it has attached: one that starts has its floor until then.
-                let want = if pod.has_started(step) { wanted[index].clamp(FLOOR, CEILING) } else { FLOOR };
-                wishes.push((pod.id, want, SERVICES[index].weight));
+    /// Grants arrive, pods come, report and go, and each second the server's sessions are looked at.
+    pub(super) fn hear(&mut self, shop: &mut Shop, now: Moment) {
+        self.ledger.lead(EPOCH, now + LEASE, now);
+        for (holder, grant) in self.sent.drain(..) {
+            let all = shop.services.iter_mut().flat_map(|service| &mut service.pods);
+            for pod in all.filter(|pod| pod.id.to_string() == holder.pod.as_str()) {
+                pod.limit = grant.connections;
+                self.attached.insert(pod.id, Some(grant.id));
             }
         }
-        // Those that end keep what they have open, whatever they are told.
-        let held = |pod: &Pod| if pod.is_ending() { pod.sessions().max(FLOOR) } else { FLOOR };
-        let floors: u32 = services.iter().flat_map(|service| &service.pods).map(held).sum();
-        let left = BUDGET.saturating_sub(Self::set_aside(services) + floors);
-        if self.asked != (left, wishes.clone()) {
-            self.shares = max_min(left, &wishes);
-            self.asked = (left, wishes);
+        self.watch(shop, now);
+        if shop.shape.metrics(shop.second()) != Metrics::Missing {
+            self.streams(shop, now);
         }
-        let mut free = BUDGET
-            .saturating_sub(Self::set_aside(services))
-            .saturating_sub(self.grants.values().map(|grant| grant.charged).sum());
-        for pod in services.iter_mut().flat_map(|service| &mut service.pods) {
-            let (Some(grant), Some(share)) = (self.grants.get_mut(&pod.id), self.shares.get(&pod.id)) else { continue };
-            let more = share.saturating_sub(grant.charged).min(free);
-            free -= more;
-            grant.sent = (*share).min(grant.charged + more);
-            grant.charged = grant.charged.max(grant.sent);
-            if pod.has_started(step) || pod.is_ending() {
-                pod.limit = grant.sent;
+        if shop.step.is_multiple_of(STEPS) {
+            let sessions = pods(shop).filter(|(_, pod)| pod.sessions() > 0).map(|(_, pod)| {
+                let Holder { pod: name, boot } = holder(pod.id);
+                Sessions { boot, pod: name.as_str().into(), count: pod.sessions() }
+            });
+            self.ledger.backends(&Look { started_at: now, sessions: sessions.collect(), others: OTHERS }, now);
+        }
+    }
+
+    /// Pods attach, and report each second and when they have taken a grant.
+    fn streams(&mut self, shop: &Shop, now: Moment) {
+        for (_, pod) in pods(shop) {
+            if pod.has_started(shop.step) && !self.attached.contains_key(&pod.id) {
+                self.attached.insert(pod.id, None);
+                let hello = Hello { name: pod.id.to_string().as_str().into(), bounds: BOUNDS };
+                self.ledger.attached(&holder(pod.id), &hello, now);
+            }
+            let Some(newest) = self.attached.get(&pod.id).copied() else { continue };
+            let report = Report { epoch: EPOCH, newest, limit: pod.limit, open: pod.open };
+            let is_new = self.reported.get(&pod.id).is_none_or(|last| (last.newest, last.limit) != (newest, pod.limit));
+            if is_new || (shop.step + pod.id as usize).is_multiple_of(STEPS) {
+                self.ledger.report(&holder(pod.id), &report, now);
+                self.reported.insert(pod.id, report);
             }
         }
+    }
+
+    fn watch(&mut self, shop: &Shop, now: Moment) {
+        let present: BTreeSet<_> = pods(shop).map(|(_, pod)| pod.id).collect();
+        let gone: Vec<_> = self.attached.keys().copied().filter(|id| !present.contains(id)).collect();
+        for id in gone {
+            self.attached.remove(&id);
+            self.reported.remove(&id);
+            self.ledger.detached(&holder(id), now);
+        }
+        let observed = pods(shop).map(|(index, pod)| ObservedPod {
+            uid: holder(pod.id).pod,
+            name: pod.id.to_string().as_str().into(),
+            scaler: scaler(index),
+            phase: if pod.is_ending() { Phase::Terminating } else { Phase::Bound },
+            bounds: Some(BOUNDS),
+        });
+        self.ledger.pods(&PodSet { listed_at: now, pods: observed.collect() }, now);
+    }
+
+    /// Says what each pod should have, and sends what the ledger grants.
+    pub(super) fn share(&mut self, shop: &Shop, wanted: &[u32], now: Moment) {
+        let demands = pods(shop).map(|(index, pod)| (holder(pod.id), wanted[index])).collect();
+        let weights = (0..SERVICES.len()).map(|index| (scaler(index), SERVICES[index].weight)).collect();
+        self.ledger.demands(&demands, &weights);
+        self.sent = self.ledger.grants(now);
     }
 }

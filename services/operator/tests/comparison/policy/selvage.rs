@@ -1,4 +1,4 @@
-//! Ours: the decision that is tested here, and a stand-in for the ledger.
+//! Ours: the decision and the ledger, as the operator has them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -39,7 +39,7 @@ impl Selvage {
         Self {
             spec,
             memory: Memory::default(),
-            ledger: Ledger::default(),
+            ledger: Ledger::new(),
             reports: Default::default(),
             wanted: [FLOOR; SERVICES.len()],
             noise: Random::new(7),
@@ -104,7 +104,7 @@ impl Selvage {
             scalers: shop.services.iter().zip(&self.spec.scalers).map(scaler).collect(),
             probe: self.probe.clone(),
         };
-        let view = self.ledger.view(&shop.services);
+        let view = self.ledger.view(now);
         let memory = std::mem::take(&mut self.memory);
         let (decisions, memory) = decide(&self.spec, &seen, &view, memory, now);
         self.memory = memory;
@@ -123,7 +123,7 @@ impl Policy for Selvage {
 
     fn step(&mut self, shop: &mut Shop) {
         let now = moment(shop.step);
-        self.ledger.hear(&shop.services);
+        self.ledger.hear(shop, now);
         let is_edge = self.hear(shop, now);
         if shop.step % STEPS == PROBED_AT {
             self.probe = Some(self.probe(shop, now));
@@ -136,7 +136,7 @@ impl Policy for Selvage {
                 self.wanted[index] = decision.connections;
             }
         }
-        self.ledger.share(&mut shop.services, &self.wanted, shop.step);
+        self.ledger.share(shop, &self.wanted, now);
     }
 }
 

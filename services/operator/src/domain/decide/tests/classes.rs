@@ -13,11 +13,15 @@ fn a_database_without_a_slot_and_one_that_is_gone_are_told_apart_and_change_noth
         let mut world = World::experienced();
         world.is_probed = false;
         world.loads = [FULL; 2];
-        world.ledger.exceeding = vec![Exceeding { application: "psql".into(), open: 9, charged: 0 }];
+        world.ledger.exceeding = vec![Exceeding { application: "4a9c01ff/stars-7".into(), open: 9 }];
         world.probe(outcome);
         let decision = world.run(4);
         assert_eq!((decision.class, decision.replicas, decision.connections), (class, 2, 10));
-        let named = if class == Class::NoSlotLeft { "psql has 9 and is charged with 0" } else { "connection refused" };
+        let named = if class == Class::NoSlotLeft {
+            "nobody knows the pods of 4a9c01ff/stars-7 with 9 sessions"
+        } else {
+            "connection refused"
+        };
         assert!(decision.why.contains(named), "{}", decision.why);
         // A probe that is old says nothing about now.
         assert_ne!(world.run(2).class, class);

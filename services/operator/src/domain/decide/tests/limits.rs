@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::super::{Class, Constraint, Memory, Mode, Outcome};
+use super::super::{Class, Constraint, Exceeding, LedgerView, Memory, Mode, Outcome};
 use super::world::{FULL, Load, PRESSED, QUIET, STATEMENT, World};
+use crate::domain::ledger;
+use crate::domain::moment::Moment;
 
 /// More is asked for than any number of replicas could serve.
 const FLOOD: Load = Load { refused: 50_000, ..FULL };
@@ -55,7 +57,7 @@ fn replicas_stay_within_what_the_budget_has_floors_for() {
     world.loads[0] = FLOOD;
     // `moons` is set aside (2 × 2 + 1) × 2 = 10. For 4 replicas of `stars` (2 × 4 + 1) × 2 = 18 are.
     for (budget, most) in [(28, 4), (27, 3), (24, 3), (23, 2), (0, 2)] {
-        world.ledger = super::super::LedgerView { budget, ..Default::default() };
+        world.ledger = LedgerView { budget, ..Default::default() };
         let mut world = world.clone();
         let decision = (0..6).map(|_| world.second()).map(|decision| decision.replicas).max();
         assert_eq!(decision, Some(if budget < 2 { 2 } else { most }), "{budget}");
@@ -64,6 +66,37 @@ fn replicas_stay_within_what_the_budget_has_floors_for() {
             assert!(constraints.contains(&Constraint::Floors(most)), "{budget}: {constraints:?}");
         }
     }
+}
+
+#[test]
+fn replicas_stay_within_the_floors_that_the_ledger_has_set_aside() {
+    let mut world = World::experienced();
+    world.loads[0] = FLOOD;
+    // Two for each replica, and the surge.
+    for (provided, most) in [(9, 4), (8, 3), (7, 3), (0, 2)] {
+        let mut world = world.clone();
+        world.ledger.provided.insert("stars".into(), provided);
+        let replicas = (0..6).map(|_| world.second().replicas).max();
+        assert_eq!(replicas, Some(most), "{provided}");
+    }
+}
+
+#[test]
+fn the_ledgers_view_is_taken_over() {
+    let max_connections = 100;
+    let budget = ledger::Budget { max_connections, superuser_reserved: 3, reserved: 2, reserve: 5, others: 10 };
+    let bounds = ledger::Bounds { floor: 2, ceiling: 20 };
+    let spec = ledger::ScalerSpec { bounds, max_replicas: 3, surge: 1 };
+    let mut ledger = ledger::Ledger::new(budget, [("shop/stars".into(), spec)].into());
+    let stray = ledger::Sessions { boot: "4a9c01ff".into(), pod: "stars-7".into(), count: 9 };
+    let now = Moment::after_start(Duration::from_secs(9));
+    ledger.lead(1, now + Duration::from_secs(9), now);
+    ledger.backends(&ledger::Look { started_at: now, sessions: vec![stray], others: 0 }, now);
+    let view = LedgerView::of(&ledger.view(now));
+    // Seven pods have floors; a stray may be any pod, and is charged as the largest.
+    assert_eq!((view.budget, view.set_aside, view.charged, view.headroom()), (80, 14, 20, 46));
+    assert_eq!(view.provided, [("shop/stars".to_owned(), 7)].into());
+    assert_eq!(view.exceeding, [Exceeding { application: "4a9c01ff/stars-7".into(), open: 9 }]);
 }
 
 #[test]

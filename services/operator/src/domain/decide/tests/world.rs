@@ -52,7 +52,7 @@ impl World {
         let mut world = Self {
             spec: Spec { concurrency: Some(40), scalers: scalers.into() },
             seen: Observations { scalers: seen.into(), probe: None },
-            ledger: LedgerView { budget: 400, charged: 40, set_aside: 160, exceeding: Vec::new() },
+            ledger: LedgerView { budget: 400, charged: 40, set_aside: 160, ..LedgerView::default() },
             memory: Memory::default(),
             now: Moment::after_start(Duration::from_secs(1000)),
             loads: [QUIET; 2],
