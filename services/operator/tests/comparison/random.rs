@@ -22,18 +22,18 @@ impl Random {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// How many of the events happen that come `mean` times on average: Poisson, in portions small enough for Knuth's method.
+    /// How many of the events happen that come `mean` times on average: Poisson, by Knuth's method; where they are many, as a
+    /// normal distribution, which is the sum of twelve shares.
     pub(crate) fn poisson(&mut self, mean: f64) -> u32 {
-        let (mut left, mut events) = (mean, 0);
-        while left > 0.0 {
-            let portion = left.min(16.0);
-            left -= portion;
-            let end = (-portion).exp();
-            let mut product = self.share();
-            while product > end {
-                events += 1;
-                product *= self.share();
-            }
+        if mean >= 30.0 {
+            let normal = (0..12).map(|_| self.share()).sum::<f64>() - 6.0;
+            return (mean + mean.sqrt() * normal).round().max(0.0) as u32;
+        }
+        let end = (-mean).exp();
+        let (mut events, mut product) = (0, self.share());
+        while product > end {
+            events += 1;
+            product *= self.share();
         }
         events
     }

@@ -217,7 +217,7 @@ impl Shop {
         let calls: [u32; 3] = std::array::from_fn(|class| self.random.poisson(mean * service.classes[class]));
         let step = self.step;
         let per_connection = STEP / (service.use_time * self.database.slowness);
-        for (class, calls) in calls.into_iter().enumerate() {
+        for (class, calls) in calls.into_iter().enumerate().filter(|(_, calls)| *calls > 0) {
             self.measured.asked[class] += u64::from(calls);
             let mut ready: Vec<_> = self.services[index].pods.iter_mut().filter(|pod| pod.is_ready()).collect();
             let count = ready.len();
@@ -232,7 +232,9 @@ impl Shop {
                 let ahead: u32 = pod.queues[..=class].iter().flatten().map(|(_, calls)| calls).sum();
                 let room = (f64::from(pod.limit) * per_connection * patience(class) as f64).max(4.0) as u32;
                 let taken = share.min(room.saturating_sub(ahead));
-                pod.queues[class].push_back((step, taken));
+                if taken > 0 {
+                    pod.queues[class].push_back((step, taken));
+                }
                 pod.refuse(class, share - taken, &mut self.measured);
             }
         }

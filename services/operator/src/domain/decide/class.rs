@@ -105,7 +105,9 @@ pub(super) fn classify(
     if condition.is_locked() {
         return Class::LockPileUp;
     }
-    if scaler.is_pressed && scaler.is_slow() && !condition.is_slow() {
+    // While a cut is taken back, the database was the cause a moment ago.
+    let is_alone = memory.cut.is_none() && condition.has_room(scaler.pressed_since);
+    if scaler.is_pressed && scaler.is_slow() && is_alone {
         let is_known = scaler.normal > 0 || others.clone().any(|other| other.slowness.is_some());
         if is_known && !others.clone().any(Evidence::is_slow) {
             return Class::SlowQuery;

@@ -28,6 +28,10 @@ pub(super) struct Ledger {
     reported: BTreeMap<u32, Report>,
     /// Grants on their way.
     sent: Vec<(Holder, Grant)>,
+    /// The pods that the watch has shown, and whether they end.
+    watched: Vec<(u32, bool)>,
+    /// Something was heard since grants were last given.
+    is_stirred: bool,
 }
 
 fn holder(id: u32) -> Holder {
@@ -55,6 +59,8 @@ impl Ledger {
             attached: BTreeMap::new(),
             reported: BTreeMap::new(),
             sent: Vec::new(),
+            watched: Vec::new(),
+            is_stirred: false,
         }
     }
 
@@ -99,11 +105,18 @@ impl Ledger {
             if is_new || (shop.step + pod.id as usize).is_multiple_of(STEPS) {
                 self.ledger.report(&holder(pod.id), &report, now);
                 self.reported.insert(pod.id, report);
+                self.is_stirred = true;
             }
         }
     }
 
+    /// The watch shows what has changed.
     fn watch(&mut self, shop: &Shop, now: Moment) {
+        let watched = pods(shop).map(|(_, pod)| (pod.id, pod.is_ending())).collect();
+        if self.watched == watched && !shop.step.is_multiple_of(STEPS) {
+            return;
+        }
+        (self.watched, self.is_stirred) = (watched, true);
         let present: BTreeSet<_> = pods(shop).map(|(_, pod)| pod.id).collect();
         let gone: Vec<_> = self.attached.keys().copied().filter(|id| !present.contains(id)).collect();
         for id in gone {
@@ -123,6 +136,9 @@ impl Ledger {
 
     /// Says what each pod should have, and sends what the ledger grants.
     pub(super) fn share(&mut self, shop: &Shop, wanted: &[u32], now: Moment) {
+        if !std::mem::take(&mut self.is_stirred) {
+            return;
+        }
         let demands = pods(shop).map(|(index, pod)| (holder(pod.id), wanted[index])).collect();
         let weights = (0..SERVICES.len()).map(|index| (scaler(index), SERVICES[index].weight)).collect();
         self.ledger.demands(&demands, &weights);
