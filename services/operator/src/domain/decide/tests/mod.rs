@@ -1,0 +1,5 @@
+mod classes;
+mod limits;
+mod properties;
+mod table;
+mod world;

@@ -1,0 +1,245 @@
+//! Who is granted what now.
+
+use std::collections::BTreeMap;
+
+use super::account::{Account, Presence, Run};
+use super::book::Ledger;
+use super::inputs::Phase;
+use super::names::{Grant, GrantId, Holder, PodUid, ScalerId};
+use super::split::{Claim, split};
+use crate::domain::moment::Moment;
+
+/// The whole budget, as it is spoken for. In connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Totals {
+    pub(super) budget: u32,
+    /// What may be open, and the floors of pods that are there.
+    pub(super) charged: u32,
+    /// Floors of pods that may come.
+    pub(super) set_aside: u32,
+}
+
+impl Totals {
+    /// What can be granted in addition.
+    pub(super) fn headroom(&self) -> u32 {
+        self.budget.saturating_sub(self.charged.saturating_add(self.set_aside))
+    }
+
+    /// All that is spoken for fits.
+    pub(super) fn fits(&self) -> bool {
+        self.charged.saturating_add(self.set_aside) <= self.budget
+    }
+}
+
+/// A run that can be granted something now.
+struct Seat {
+    pod: PodUid,
+    run: usize,
+    scaler: ScalerId,
+    floor: u32,
+    /// At the most; of a pod that terminates, what it has.
+    wanted: u32,
+    charged: u32,
+    /// What it is to have at once.
+    grant: Option<u32>,
+    /// What it is to have once there is room.
+    share: u32,
+}
+
+impl Ledger {
+    /// What is charged to a pod. Mutants leave something out.
+    pub(super) fn charge_of(&self, account: &Account, now: Moment) -> u32 {
+        #[cfg(test)]
+        if self.mutant == Some(super::Mutant::ForgetsTerminating)
+            && account.presence == Presence::Listed(Phase::Terminating)
+        {
+            return 0;
+        }
+        account.charged(now)
+    }
+
+    /// Pods of a scaler that are there, or of which something may be left.
+    pub(super) fn places_taken(&self) -> BTreeMap<&ScalerId, u32> {
+        let mut taken = BTreeMap::new();
+        for account in self.accounts.values() {
+            if let Some(scaler) = &account.scaler {
+                // A run that is over beside one that isn't has a floor charged of its own.
+                let runs = u32::try_from(account.runs.len()).unwrap_or(u32::MAX);
+                *taken.entry(scaler).or_insert(0) += runs.max(1);
+            }
+        }
+        taken
+    }
+
+    pub(super) fn totals(&self, now: Moment) -> Totals {
+        let strays: u32 = self.strays.values().map(|stray| stray.shown.max(self.largest_ceiling())).sum();
+        let charged = self.accounts.values().map(|account| self.charge_of(account, now)).sum::<u32>() + strays;
+        let taken = self.places_taken();
+        let set_aside = self.scalers.iter().map(|(id, scaler)| {
+            let places = self.places(scaler.spec);
+            places.saturating_sub(taken.get(id).copied().unwrap_or(0)) * scaler.spec.bounds.floor
+        });
+        Totals { budget: self.purse.connections(), charged, set_aside: set_aside.sum() }
+    }
+
+    fn places(&self, spec: super::ScalerSpec) -> u32 {
+        #[cfg(test)]
+        if self.mutant == Some(super::Mutant::ForgetsSurge) {
+            return spec.places() - spec.surge;
+        }
+        spec.places()
+    }
+
+    /// What a run of an unknown pod may have.
+    pub(super) fn largest_ceiling(&self) -> u32 {
+        let of_specs = self.scalers.values().map(|scaler| scaler.spec.bounds.ceiling);
+        of_specs.chain(self.accounts.values().map(|account| account.bounds.ceiling)).max().unwrap_or(0)
+    }
+
+    /// Divides the connections anew, and says what is to be sent: each grant that its holder hasn't confirmed yet. To be
+    /// called each second or more often, and sent as it is; to send one twice, late or not at all does no harm. Empty for
+    /// whoever isn't the leader.
+    pub fn grants(&mut self, now: Moment) -> Vec<(Holder, Grant)> {
+        if !self.is_leading(now) {
+            return Vec::new();
+        }
+        self.divide(now);
+        let unconfirmed = |run: &Run| run.newest.filter(|grant| run.charge.accepted() != Some(grant.id));
+        self.accounts
+            .iter()
+            .filter(|(_, account)| account.is_served())
+            .flat_map(|(uid, account)| account.runs.iter().map(move |run| (uid, run)))
+            .filter(|(_, run)| run.attached)
+            .filter_map(|(uid, run)| {
+                let holder = Holder { pod: uid.clone(), boot: run.boot.clone() };
+                unconfirmed(run).map(|grant| (holder, grant))
+            })
+            .collect()
+    }
+
+    fn divide(&mut self, now: Moment) {
+        let totals = self.totals(now);
+        if totals.fits() {
+            self.scalers.values_mut().for_each(|scaler| scaler.provided = scaler.spec.places());
+        }
+        let mut seats = self.seats(now);
+        self.set_shares(&mut seats, totals);
+        self.first_grants_and_shrinks(&mut seats, now);
+        if totals.fits() && self.reign.is_some_and(|reign| reign.listed && reign.looked) {
+            self.grow(&mut seats, totals);
+        }
+        for seat in seats {
+            self.write(&seat);
+        }
+    }
+
+    fn seats(&self, now: Moment) -> Vec<Seat> {
+        let mut seats = Vec::new();
+        for (uid, account) in self.accounts.iter().filter(|(_, account)| account.is_served()) {
+            let Some(scaler) = &account.scaler else { continue };
+            for (index, run) in account.runs.iter().enumerate().filter(|(_, run)| run.attached && run.reported) {
+                let has = run.has();
+                let wanted = run.bounds.clamp(run.wanted.unwrap_or(has));
+                let ends = account.presence == Presence::Listed(Phase::Terminating);
+                seats.push(Seat {
+                    pod: uid.clone(),
+                    run: index,
+                    scaler: scaler.clone(),
+                    floor: run.bounds.floor,
+                    wanted: if ends { wanted.min(run.bounds.clamp(has)) } else { wanted },
+                    charged: run.charged(now),
+                    grant: None,
+                    share: run.bounds.floor,
+                });
+            }
+        }
+        seats
+    }
+
+    /// What each should have, were all charges as they are to become: weighted max-min of what is above the floors, first
+    /// between scalers, then between the holders of each.
+    fn set_shares(&self, seats: &mut [Seat], totals: Totals) {
+        let movable: u32 = seats.iter().map(|seat| seat.charged).sum();
+        let floors: u32 = seats.iter().map(|seat| seat.floor).sum();
+        let fixed = (totals.charged + totals.set_aside).saturating_sub(movable);
+        let above = totals.budget.saturating_sub(fixed.saturating_add(floors));
+        let wants: Vec<_> = seats.iter().map(|seat| seat.wanted - seat.floor).collect();
+        let shares = self.split_by_scaler(above, &wants, seats);
+        for (seat, extra) in seats.iter_mut().zip(shares) {
+            seat.share = seat.floor + extra;
+        }
+    }
+
+    fn split_by_scaler(&self, available: u32, wants: &[u32], seats: &[Seat]) -> Vec<u32> {
+        let mut of_scaler: BTreeMap<&ScalerId, Vec<usize>> = BTreeMap::new();
+        for (index, seat) in seats.iter().enumerate() {
+            of_scaler.entry(&seat.scaler).or_default().push(index);
+        }
+        let claims: Vec<_> = of_scaler
+            .iter()
+            .map(|(id, members)| Claim {
+                wanted: members.iter().map(|index| wants[*index]).sum(),
+                weight: self.scalers.get(*id).map_or(1, |scaler| scaler.weight),
+            })
+            .collect();
+        let mut shares = vec![0; wants.len()];
+        for (members, available) in of_scaler.values().zip(split(available, &claims)) {
+            let claims: Vec<_> = members.iter().map(|index| Claim { wanted: wants[*index], weight: 1 }).collect();
+            for (index, share) in members.iter().zip(split(available, &claims)) {
+                shares[*index] = share;
+            }
+        }
+        shares
+    }
+
+    /// What needs no headroom: smaller grants, what a former leader gave, and floors that have been set aside.
+    fn first_grants_and_shrinks(&self, seats: &mut [Seat], now: Moment) {
+        let strays: u32 = self.strays.values().map(|stray| stray.shown.max(self.largest_ceiling())).sum();
+        let charged = self.accounts.values().map(|account| account.charged_without_waiting(now)).sum::<u32>();
+        let mut open_at_most = charged + strays;
+        let taken = self.places_taken();
+        for seat in seats {
+            let run = &self.accounts[&seat.pod].runs[seat.run];
+            seat.grant = match run.newest {
+                Some(grant) => Some(grant.connections),
+                None if !run.waits(now) => Some(run.bounds.clamp(run.has())),
+                None => {
+                    let scaler = self.scalers.get(&seat.scaler);
+                    let provided = scaler.is_some_and(|scaler| {
+                        scaler.spec.bounds.floor >= seat.floor && taken[&seat.scaler] <= scaler.provided
+                    });
+                    let fits = open_at_most.saturating_add(seat.floor) <= self.purse.connections();
+                    (provided || fits).then(|| {
+                        open_at_most += seat.floor;
+                        seat.floor
+                    })
+                }
+            };
+            seat.grant = seat.grant.map(|grant| grant.min(seat.share));
+        }
+    }
+
+    /// Larger grants: up to what is charged to their holders anyway, and beyond that out of what is charged to nobody.
+    fn grow(&self, seats: &mut [Seat], totals: Totals) {
+        let free = |seat: &Seat| seat.grant.map(|grant| grant.max(seat.charged).min(seat.share));
+        let wants: Vec<_> = seats.iter().map(|seat| free(seat).map_or(0, |free| seat.share - free)).collect();
+        for (index, extra) in self.split_by_scaler(totals.headroom(), &wants, seats).into_iter().enumerate() {
+            let seat = &mut seats[index];
+            seat.grant = free(seat).map(|free| free + extra);
+        }
+    }
+
+    fn write(&mut self, seat: &Seat) {
+        let (Some(reign), Some(account)) = (&mut self.reign, self.accounts.get_mut(&seat.pod)) else { return };
+        let Some(run) = account.runs.get_mut(seat.run) else { return };
+        run.share = seat.share;
+        let Some(connections) = seat.grant else { return };
+        if run.newest.is_some_and(|grant| grant.connections == connections) {
+            return;
+        }
+        reign.sequence += 1;
+        let grant = Grant { id: GrantId { epoch: reign.epoch, sequence: reign.sequence }, connections };
+        run.newest = Some(grant);
+        run.charge.granted(grant);
+    }
+}
