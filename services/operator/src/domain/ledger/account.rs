@@ -155,6 +155,14 @@ impl Account {
         }
     }
 
+    /// What the charges of its runs lack of a floor for each.
+    pub(super) fn lacks(&self, floor: u32, now: Moment) -> u32 {
+        if self.runs.is_empty() {
+            return floor.saturating_sub(self.charged(now));
+        }
+        self.runs.iter().map(|run| floor.saturating_sub(run.charged(now))).sum()
+    }
+
     pub(super) fn is_over(&self) -> bool {
         self.over.since.is_some()
     }

@@ -10,6 +10,9 @@ mod share;
 mod split;
 mod view;
 
+#[cfg(test)]
+mod simulation;
+
 pub use account::RELEASE_AFTER;
 pub use book::Ledger;
 pub use budget::Budget;
@@ -29,6 +32,8 @@ enum Mutant {
     ForgetsPartitioned,
     ForgetsSurge,
     RefundsOnDelete,
+    /// Not the ledger's: a pod takes grants of former leaders.
+    TakesOldLeaders,
 }
 
 #[cfg(test)]

@@ -58,28 +58,42 @@ impl Ledger {
         account.charged(now)
     }
 
-    /// Pods of a scaler that are there, or of which something may be left.
-    pub(super) fn places_taken(&self) -> BTreeMap<&ScalerId, u32> {
+    /// Of each scaler's pods: how many are there, or have left something, and the highest floor of any.
+    pub(super) fn places_taken(&self) -> BTreeMap<&ScalerId, (u32, u32)> {
         let mut taken = BTreeMap::new();
         for account in self.accounts.values() {
             if let Some(scaler) = &account.scaler {
-                // A run that is over beside one that isn't has a floor charged of its own.
-                let runs = u32::try_from(account.runs.len()).unwrap_or(u32::MAX);
-                *taken.entry(scaler).or_insert(0) += runs.max(1);
+                let (places, floor) = taken.entry(scaler).or_insert((0_u32, 0_u32));
+                // Each of several runs has a floor charged of its own.
+                *places += u32::try_from(account.runs.len()).unwrap_or(u32::MAX).max(1);
+                *floor = account.bounds.floor.max(*floor);
             }
         }
         taken
     }
 
     pub(super) fn totals(&self, now: Moment) -> Totals {
-        let strays: u32 = self.strays.values().map(|stray| stray.shown.max(self.largest_ceiling())).sum();
-        let charged = self.accounts.values().map(|account| self.charge_of(account, now)).sum::<u32>() + strays;
+        let accounts: u32 = self.accounts.values().map(|account| self.charge_of(account, now)).sum();
         let taken = self.places_taken();
-        let set_aside = self.scalers.iter().map(|(id, scaler)| {
-            let places = self.places(scaler.spec);
-            places.saturating_sub(taken.get(id).copied().unwrap_or(0)) * scaler.spec.bounds.floor
+        let floor_of = |id: &ScalerId| {
+            let of_spec = self.scalers.get(id).map_or(0, |scaler| scaler.spec.bounds.floor);
+            of_spec.max(taken.get(id).map_or(0, |(_, floor)| *floor))
+        };
+        let to_come = self.scalers.iter().map(|(id, scaler)| {
+            let taken = taken.get(id).map_or(0, |(places, _)| *places);
+            self.places(scaler.spec).saturating_sub(taken) * floor_of(id)
         });
-        Totals { budget: self.purse.connections(), charged, set_aside: set_aside.sum() }
+        // A pod with a lower floor makes room for one with a higher: its template was changed.
+        let to_follow = self
+            .accounts
+            .values()
+            .map(|account| account.scaler.as_ref().map_or(0, |scaler| account.lacks(floor_of(scaler), now)));
+        let set_aside = to_come.sum::<u32>() + to_follow.sum::<u32>();
+        Totals { budget: self.purse.connections(), charged: accounts + self.charge_of_strays(), set_aside }
+    }
+
+    fn charge_of_strays(&self) -> u32 {
+        self.strays.values().map(|stray| stray.shown.max(self.largest_ceiling())).sum()
     }
 
     fn places(&self, spec: super::ScalerSpec) -> u32 {
@@ -194,9 +208,8 @@ impl Ledger {
 
     /// What needs no headroom: smaller grants, what a former leader gave, and floors that have been set aside.
     fn first_grants_and_shrinks(&self, seats: &mut [Seat], now: Moment) {
-        let strays: u32 = self.strays.values().map(|stray| stray.shown.max(self.largest_ceiling())).sum();
-        let charged = self.accounts.values().map(|account| account.charged_without_waiting(now)).sum::<u32>();
-        let mut open_at_most = charged + strays;
+        let charged: u32 = self.accounts.values().map(|account| account.charged_without_waiting(now)).sum();
+        let mut open_at_most = charged + self.charge_of_strays();
         let taken = self.places_taken();
         for seat in seats {
             let run = &self.accounts[&seat.pod].runs[seat.run];
@@ -206,7 +219,7 @@ impl Ledger {
                 None => {
                     let scaler = self.scalers.get(&seat.scaler);
                     let provided = scaler.is_some_and(|scaler| {
-                        scaler.spec.bounds.floor >= seat.floor && taken[&seat.scaler] <= scaler.provided
+                        scaler.spec.bounds.floor >= seat.floor && taken[&seat.scaler].0 <= scaler.provided
                     });
                     let fits = open_at_most.saturating_add(seat.floor) <= self.purse.connections();
                     (provided || fits).then(|| {
