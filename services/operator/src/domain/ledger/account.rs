@@ -7,9 +7,9 @@ use super::inputs::{Hello, ObservedPod, Phase, Report};
 use super::names::{BootId, Bounds, Grant, PodName, ScalerId};
 use crate::domain::moment::Moment;
 
-/// For how long the server must show no session of a run that seems to be over, and may not be. A message that was sent to it before
-/// has arrived by then or never will, for a stream whose other end is silent for 20 s is closed; an attempt to
-/// connect has succeeded or failed.
+/// For how long the server must show no session of a run that seems to be over, and may not be. A message that was sent
+/// to it before has arrived by then or never will, for a stream whose other end is silent for 20 s is closed; an
+/// attempt to connect has succeeded or failed.
 pub const RELEASE_AFTER: Duration = Duration::from_secs(30);
 
 /// Names in `application_name` may be cut from this length on: 63 bytes without a boot id and a slash.
@@ -241,7 +241,8 @@ impl Account {
         }
     }
 
-    /// The server showed these sessions of the pod, in a look that began at `began`. Answers whether nothing is left of it.
+    /// The server showed these sessions of the pod, in a look that began at `began`. Answers whether nothing is left of
+    /// it.
     pub(super) fn looked(&mut self, began: Moment, sessions: &[(&BootId, u32)], epoch: u64, now: Moment) -> bool {
         for (boot, _) in sessions {
             if self.run(boot).is_none() {

@@ -110,9 +110,9 @@ impl Ledger {
         of_specs.chain(self.accounts.values().map(|account| account.bounds.ceiling)).max().unwrap_or(0)
     }
 
-    /// Divides the connections anew, and says what is to be sent: each grant that its holder hasn't confirmed yet. To be
-    /// called each second or more often, and sent as it is; to send one twice, late or not at all does no harm. Empty for
-    /// whoever isn't the leader.
+    /// Divides the connections anew, and says what is to be sent: each grant that its holder hasn't confirmed yet. To
+    /// be called each second or more often, and sent as it is; to send one twice, late or not at all does no harm.
+    /// Empty for whoever isn't the leader.
     pub fn grants(&mut self, now: Moment) -> Vec<(Holder, Grant)> {
         if !self.is_leading(now) {
             return Vec::new();
@@ -170,8 +170,8 @@ impl Ledger {
         seats
     }
 
-    /// What each should have, were all charges as they are to become: weighted max-min of what is above the floors, first
-    /// between scalers, then between the holders of each.
+    /// What each should have, were all charges as they are to become: weighted max-min of what is above the floors,
+    /// first between scalers, then between the holders of each.
     fn set_shares(&self, seats: &mut [Seat], totals: Totals) {
         let movable: u32 = seats.iter().map(|seat| seat.charged).sum();
         let floors: u32 = seats.iter().map(|seat| seat.floor).sum();

@@ -15,7 +15,8 @@ impl World {
         Ok(view)
     }
 
-    /// Every pod is granted what it wants or what there is, nothing is kept for those that are gone, and what was granted is open.
+    /// Every pod is granted what it wants or what there is, nothing is kept for those that are gone, and what was
+    /// granted is open.
     pub(super) fn all_is_used(&self) -> Result<(), String> {
         let view = self.calm_view()?;
         for entry in &view.entries {

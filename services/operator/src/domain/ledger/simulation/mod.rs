@@ -1,10 +1,10 @@
-//! The ledger in simulated time: two operators with a Lease, an API server whose watch is late and loses events, workloads that
-//! are rolled and scaled, pods that are born, killed and cut off, a network that loses, delays, repeats and reorders, and a
-//! server that lists sessions. After each step the sessions are counted. A seed tells a run.
+//! The ledger in simulated time: two operators with a Lease, an API server whose watch is late and loses events,
+//! workloads that are rolled and scaled, pods that are born, killed and cut off, a network that loses, delays, repeats
+//! and reorders, and a server that lists sessions. After each step the sessions are counted. A seed tells a run.
 //!
-//! What is modelled honestly, and so allowed, is the boundary that [`super`] names: floors of pods beyond the plan that no leader
-//! could keep waiting, and what a process has whose pod's object is gone and of which the server showed no session. Only the runs
-//! `beyond` make such things happen; the others must do without.
+//! What is modelled honestly, and so allowed, is the boundary that [`super`] names: floors of pods beyond the plan that
+//! no leader could keep waiting, and what a process has whose pod's object is gone and of which the server showed no
+//! session. Only the runs `beyond` make such things happen; the others must do without.
 
 mod calm;
 mod cluster;

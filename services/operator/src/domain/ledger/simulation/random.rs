@@ -1,5 +1,5 @@
-//! Chance that a seed decides: SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014), which
-//! takes little time without optimisation too.
+//! Chance that a seed decides: SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014),
+//! which takes little time without optimisation too.
 
 pub(super) struct Random(u64);
 

@@ -49,8 +49,8 @@ impl Trouble {
         Self::OthersCome,
     ];
 
-    /// One of them, and in every second run some others: each run has its own, for some hide what others would show (Groce and
-    /// others: Swarm Testing, 2012).
+    /// One of them, and in every second run some others: each run has its own, for some hide what others would show
+    /// (Groce and others: Swarm Testing, 2012).
     pub(super) fn of_seed(seed: u64, random: &mut Random) -> Vec<Self> {
         let kinds = Self::ALL.len() as u64;
         let focus = Self::ALL[(seed % kinds) as usize];
@@ -237,8 +237,8 @@ impl World {
         }
     }
 
-    /// Its process stands still, and what comes meanwhile waits: a leader may find that its Lease has lapsed. It may stand still
-    /// between a decision and its sending.
+    /// Its process stands still, and what comes meanwhile waits: a leader may find that its Lease has lapsed. It may
+    /// stand still between a decision and its sending.
     fn operator_pauses(&mut self) {
         let pause = self.random.between(500, 30_000);
         let leader = self.lease.holder.filter(|_| self.random.percent(70)).map(|(operator, _)| operator);

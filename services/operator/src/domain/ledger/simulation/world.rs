@@ -237,7 +237,8 @@ pub(super) struct World {
     /// Sessions that the server has of pods.
     pub(super) sessions: u32,
     pub(super) others: u32,
-    /// What may be open: the budget, or a former one that was larger, until the leader's ledger has come down to this one.
+    /// What may be open: the budget, or a former one that was larger, until the leader's ledger has come down to this
+    /// one.
     pub(super) judged_budget: u32,
     pub(super) seen: Seen,
 }
@@ -524,8 +525,8 @@ impl World {
         Err(Violation { seed: self.seed, at: self.now, open: self.sessions, allowed })
     }
 
-    /// What the protocol can't prevent: floors that pods beyond the plan opened alone, and what processes have whose pods'
-    /// objects are gone and that had no session when the server was asked.
+    /// What the protocol can't prevent: floors that pods beyond the plan opened alone, and what processes have whose
+    /// pods' objects are gone and that had no session when the server was asked.
     fn beyond_the_plan(&self) -> u32 {
         let unseen: u32 = self.processes.iter().filter(|process| process.unseen).map(Process::sessions).sum();
         let alone = (0..self.scalers.len()).map(|scaler| {
