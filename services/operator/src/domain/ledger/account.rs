@@ -155,6 +155,15 @@ impl Account {
         }
     }
 
+    /// What is charged only because a new leader hasn't heard, or not looked for, all that may be there.
+    pub(super) fn merely_unheard(&self, now: Moment) -> u32 {
+        if !self.unheard || !self.is_served() {
+            return 0;
+        }
+        let heard = self.runs.iter().filter(|run| !run.charge.is_inherited()).map(|run| run.charged(now));
+        self.charged(now).saturating_sub(heard.sum::<u32>().max(self.bounds.floor))
+    }
+
     /// What the charges of its runs lack of a floor for each.
     pub(super) fn lacks(&self, floor: u32, now: Moment) -> u32 {
         if self.runs.is_empty() {

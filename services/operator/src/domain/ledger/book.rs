@@ -22,7 +22,7 @@ pub(super) struct Scaler {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reign {
     pub(super) epoch: u64,
-    since: Moment,
+    pub(super) since: Moment,
     /// Its Lease lapses then, unless it is renewed.
     until: Moment,
     /// All pods that existed when it began have been listed.
@@ -133,8 +133,13 @@ impl Ledger {
                 account.left(now);
             }
         }
-        if self.reign.is_none() {
-            self.accounts.retain(|_, account| !account.is_over());
+        if !self.is_leading(now) {
+            // Nobody looks at the server meanwhile. Should this process lead again in the same epoch, it begins with that.
+            let before = self.accounts.len();
+            self.accounts.retain(|uid, account| !account.is_over() || present.contains(uid));
+            if let Some(reign) = self.reign.as_mut().filter(|_| self.accounts.len() < before) {
+                (reign.since, reign.listed, reign.looked) = (now, false, false);
+            }
         }
         #[cfg(test)]
         if self.mutant == Some(super::Mutant::RefundsOnDelete) {

@@ -1,6 +1,7 @@
 //! Who is granted what now.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::account::{Account, Presence, Run};
 use super::book::Ledger;
@@ -8,6 +9,10 @@ use super::inputs::Phase;
 use super::names::{Grant, GrantId, Holder, PodUid, ScalerId};
 use super::split::{Claim, split};
 use crate::domain::moment::Moment;
+
+/// A new leader hears pods by then, or they can't reach it: they need up to 20 s to notice that a stream is dead, and some to find
+/// the leader.
+const HEARD_BY: Duration = Duration::from_secs(30);
 
 /// The whole budget, as it is spoken for. In connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +142,7 @@ impl Ledger {
             self.scalers.values_mut().for_each(|scaler| scaler.provided = scaler.spec.places());
         }
         let mut seats = self.seats(now);
-        self.set_shares(&mut seats, totals);
+        self.set_shares(&mut seats, totals, now);
         self.first_grants_and_shrinks(&mut seats, now);
         if totals.fits() && self.reign.is_some_and(|reign| reign.listed && reign.looked) {
             self.grow(&mut seats, totals);
@@ -172,10 +177,13 @@ impl Ledger {
 
     /// What each should have, were all charges as they are to become: weighted max-min of what is above the floors,
     /// first between scalers, then between the holders of each.
-    fn set_shares(&self, seats: &mut [Seat], totals: Totals) {
+    /// Nobody is to come down for pods that a new leader merely hasn't heard yet.
+    fn set_shares(&self, seats: &mut [Seat], totals: Totals, now: Moment) {
         let movable: u32 = seats.iter().map(|seat| seat.charged).sum();
         let floors: u32 = seats.iter().map(|seat| seat.floor).sum();
-        let fixed = (totals.charged + totals.set_aside).saturating_sub(movable);
+        let is_new = self.reign.is_some_and(|reign| now.since(reign.since) < HEARD_BY);
+        let unheard = self.accounts.values().filter(|_| is_new).map(|account| account.merely_unheard(now)).sum::<u32>();
+        let fixed = (totals.charged + totals.set_aside).saturating_sub(movable + unheard);
         let above = totals.budget.saturating_sub(fixed.saturating_add(floors));
         let wants: Vec<_> = seats.iter().map(|seat| seat.wanted - seat.floor).collect();
         let shares = self.split_by_scaler(above, &wants, seats);
