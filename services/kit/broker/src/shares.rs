@@ -209,6 +209,8 @@ mod tests {
             for (which, closed) in closing.into_iter().map(Some).chain([None]).flatten() {
                 let before = held(&shares);
                 for (index, limit) in next(connections, &shares) {
+                    let Bounds { floor, ceiling, .. } = shares[index].bounds;
+                    prop_assert!((floor..=ceiling).contains(&limit), "a pool takes nothing else");
                     shares[index].allowed = limit;
                     prop_assert!(held(&shares) <= before.max(connections));
                 }
