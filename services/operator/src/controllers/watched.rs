@@ -64,9 +64,20 @@ where
         pace: Duration,
         matters: impl Fn(&K) -> M + Send + Sync + 'static,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        Self::start_trimmed(kind, api, pace, |_| {}, matters)
+    }
+
+    /// The same, and `trim` takes from each object what nobody looks at, before it is kept.
+    pub fn start_trimmed<M: Hash + 'static>(
+        kind: &'static str,
+        api: Api<K>,
+        pace: Duration,
+        trim: impl Fn(&mut K) + Send + Sync + 'static,
+        matters: impl Fn(&K) -> M + Send + Sync + 'static,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (objects, writer) = reflector::store();
         let (sender, seen) = watch::channel(Seen::default());
-        let work = keep(kind, api, pace, matters, writer, objects.clone(), sender);
+        let work = keep(kind, api, pace, trim, matters, writer, sender);
         (Self { kind, objects, seen }, work)
     }
 
@@ -91,13 +102,14 @@ async fn keep<K, M: Hash>(
     kind: &'static str,
     api: Api<K>,
     pace: Duration,
+    trim: impl Fn(&mut K),
     matters: impl Fn(&K) -> M,
     mut writer: Writer<K>,
-    objects: Store<K>,
     seen: watch::Sender<Seen>,
 ) where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
+    let objects = writer.as_reader();
     let mut before = fingerprint(&[], &matters);
     loop {
         let begun = Instant::now();
@@ -108,7 +120,10 @@ async fn keep<K, M: Hash>(
         let until = |is_listed: bool| begun + if is_listed { pace } else { LISTING };
         while let Ok(Some(event)) = timeout_at(until(is_listed), events.next()).await {
             let event = match event {
-                Ok(event) => event.modify(|object| object.managed_fields_mut().clear()),
+                Ok(event) => event.modify(|object| {
+                    object.managed_fields_mut().clear();
+                    trim(object);
+                }),
                 Err(error) => {
                     tracing::warn!(
                         kind,
@@ -118,25 +133,25 @@ async fn keep<K, M: Hash>(
                     continue;
                 }
             };
-            writer.apply_watcher_event(&event);
-            match event {
-                Event::InitDone => is_listed = true,
-                Event::Apply(_) | Event::Delete(_) if is_listed => {}
-                // Half a list isn't looked at.
-                _ => continue,
-            }
-            let now = fingerprint(&objects.state(), &matters);
             let is_list = matches!(event, Event::InitDone);
+            is_listed |= is_list;
+            // Half a list isn't looked at.
+            let is_whole = is_list || is_listed && matches!(event, Event::Apply(_) | Event::Delete(_));
+            // Whoever reads sees the set and its revision together.
             seen.send_if_modified(|seen| {
-                let is_first = seen.listed.is_none();
-                if is_list {
-                    seen.listed = Some(begun.max(seen.listed.unwrap_or(begun)));
+                writer.apply_watcher_event(&event);
+                if !is_whole {
+                    return false;
                 }
-                let changed = is_first || now != before;
+                let now = fingerprint(&objects.state(), &matters);
+                let changed = seen.listed.is_none() || now != before;
+                if is_list {
+                    seen.listed = Some(begun);
+                }
                 seen.revision += u64::from(changed);
+                before = now;
                 changed
             });
-            before = now;
         }
     }
 }

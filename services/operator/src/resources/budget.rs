@@ -1,5 +1,7 @@
 //! ConnectionBudget: how many connections of a database are shared out.
 
+#![allow(clippy::duplicated_attributes, reason = "columns of one type are no attribute that stands twice")]
+
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

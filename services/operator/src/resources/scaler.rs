@@ -1,5 +1,7 @@
 //! PoolScaler: which workload is scaled, within which bounds.
 
+#![allow(clippy::duplicated_attributes, reason = "columns of one type are no attribute that stands twice")]
+
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -131,7 +131,7 @@ mod tests {
         let cases: [(Change, &str); 9] = [
             (
                 |version| {
-                    drop(spec(version)["properties"]["pool"]["properties"].as_object_mut().unwrap().remove("floor"))
+                    drop(spec(version)["properties"]["pool"]["properties"].as_object_mut().unwrap().remove("floor"));
                 },
                 "spec.pool.floor is unknown, and is dropped without a word",
             ),

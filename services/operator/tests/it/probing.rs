@@ -123,7 +123,11 @@ async fn no_slot_is_told_from_no_server_and_a_role_without_rights_says_so() {
             Err(refused) => break refused,
         }
     };
-    assert_eq!(refused.as_database_error().and_then(|error| error.code()).as_deref(), Some("53300"), "{refused}");
+    assert_eq!(
+        refused.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref(),
+        Some("53300"),
+        "{refused}"
+    );
     match probe.look().await.outcome {
         Outcome::NoSlot(why) => assert!(!why.is_empty()),
         other => panic!("{other:?}"),

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use selvage_operator::controllers::generation;
-use selvage_operator::controllers::pods::{Phase, of_target, phase};
+use selvage_operator::controllers::pods::{Phase, of_target, phase, trim};
 use selvage_operator::controllers::watched::{Seen, Verdict, WEDGED, Watched, verdict};
 use selvage_operator::resources::PoolScaler;
 use serde_json::{Value, json};
@@ -28,8 +28,12 @@ fn pod(name: &str) -> Pod {
 }
 
 async fn until(seen: &mut watch::Receiver<Seen>, what: &str, mut is_so: impl FnMut() -> bool) {
-    let waited = timeout(BOUND, seen.wait_for(|_| is_so())).await;
-    waited.unwrap_or_else(|_| panic!("in vain: {what}")).expect("it is watched");
+    let waited = timeout(BOUND, async {
+        while !is_so() {
+            seen.changed().await.expect("it is watched");
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("in vain: {what}"));
 }
 
 fn names(watched: &Watched<Pod>) -> Option<BTreeSet<String>> {
@@ -44,7 +48,7 @@ async fn a_set_is_whole_and_follows_what_happens() {
         pods.create(&PostParams::default(), &pod(name)).await.unwrap();
     }
     let pace = Duration::from_secs(600);
-    let (watched, work) = Watched::start("pods", Api::<Pod>::all(cluster.client.clone()), pace, phase);
+    let (watched, work) = Watched::start_trimmed("pods", Api::<Pod>::all(cluster.client.clone()), pace, trim, phase);
     assert_eq!(names(&watched), None, "nothing was listed yet, which isn't the same as none");
     let work = tokio::spawn(work);
     let mut seen = watched.seen();
@@ -59,6 +63,7 @@ async fn a_set_is_whole_and_follows_what_happens() {
         let found = of_target(all.iter().map(AsRef::as_ref), "default", "app=cart").unwrap();
         found.into_iter().map(|pod| (pod.name, pod.phase)).collect::<Vec<_>>()
     };
+    assert!(watched.all().unwrap().iter().all(|pod| pod.spec.is_none()), "it is kept without its spec");
     let wanted = |c| [("a".to_owned(), Phase::Starting), ("b".to_owned(), Phase::Starting), ("c".to_owned(), c)];
     until(&mut seen, "it is ready", || of_cart() == wanted(Phase::Ready)).await;
 
@@ -68,7 +73,7 @@ async fn a_set_is_whole_and_follows_what_happens() {
     pods.patch("a", &PatchParams::default(), &Patch::Merge(&noise)).await.unwrap();
     pods.delete("b", &DeleteParams::default().grace_period(0)).await.unwrap();
     until(&mut seen, "one went", || names(&watched).unwrap().len() == 2).await;
-    assert_eq!(seen.borrow().revision, revision + 1, "the annotation counted as a change");
+    assert_eq!(seen.borrow().revision, revision + 2, "it was told to end, and it went; the annotation is no change");
     work.abort();
 }
 

@@ -86,7 +86,7 @@ pub async fn run(
         match asked {
             Ok(()) => answered = Some(Instant::now()),
             Err(error) => {
-                tracing::warn!(lease = contender.lease, error = format!("{error:#}"), "the Lease can't be renewed")
+                tracing::warn!(lease = contender.lease, error = format!("{error:#}"), "the Lease can't be renewed");
             }
         }
         let now = Instant::now();
