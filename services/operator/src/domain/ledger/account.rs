@@ -7,9 +7,9 @@ use super::inputs::{Hello, ObservedPod, Phase, Report};
 use super::names::{BootId, Bounds, Grant, PodName, ScalerId};
 use crate::domain::moment::Moment;
 
-/// For how long the server must show no session of a run that seems to be over, and may not be. A message that was sent to it before
-/// has arrived by then or never will, for a stream whose other end is silent for 20 s is closed; an attempt to
-/// connect has succeeded or failed.
+/// For how long the server must show no session of a run that seems to be over, and may not be. A message that was sent
+/// to it before has arrived by then or never will, for a stream whose other end is silent for 20 s is closed; an
+/// attempt to connect has succeeded or failed.
 pub const RELEASE_AFTER: Duration = Duration::from_secs(30);
 
 /// Names in `application_name` may be cut from this length on: 63 bytes without a boot id and a slash.
@@ -155,6 +155,23 @@ impl Account {
         }
     }
 
+    /// What is charged only because a new leader hasn't heard, or not looked for, all that may be there.
+    pub(super) fn merely_unheard(&self, now: Moment) -> u32 {
+        if !self.unheard || !self.is_served() {
+            return 0;
+        }
+        let heard = self.runs.iter().filter(|run| !run.charge.is_inherited()).map(|run| run.charged(now));
+        self.charged(now).saturating_sub(heard.sum::<u32>().max(self.bounds.floor))
+    }
+
+    /// What the charges of its runs lack of a floor for each.
+    pub(super) fn lacks(&self, floor: u32, now: Moment) -> u32 {
+        if self.runs.is_empty() {
+            return floor.saturating_sub(self.charged(now));
+        }
+        self.runs.iter().map(|run| floor.saturating_sub(run.charged(now))).sum()
+    }
+
     pub(super) fn is_over(&self) -> bool {
         self.over.since.is_some()
     }
@@ -233,7 +250,8 @@ impl Account {
         }
     }
 
-    /// The server showed these sessions of the pod, in a look that began at `began`. Answers whether nothing is left of it.
+    /// The server showed these sessions of the pod, in a look that began at `began`. Answers whether nothing is left of
+    /// it.
     pub(super) fn looked(&mut self, began: Moment, sessions: &[(&BootId, u32)], epoch: u64, now: Moment) -> bool {
         for (boot, _) in sessions {
             if self.run(boot).is_none() {

@@ -1,18 +1,19 @@
 //! The ledger itself: what it keeps, and how it changes with what it is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::account::{Account, Presence, Stray};
 use super::budget::{Budget, Purse};
 use super::inputs::{Hello, Look, ObservedPod, Phase, PodSet, Report, ScalerSpec};
-use super::names::{BootId, Bounds, Holder, PodUid, ScalerId};
+use super::names::{BootId, Bounds, Holder, PodName, PodUid, ScalerId};
 use crate::domain::moment::Moment;
 
 /// A scaler, and how much of it former decisions have provided for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scaler {
     pub(super) spec: ScalerSpec,
-    /// Pods whose floors have been set aside. Fewer than its places after more replicas were configured, until there is room.
+    /// Pods whose floors have been set aside. Fewer than its places after more replicas were configured, until there is
+    /// room.
     pub(super) provided: u32,
     pub(super) weight: u32,
 }
@@ -21,7 +22,7 @@ pub(super) struct Scaler {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reign {
     pub(super) epoch: u64,
-    since: Moment,
+    pub(super) since: Moment,
     /// Its Lease lapses then, unless it is renewed.
     until: Moment,
     /// All pods that existed when it began have been listed.
@@ -83,8 +84,8 @@ impl Ledger {
             .collect();
     }
 
-    /// This process is the leader until `until`, unless it says later that it is for longer. A new epoch begins with nothing
-    /// but what is known of pods: what any other leader may have granted, counts.
+    /// This process is the leader until `until`, unless it says later that it is for longer. A new epoch begins with
+    /// nothing but what is known of pods: what any other leader may have granted, counts.
     pub fn lead(&mut self, epoch: u64, until: Moment, now: Moment) {
         match &mut self.reign {
             Some(reign) if reign.epoch > epoch => return,
@@ -103,7 +104,8 @@ impl Ledger {
         }
     }
 
-    /// This process isn't the leader any more. If it becomes it again without another in between, it goes on in the same epoch.
+    /// This process isn't the leader any more. If it becomes it again without another in between, it goes on in the
+    /// same epoch.
     pub fn stop_leading(&mut self, now: Moment) {
         if let Some(reign) = &mut self.reign {
             reign.until = reign.until.min(now);
@@ -125,14 +127,19 @@ impl Ledger {
         for pod in &set.pods {
             self.pod(pod, of_this_reign, now);
         }
-        let present: std::collections::BTreeSet<_> = set.pods.iter().map(|pod| &pod.uid).collect();
+        let present: BTreeSet<_> = set.pods.iter().map(|pod| &pod.uid).collect();
         for (uid, account) in &mut self.accounts {
             if matches!(account.presence, Presence::Listed(_)) && !present.contains(uid) {
                 account.left(now);
             }
         }
-        if self.reign.is_none() {
-            self.accounts.retain(|_, account| !account.is_over());
+        if !self.is_leading(now) {
+            // Nobody looks at the server meanwhile. Should this process lead again in the same epoch, it begins with that.
+            let before = self.accounts.len();
+            self.accounts.retain(|uid, account| !account.is_over() || present.contains(uid));
+            if let Some(reign) = self.reign.as_mut().filter(|_| self.accounts.len() < before) {
+                (reign.since, reign.looked) = (now, false);
+            }
         }
         #[cfg(test)]
         if self.mutant == Some(super::Mutant::RefundsOnDelete) {
@@ -188,8 +195,8 @@ impl Ledger {
         }
     }
 
-    /// What an attached pod says. One that knows a later leader makes this process stop. What was said to an earlier one is
-    /// ignored: it may have been on its way for long.
+    /// What an attached pod says. One that knows a later leader makes this process stop. What was said to an earlier
+    /// one is ignored: it may have been on its way for long.
     pub fn report(&mut self, holder: &Holder, report: &Report, now: Moment) {
         let Some(epoch) = self.reign.map(|reign| reign.epoch) else { return };
         if report.epoch > epoch {
@@ -197,6 +204,10 @@ impl Ledger {
         }
         if let Some(account) = self.accounts.get_mut(&holder.pod).filter(|_| report.epoch == epoch) {
             account.reported(&holder.boot, report, now);
+            #[cfg(test)]
+            if self.mutant == Some(super::Mutant::ForgetsFormerRuns) {
+                account.runs.retain(|run| !run.is_over());
+            }
         }
     }
 
@@ -216,22 +227,11 @@ impl Ledger {
         self.purse.saw_others(look.others, now);
         let Some(reign) = self.reign.filter(|reign| look.started_at >= reign.since) else { return };
 
-        let by_boot: BTreeMap<_, _> = self
-            .accounts
-            .iter()
-            .flat_map(|(uid, account)| account.runs.iter().map(move |run| (&run.boot, uid)))
-            .collect();
-        let mut by_name: BTreeMap<&str, &PodUid> = BTreeMap::new();
-        for (uid, account) in self.accounts.iter().filter(|(_, account)| account.presence != Presence::Gone) {
-            by_name.insert(account.name.as_str(), uid);
-        }
         let mut of_pod: BTreeMap<PodUid, Vec<_>> = BTreeMap::new();
         let mut strays = BTreeMap::new();
+        let pods = Shown::new(&self.accounts);
         for shown in look.sessions.iter().filter(|shown| shown.count > 0) {
-            // The first name from here on is the only one that can begin with what was cut.
-            let named = || by_name.range(shown.pod.as_str()..).next().map(|(_, uid)| *uid);
-            let named = || named().filter(|uid| self.accounts[*uid].is_shown_as(&shown.pod));
-            match by_boot.get(&shown.boot).copied().or_else(named) {
+            match pods.of(&shown.boot, &shown.pod) {
                 Some(uid) => of_pod.entry(uid.clone()).or_default().push((&shown.boot, shown.count)),
                 None => drop(strays.insert(&shown.boot, shown)),
             }
@@ -257,8 +257,8 @@ impl Ledger {
         }
     }
 
-    /// What holders should have, as far as there is room, and how much their scalers weigh. Whoever isn't named keeps what was said of it
-    /// before; at first, what it has.
+    /// What holders should have, as far as there is room, and how much their scalers weigh. Whoever isn't named keeps
+    /// what was said of it before; at first, what it has.
     pub fn demands(&mut self, wanted: &BTreeMap<Holder, u32>, weights: &BTreeMap<ScalerId, u32>) {
         for (id, scaler) in &mut self.scalers {
             scaler.weight = weights.get(id).copied().unwrap_or(scaler.weight);
@@ -270,5 +270,36 @@ impl Ledger {
                 run.wanted = Some(*connections);
             }
         }
+    }
+}
+
+/// Finds pods by what `application_name` says of them.
+struct Shown<'a> {
+    accounts: &'a BTreeMap<PodUid, Account>,
+    /// Two pods may have chosen the same boot id, though that is rare.
+    by_boot: BTreeMap<&'a BootId, Vec<&'a PodUid>>,
+    /// Of pods that had the same name one after the other, the one that is there.
+    by_name: BTreeMap<&'a str, &'a PodUid>,
+}
+
+impl<'a> Shown<'a> {
+    fn new(accounts: &'a BTreeMap<PodUid, Account>) -> Self {
+        let (mut by_boot, mut by_name) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::new());
+        for (uid, account) in accounts {
+            for run in &account.runs {
+                by_boot.entry(&run.boot).or_default().push(uid);
+            }
+            if account.presence != Presence::Gone {
+                by_name.insert(account.name.as_str(), uid);
+            }
+        }
+        Self { accounts, by_boot, by_name }
+    }
+
+    fn of(&self, boot: &BootId, pod: &PodName) -> Option<&'a PodUid> {
+        // The first name from here on is the only one that can begin with what was cut.
+        let named = self.by_name.range(pod.as_str()..).next().map(|(_, uid)| *uid);
+        let of_run = self.by_boot.get(boot).into_iter().flatten().copied();
+        of_run.chain(named).find(|uid| self.accounts[*uid].is_shown_as(pod))
     }
 }

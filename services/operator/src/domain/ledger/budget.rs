@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::domain::moment::Moment;
 
-/// For how long the most sessions of others that were seen are left to them. Shorter, and a client that comes each minute would
-/// have the pods' limits changed twice a minute.
+/// For how long the most sessions of others that were seen are left to them. Shorter, and a client that comes each
+/// minute would have the pods' limits changed twice a minute.
 const OTHERS_KEPT: Duration = Duration::from_secs(60);
 
 /// What a server has, and who is to have it besides pods. All in connections.

@@ -1,9 +1,10 @@
 //! What one holder may have open at the most.
 //!
-//! A pod takes a grant only if it is newer than the one it has. So once it reports grant *g*, none before *g* counts for it any
-//! more, and any of *g* and those after it may: they are in force, on their way, or lost, which nobody can tell. The charge is the
-//! greatest of these, of the limit and the open connections that it reported, and of the sessions that the server showed. It falls
-//! only by what the pod reports, and a second later than that, for the server ends a session after the client has closed it.
+//! A pod takes a grant only if it is newer than the one it has. So once it reports grant *g*, none before *g* counts
+//! for it any more, and any of *g* and those after it may: they are in force, on their way, or lost, which nobody can
+//! tell. The charge is the greatest of these, of the limit and the open connections that it reported, and of the
+//! sessions that the server showed. It falls only by what the pod reports, and a second later than that, for the server
+//! ends a session after the client has closed it.
 
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use super::inputs::Report;
 use super::names::{Grant, GrantId};
 use crate::domain::moment::Moment;
 
-/// By when the server has ended a session that its client closed. kit/pool awaits that its end of the socket is closed; the server reads that
-/// and ends its process in some milliseconds, unless it is short of processors.
+/// By when the server has ended a session that its client closed. kit/pool awaits that its end of the socket is closed;
+/// the server reads that and ends its process in some milliseconds, unless it is short of processors.
 pub const SETTLING: Duration = Duration::from_secs(1);
 
 /// Which part of the safety argument a test leaves out.
@@ -31,8 +32,8 @@ pub(super) struct Charge {
     epoch: u64,
     /// What a former leader's grant, in force or on its way, may come to, until the holder reports in this epoch.
     inherited: Option<u32>,
-    /// This leader's grants that may be in force now or later, the newest last. An older one that is no greater than a newer
-    /// one is left out: it never decides. So there are at most as many as numbers from floor to ceiling.
+    /// This leader's grants that may be in force now or later, the newest last. An older one that is no greater than a
+    /// newer one is left out: it never decides. So there are at most as many as numbers from floor to ceiling.
     grants: Vec<Grant>,
     accepted: Option<GrantId>,
     limit: u32,
@@ -69,8 +70,8 @@ impl Charge {
         self.grants.push(grant);
     }
 
-    /// The holder reported. From then on it refuses what former leaders gave. A report in another epoch changes nothing, nor does one
-    /// that is older than one before.
+    /// The holder reported. From then on it refuses what former leaders gave. A report in another epoch changes
+    /// nothing, nor does one that is older than one before.
     pub(super) fn reported(&mut self, report: &Report, now: Moment) {
         let newest = report.newest.filter(|id| id.epoch == self.epoch);
         let is_late = newest < self.accepted || newest > self.grants.last().map(|grant| grant.id);
@@ -267,8 +268,8 @@ mod tests {
     }
 
     proptest! {
-        /// A pod that keeps to the protocol, whatever becomes of the messages: the charge is never less than what its server has,
-        /// nor more than the whole history of grants and reports allows.
+        /// A pod that keeps to the protocol, whatever becomes of the messages: the charge is never less than what its
+        /// server has, nor more than the whole history of grants and reports allows.
         #[test]
         fn a_pod_never_has_more_than_its_charge_and_the_charge_forgets_nothing_and_keeps_nothing(steps in steps()) {
             let (mut charge, mut now) = (Charge::new(1, None), at(0));

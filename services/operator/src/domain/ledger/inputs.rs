@@ -15,8 +15,8 @@ pub struct ScalerSpec {
 }
 
 impl ScalerSpec {
-    /// Pods that can exist at once while nothing but the operator and one roll-out changes their number: the most replicas,
-    /// the surge, and a generation that terminates, for a Deployment doesn't count those (kubernetes #95498).
+    /// Pods that can exist at once while nothing but the operator and one roll-out changes their number: the most
+    /// replicas, the surge, and a generation that terminates, for a Deployment doesn't count those (kubernetes #95498).
     pub fn places(&self) -> u32 {
         self.max_replicas.saturating_mul(2).saturating_add(self.surge)
     }
@@ -31,8 +31,8 @@ pub enum Phase {
     Bound,
     /// It is to end (`metadata.deletionTimestamp`), and may still work.
     Terminating,
-    /// Its containers have ended for good, by the status of each of them. A pod that only counts as `Failed`, for its node is lost, may
-    /// still run there: that one is still bound or terminating.
+    /// Its containers have ended for good, by the status of each of them. A pod that only counts as `Failed`, for its
+    /// node is lost, may still run there: that one is still bound or terminating.
     Ended,
 }
 
@@ -55,8 +55,8 @@ pub struct ObservedPod {
 /// All pods of all scalers of this database, at one version of the API server's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodSet {
-    /// When the list that this set goes back to was asked for. It must be a consistent one (`resourceVersion` not set): one
-    /// from a cache may lack pods that have existed for long. A watch may have changed the set since.
+    /// When the list that this set goes back to was asked for. It must be a consistent one (`resourceVersion` not set):
+    /// one from a cache may lack pods that have existed for long. A watch may have changed the set since.
     pub listed_at: Moment,
     /// The pods.
     pub pods: Vec<ObservedPod>,
@@ -74,7 +74,8 @@ pub struct Hello {
 /// What a pod says of its connections at one instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// The newest epoch that it knows, from a leader's welcome or a grant. It refuses each grant of an older one from then on.
+    /// The newest epoch that it knows, from a leader's welcome or a grant. It refuses each grant of an older one from
+    /// then on.
     pub epoch: u64,
     /// The newest grant that it has taken.
     pub newest: Option<GrantId>,

@@ -47,7 +47,8 @@ name! {
     BootId
 }
 
-/// What can hold connections: one run of one pod. A container that was restarted in place is another holder of the same pod.
+/// What can hold connections: one run of one pod. A container that was restarted in place is another holder of the same
+/// pod.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Holder {
     /// Its pod.

@@ -1,6 +1,7 @@
 //! Who is granted what now.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::account::{Account, Presence, Run};
 use super::book::Ledger;
@@ -8,6 +9,10 @@ use super::inputs::Phase;
 use super::names::{Grant, GrantId, Holder, PodUid, ScalerId};
 use super::split::{Claim, split};
 use crate::domain::moment::Moment;
+
+/// A new leader hears pods by then, or they can't reach it: they need up to 20 s to notice that a stream is dead, and some to find
+/// the leader.
+const HEARD_BY: Duration = Duration::from_secs(30);
 
 /// The whole budget, as it is spoken for. In connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,28 +63,42 @@ impl Ledger {
         account.charged(now)
     }
 
-    /// Pods of a scaler that are there, or of which something may be left.
-    pub(super) fn places_taken(&self) -> BTreeMap<&ScalerId, u32> {
+    /// Of each scaler's pods: how many are there, or have left something, and the highest floor of any.
+    pub(super) fn places_taken(&self) -> BTreeMap<&ScalerId, (u32, u32)> {
         let mut taken = BTreeMap::new();
         for account in self.accounts.values() {
             if let Some(scaler) = &account.scaler {
-                // A run that is over beside one that isn't has a floor charged of its own.
-                let runs = u32::try_from(account.runs.len()).unwrap_or(u32::MAX);
-                *taken.entry(scaler).or_insert(0) += runs.max(1);
+                let (places, floor) = taken.entry(scaler).or_insert((0_u32, 0_u32));
+                // Each of several runs has a floor charged of its own.
+                *places += u32::try_from(account.runs.len()).unwrap_or(u32::MAX).max(1);
+                *floor = account.bounds.floor.max(*floor);
             }
         }
         taken
     }
 
     pub(super) fn totals(&self, now: Moment) -> Totals {
-        let strays: u32 = self.strays.values().map(|stray| stray.shown.max(self.largest_ceiling())).sum();
-        let charged = self.accounts.values().map(|account| self.charge_of(account, now)).sum::<u32>() + strays;
+        let accounts: u32 = self.accounts.values().map(|account| self.charge_of(account, now)).sum();
         let taken = self.places_taken();
-        let set_aside = self.scalers.iter().map(|(id, scaler)| {
-            let places = self.places(scaler.spec);
-            places.saturating_sub(taken.get(id).copied().unwrap_or(0)) * scaler.spec.bounds.floor
+        let floor_of = |id: &ScalerId| {
+            let of_spec = self.scalers.get(id).map_or(0, |scaler| scaler.spec.bounds.floor);
+            of_spec.max(taken.get(id).map_or(0, |(_, floor)| *floor))
+        };
+        let to_come = self.scalers.iter().map(|(id, scaler)| {
+            let taken = taken.get(id).map_or(0, |(places, _)| *places);
+            self.places(scaler.spec).saturating_sub(taken) * floor_of(id)
         });
-        Totals { budget: self.purse.connections(), charged, set_aside: set_aside.sum() }
+        // A pod with a lower floor makes room for one with a higher: its template was changed.
+        let to_follow = self
+            .accounts
+            .values()
+            .map(|account| account.scaler.as_ref().map_or(0, |scaler| account.lacks(floor_of(scaler), now)));
+        let set_aside = to_come.sum::<u32>() + to_follow.sum::<u32>();
+        Totals { budget: self.purse.connections(), charged: accounts + self.charge_of_strays(), set_aside }
+    }
+
+    fn charge_of_strays(&self) -> u32 {
+        self.strays.values().map(|stray| stray.shown.max(self.largest_ceiling())).sum()
     }
 
     fn places(&self, spec: super::ScalerSpec) -> u32 {
@@ -96,9 +115,9 @@ impl Ledger {
         of_specs.chain(self.accounts.values().map(|account| account.bounds.ceiling)).max().unwrap_or(0)
     }
 
-    /// Divides the connections anew, and says what is to be sent: each grant that its holder hasn't confirmed yet. To be
-    /// called each second or more often, and sent as it is; to send one twice, late or not at all does no harm. Empty for
-    /// whoever isn't the leader.
+    /// Divides the connections anew, and says what is to be sent: each grant that its holder hasn't confirmed yet. To
+    /// be called each second or more often, and sent as it is; to send one twice, late or not at all does no harm.
+    /// Empty for whoever isn't the leader.
     pub fn grants(&mut self, now: Moment) -> Vec<(Holder, Grant)> {
         if !self.is_leading(now) {
             return Vec::new();
@@ -123,7 +142,7 @@ impl Ledger {
             self.scalers.values_mut().for_each(|scaler| scaler.provided = scaler.spec.places());
         }
         let mut seats = self.seats(now);
-        self.set_shares(&mut seats, totals);
+        self.set_shares(&mut seats, totals, now);
         self.first_grants_and_shrinks(&mut seats, now);
         if totals.fits() && self.reign.is_some_and(|reign| reign.listed && reign.looked) {
             self.grow(&mut seats, totals);
@@ -156,12 +175,15 @@ impl Ledger {
         seats
     }
 
-    /// What each should have, were all charges as they are to become: weighted max-min of what is above the floors, first
-    /// between scalers, then between the holders of each.
-    fn set_shares(&self, seats: &mut [Seat], totals: Totals) {
+    /// What each should have, were all charges as they are to become: weighted max-min of what is above the floors,
+    /// first between scalers, then between the holders of each.
+    /// Nobody is to come down for pods that a new leader merely hasn't heard yet.
+    fn set_shares(&self, seats: &mut [Seat], totals: Totals, now: Moment) {
         let movable: u32 = seats.iter().map(|seat| seat.charged).sum();
         let floors: u32 = seats.iter().map(|seat| seat.floor).sum();
-        let fixed = (totals.charged + totals.set_aside).saturating_sub(movable);
+        let is_new = self.reign.is_some_and(|reign| now.since(reign.since) < HEARD_BY);
+        let unheard = self.accounts.values().filter(|_| is_new).map(|account| account.merely_unheard(now)).sum::<u32>();
+        let fixed = (totals.charged + totals.set_aside).saturating_sub(movable + unheard);
         let above = totals.budget.saturating_sub(fixed.saturating_add(floors));
         let wants: Vec<_> = seats.iter().map(|seat| seat.wanted - seat.floor).collect();
         let shares = self.split_by_scaler(above, &wants, seats);
@@ -194,9 +216,8 @@ impl Ledger {
 
     /// What needs no headroom: smaller grants, what a former leader gave, and floors that have been set aside.
     fn first_grants_and_shrinks(&self, seats: &mut [Seat], now: Moment) {
-        let strays: u32 = self.strays.values().map(|stray| stray.shown.max(self.largest_ceiling())).sum();
-        let charged = self.accounts.values().map(|account| account.charged_without_waiting(now)).sum::<u32>();
-        let mut open_at_most = charged + strays;
+        let charged: u32 = self.accounts.values().map(|account| account.charged_without_waiting(now)).sum();
+        let mut open_at_most = charged + self.charge_of_strays();
         let taken = self.places_taken();
         for seat in seats {
             let run = &self.accounts[&seat.pod].runs[seat.run];
@@ -206,7 +227,7 @@ impl Ledger {
                 None => {
                     let scaler = self.scalers.get(&seat.scaler);
                     let provided = scaler.is_some_and(|scaler| {
-                        scaler.spec.bounds.floor >= seat.floor && taken[&seat.scaler] <= scaler.provided
+                        scaler.spec.bounds.floor >= seat.floor && taken[&seat.scaler].0 <= scaler.provided
                     });
                     let fits = open_at_most.saturating_add(seat.floor) <= self.purse.connections();
                     (provided || fits).then(|| {

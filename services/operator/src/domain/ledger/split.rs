@@ -8,7 +8,8 @@ use std::collections::BinaryHeap;
 pub struct Claim {
     /// Connections that are wanted.
     pub wanted: u32,
-    /// Twice the weight gets twice as much, as long as both want more. Nothing for 0, before all others have what they want.
+    /// Twice the weight gets twice as much, as long as both want more. Nothing for 0, before all others have what they
+    /// want.
     pub weight: u32,
 }
 
@@ -48,9 +49,9 @@ impl PartialOrd for Turn {
     }
 }
 
-/// Shares `available` connections out, one after the other, each to whoever wants more and would with it have the least for its
-/// weight. In the end nobody can have one more but from somebody who would then be worse off: max-min fairness (Bertsekas and
-/// Gallager, Data Networks, 6.5.2) in whole numbers. Answers in the claims' order.
+/// Shares `available` connections out, one after the other, each to whoever wants more and would with it have the least
+/// for its weight. In the end nobody can have one more but from somebody who would then be worse off: max-min fairness
+/// (Bertsekas and Gallager, Data Networks, 6.5.2) in whole numbers. Answers in the claims' order.
 pub fn split(available: u32, claims: &[Claim]) -> Vec<u32> {
     let wanted: u64 = claims.iter().map(|claim| u64::from(claim.wanted)).sum();
     if wanted <= u64::from(available) {
@@ -110,8 +111,8 @@ mod tests {
             .collect()
     }
 
-    /// Of each connection that was given, what whoever has it had for its weight then: 3 connections of weight 2 are 1/2, 2/2, 3/2. In
-    /// ascending order. A fair share has the smaller ones: where two differ first, the smaller.
+    /// Of each connection that was given, what whoever has it had for its weight then: 3 connections of weight 2 are
+    /// 1/2, 2/2, 3/2. In ascending order. A fair share has the smaller ones: where two differ first, the smaller.
     fn levels(shares: &[u32], claims: &[Claim]) -> Vec<(u64, u64)> {
         let mut levels: Vec<_> = shares
             .iter()
@@ -151,8 +152,8 @@ mod tests {
             }
         }
 
-        /// The usual wording of max-min fairness: nobody can be given one more but from somebody who would then have less for
-        /// its weight.
+        /// The usual wording of max-min fairness: nobody can be given one more but from somebody who would then have
+        /// less for its weight.
         #[test]
         fn one_more_could_only_come_from_somebody_worse_off(available in 0..60_u32, claims in claims(20, 8)) {
             let shares = split(available, &claims);

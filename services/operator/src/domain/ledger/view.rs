@@ -169,7 +169,7 @@ impl Ledger {
             standing: Standing::Stray { sessions: stray.shown },
         });
         let scalers = self.scalers.iter().map(|(id, scaler)| {
-            let taken = taken.get(id).copied().unwrap_or(0);
+            let taken = taken.get(id).map_or(0, |(places, _)| *places);
             (id.clone(), ScalerView { places: scaler.spec.places(), provided: scaler.provided, taken })
         });
         View {
