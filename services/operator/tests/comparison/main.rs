@@ -6,6 +6,7 @@
 
 mod database;
 mod measure;
+mod plot;
 mod policy;
 mod random;
 mod shape;
@@ -25,6 +26,7 @@ use table::Row;
 /// The same calls for all.
 const SEED: u64 = 0x19;
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/comparison.md");
+const PICTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../pictures/scaling.svg");
 
 fn play(shape: Shape, policy: &mut dyn Policy) -> Row {
     let mut shop = Shop::new(shape, SEED, policy.initial());
@@ -47,10 +49,12 @@ fn runs() -> Vec<(Shape, Vec<Row>)> {
 #[test]
 fn selvage_relieves_no_later_than_anybody_and_keeps_the_budget() {
     let runs = runs();
-    let page = table::page(&runs);
-    println!("{page}");
+    let made = [(PAGE, table::page(&runs)), (PICTURE, plot::draw(&runs))];
+    println!("{}", made[0].1);
     if std::env::var_os("SELVAGE_OPERATOR").is_some_and(|wish| wish == "write") {
-        std::fs::write(PAGE, &page).expect("it is written");
+        for (path, text) in &made {
+            std::fs::write(path, text).expect("it is written");
+        }
     }
     for (shape, rows) in &runs {
         let (ours, others) = rows.split_first().expect("ours is the first");
@@ -64,8 +68,10 @@ fn selvage_relieves_no_later_than_anybody_and_keeps_the_budget() {
     // What is asked of Selvage is not what everybody does anyhow.
     let others: Vec<_> = runs.iter().flat_map(|(_, rows)| &rows[1..]).collect();
     assert!(others.iter().any(|row| row.over > 0) && others.iter().any(|row| !row.scaled_out_behind.is_empty()));
-    let found = std::fs::read_to_string(PAGE).unwrap_or_default();
-    assert!(found == page, "comparison.md says something else: SELVAGE_OPERATOR=write cargo test -p selvage-operator");
+    for (path, text) in &made {
+        let found = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(found == *text, "{path} is another: SELVAGE_OPERATOR=write cargo test -p selvage-operator");
+    }
 }
 
 #[test]

@@ -14,6 +14,8 @@ pub(crate) struct Measured {
     /// would be a virtue otherwise to answer what is cheap.
     good: Vec<f64>,
     possible: Vec<f64>,
+    /// By second: useful answers of everybody.
+    pub(crate) answers_by_second: Vec<f64>,
     /// Useful answers of everybody, from the onset on.
     pub(crate) answers: u64,
     /// By class.
@@ -37,6 +39,7 @@ impl Measured {
             shape,
             good: vec![0.0; shape.seconds()],
             possible: vec![0.0; shape.seconds()],
+            answers_by_second: vec![0.0; shape.seconds()],
             answers: 0,
             asked: [0; 3],
             refused: [0; 3],
@@ -58,7 +61,9 @@ impl Measured {
         if second >= self.shape.onset() {
             self.answers += u64::from(answers);
         }
-        if let Some(at) = self.at(second).filter(|_| self.shape.counts(service, second)) {
+        let Some(at) = self.at(second) else { return };
+        self.answers_by_second[at] += f64::from(answers);
+        if self.shape.counts(service, second) {
             self.good[at] += f64::from(answers) * SERVICES[service].use_time;
         }
     }

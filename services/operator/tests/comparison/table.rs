@@ -18,6 +18,8 @@ pub(crate) struct Row {
     pub(crate) replica_hours: f64,
     pub(crate) flaps: u32,
     pub(crate) scaled_out_behind: Vec<f64>,
+    /// Useful answers of each second.
+    pub(crate) answers: Vec<f64>,
 }
 
 impl Row {
@@ -33,6 +35,7 @@ impl Row {
             replica_hours: measured.replica_hours(),
             flaps: measured.flaps,
             scaled_out_behind: measured.scaled_out_behind.clone(),
+            answers: measured.answers_by_second.clone(),
         }
     }
 }
@@ -71,7 +74,8 @@ fn introduction() -> String {
          useful answers (within 2 s) was done; what is possible is what was asked for, or what the database can do if that is less.\n\
          *Answers*: useful ones a second. *Lost*: shares of critical, normal and sheddable calls that were refused, failed or late.\n\
          *Over*: connections over the budget at the worst instant. *No slot*: attempts to connect that the server refused. *Hours*: of replicas.\n\
-         *Flaps*: changes of direction. *Added behind*: how often replicas were added while the database, a lock or a leak was the cause.\n",
+         *Flaps*: changes of direction. *Added behind*: how often replicas were added while the database, a lock or a leak was the cause.\n\n\
+         ![Useful answers a second in a flash sale and with a slow database, by policy](../pictures/scaling.svg)\n",
         services.join(".\n- "),
         RELIEVED * 100.0
     )

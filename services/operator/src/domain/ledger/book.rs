@@ -138,7 +138,7 @@ impl Ledger {
             let before = self.accounts.len();
             self.accounts.retain(|uid, account| !account.is_over() || present.contains(uid));
             if let Some(reign) = self.reign.as_mut().filter(|_| self.accounts.len() < before) {
-                (reign.since, reign.listed, reign.looked) = (now, false, false);
+                (reign.since, reign.looked) = (now, false);
             }
         }
         #[cfg(test)]
@@ -204,6 +204,10 @@ impl Ledger {
         }
         if let Some(account) = self.accounts.get_mut(&holder.pod).filter(|_| report.epoch == epoch) {
             account.reported(&holder.boot, report, now);
+            #[cfg(test)]
+            if self.mutant == Some(super::Mutant::ForgetsFormerRuns) {
+                account.runs.retain(|run| !run.is_over());
+            }
         }
     }
 

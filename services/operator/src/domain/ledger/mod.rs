@@ -109,6 +109,7 @@ enum Mutant {
     ForgetsTerminating,
     ForgetsPartitioned,
     ForgetsSurge,
+    ForgetsFormerRuns,
     RefundsOnDelete,
     /// Not the ledger's: a pod takes grants of former leaders.
     TakesOldLeaders,

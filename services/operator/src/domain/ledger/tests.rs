@@ -405,3 +405,50 @@ fn shop_scalers() -> BTreeMap<ScalerId, ScalerSpec> {
     both.insert("shop/web".into(), both[&"shop/cart".into()]);
     both
 }
+
+#[test]
+fn a_pod_with_a_lower_floor_keeps_the_place_of_one_with_a_higher() {
+    let mut shop = Shop::new(24);
+    let pod = ObservedPod {
+        uid: "old".into(),
+        name: "old".into(),
+        scaler: "shop/cart".into(),
+        phase: Phase::Bound,
+        bounds: Some(Bounds { floor: 1, ceiling: 4 }),
+    };
+    shop.ledger.pods(&PodSet { listed_at: at(shop.now), pods: vec![pod] }, at(shop.now));
+    let view = shop.view();
+    assert_eq!((view.charged, view.set_aside), (1, 9), "the pod that follows it opens one more");
+}
+
+#[test]
+fn a_name_that_is_cut_and_a_boot_id_that_two_pods_chose_are_told_apart() {
+    let mut shop = Shop::new(40);
+    let long = "a-service-with-a-rather-long-name-7d9c5b9f64-x2x7k-and-more";
+    for pod in [long, "b"] {
+        shop.begins(pod, "1");
+    }
+    shop.wanted = 2;
+    shop.ticks(3);
+    let sessions = |pod: &str, count| Sessions { boot: "1".into(), pod: pod.into(), count };
+    let look = Look { started_at: at(shop.now), sessions: vec![sessions(&long[..54], 5), sessions("b", 2)], others: 0 };
+    shop.ledger.backends(&look, at(shop.now));
+    let charges: Vec<_> = shop.view().entries.iter().map(|entry| entry.charged).collect();
+    assert_eq!(charges, [5, 2]);
+}
+
+#[test]
+fn a_leader_whose_lease_lapsed_for_a_while_looks_for_what_pods_left_meanwhile() {
+    let mut shop = Shop::new(24);
+    shop.begins("a", "1");
+    shop.ticks(3);
+    shop.ledger.stop_leading(at(shop.now));
+    shop.pods.clear();
+    shop.lists(shop.now);
+    assert_eq!(shop.view().entries, [], "it needn't remember what it won't see end");
+    shop.now += 60;
+    shop.lead(1);
+    assert_eq!(shop.view().held, Some("the server's sessions haven't been seen since this leader began"));
+    shop.looks();
+    assert_eq!((shop.view().held, shop.view().charged), (None, 12), "its sessions are still there");
+}

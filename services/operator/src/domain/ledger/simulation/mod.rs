@@ -95,6 +95,11 @@ fn forgetting_the_surge_is_found() {
 }
 
 #[test]
+fn forgetting_what_a_container_left_that_was_restarted_is_found() {
+    is_found(Mutant::ForgetsFormerRuns, Trouble::ContainerCrashes);
+}
+
+#[test]
 fn refunding_what_a_deleted_pod_had_is_found() {
     is_found(Mutant::RefundsOnDelete, Trouble::DeletedByForce);
 }
