@@ -226,20 +226,19 @@ impl Ledger {
         let taken = self.places_taken();
         for seat in seats {
             let run = &self.accounts[&seat.pod].runs[seat.run];
-            seat.grant = match run.newest {
-                Some(grant) => Some(grant.connections),
-                None if run.has() > 0 => Some(run.bounds.clamp(run.has())),
-                None => {
-                    let scaler = self.scalers.get(&seat.scaler);
-                    let provided = scaler.is_some_and(|scaler| {
-                        scaler.spec.bounds.floor >= seat.floor && taken[&seat.scaler].0 <= scaler.provided
-                    });
-                    let fits = open_at_most.saturating_add(seat.floor) <= self.purse.connections();
-                    (provided || fits).then(|| {
-                        open_at_most = open_at_most.saturating_add(seat.floor);
-                        seat.floor
-                    })
-                }
+            let has = run.has();
+            let provided = self.scalers.get(&seat.scaler).is_some_and(|scaler| {
+                scaler.spec.bounds.floor >= seat.floor && taken[&seat.scaler].0 <= scaler.provided
+            });
+            let adds = if run.waits(now) { seat.floor } else { 0 };
+            let fits = open_at_most.saturating_add(adds) <= self.purse.connections();
+            seat.grant = if has >= seat.floor {
+                Some(run.bounds.clamp(has))
+            } else if provided || fits {
+                open_at_most = open_at_most.saturating_add(adds);
+                Some(seat.floor)
+            } else {
+                run.newest.map(|grant| grant.connections)
             };
             seat.grant = seat.grant.map(|grant| grant.min(seat.share));
         }

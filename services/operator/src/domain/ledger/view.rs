@@ -81,11 +81,13 @@ impl fmt::Display for Standing {
             Self::Unlisted => write!(f, "is attached, and the API server hasn't shown its pod yet"),
             Self::Over { sessions } => write!(
                 f,
-                "is gone, and charged until the server has shown no session of it for up to {release} s; it shows {sessions}"
+                "is gone, and charged until the server has shown no session of it for up to {release} s; it shows \
+                 {sessions}"
             ),
             Self::Stray { sessions } => write!(
                 f,
-                "is of a pod that isn't known, and charged until the server has shown no session of it for {release} s; it shows {sessions}"
+                "is of a pod that isn't known, and charged until the server has shown no session of it for {release} s; \
+                 it shows {sessions}"
             ),
         }
     }
