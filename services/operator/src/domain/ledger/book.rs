@@ -144,7 +144,7 @@ impl Ledger {
             }
         }
         if !self.is_leading(now) {
-            // Nobody looks at the server meanwhile. Should this process lead again in the same epoch, it does that first.
+            // Nobody looks at the server meanwhile. Should it lead again in the same epoch, it does that first.
             let before = self.accounts.len();
             self.accounts.retain(|uid, account| !account.is_over() || present.contains(uid));
             if let Some(reign) = self.reign.as_mut().filter(|_| self.accounts.len() < before) {
