@@ -37,7 +37,7 @@ annotations:
 nodeSelector:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with $settings.affinity }}
+{{- with include "selvage.affinity" . | fromYaml }}
 affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -62,26 +62,47 @@ runtimeClassName: {{ . }}
 {{- end }}
 {{- end }}
 
-{{/* How replicas spread. Those of one ReplicaSet spread among themselves, so that a roll-out doesn't count the old ones. */}}
+{{/* Affinity, and with it how replicas spread over zones if that is possible. It isn't a constraint of topology spread: the scheduler
+     weighs none of a pod's soft constraints on a node that lacks the label of one, so that where nodes have no zones, hosts
+     wouldn't count either. Takes what `selvage.scheduling` takes. */}}
+{{- define "selvage.affinity" -}}
+{{- $own := dict -}}
+{{- if and .spreads (eq .settings.topologySpread.zones "ScheduleAnyway") (not .settings.topologySpreadConstraints) -}}
+{{- $selector := dict "matchLabels" (include "selvage.selectorLabels" . | fromYaml) -}}
+{{- $term := dict "topologyKey" "topology.kubernetes.io/zone" "labelSelector" $selector -}}
+{{- $preferred := dict "preferredDuringSchedulingIgnoredDuringExecution" (list (dict "weight" 100 "podAffinityTerm" $term)) -}}
+{{- $own = dict "podAntiAffinity" $preferred -}}
+{{- end -}}
+{{ toYaml (mustMergeOverwrite $own (deepCopy .settings.affinity)) }}
+{{- end }}
+
+{{/* How replicas spread. Those of one ReplicaSet spread among themselves, so that a roll-out doesn't count the old ones. A node where
+     they can't go, as it is drained or dead, isn't waited for. */}}
 {{- define "selvage.topologySpread" -}}
 {{- $settings := .settings -}}
-{{- $wanted := dict "kubernetes.io/hostname" $settings.topologySpread.hosts "topology.kubernetes.io/zone" $settings.topologySpread.zones -}}
+{{- $spread := $settings.topologySpread -}}
+{{- $wanted := dict -}}
+{{- if ne $spread.hosts "none" -}}
+{{- $_ := set $wanted "kubernetes.io/hostname" $spread.hosts -}}
+{{- end -}}
+{{- if eq $spread.zones "DoNotSchedule" -}}
+{{- $_ := set $wanted "topology.kubernetes.io/zone" $spread.zones -}}
+{{- end -}}
 {{- $labels := include "selvage.selectorLabels" . -}}
 {{- if $settings.topologySpreadConstraints }}
 topologySpreadConstraints:
   {{- toYaml $settings.topologySpreadConstraints | nindent 2 }}
-{{- else if or (ne $settings.topologySpread.hosts "none") (ne $settings.topologySpread.zones "none") }}
+{{- else if $wanted }}
 topologySpreadConstraints:
   {{- range $key, $how := $wanted }}
-  {{- if ne $how "none" }}
   - maxSkew: 1
     topologyKey: {{ $key }}
     whenUnsatisfiable: {{ $how }}
+    nodeTaintsPolicy: Honor
     labelSelector:
       matchLabels:
         {{- $labels | nindent 8 }}
     matchLabelKeys: [pod-template-hash]
-  {{- end }}
   {{- end }}
 {{- end }}
 {{- end }}

@@ -73,15 +73,43 @@ fn a_single_replica_can_be_drained_and_replicas_spread() {
         assert_eq!(disruption["unhealthyPodEvictionPolicy"], "AlwaysAllow");
         let spec = &objects.one("Deployment", &format!("shop-selvage-{service}"))["spec"]["template"]["spec"];
         let spread = spec["topologySpreadConstraints"].as_array().expect("constraints");
-        let keys: Vec<_> = spread.iter().map(|one| one["topologyKey"].as_str().unwrap_or_default()).collect();
-        assert_eq!(keys, ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]);
-        for one in spread {
-            assert_eq!(one["labelSelector"]["matchLabels"], selected(service), "{service}");
-            assert_eq!(one["matchLabelKeys"], json!(["pod-template-hash"]), "a roll-out doesn't count the old ones");
-        }
+        // A second soft constraint would cost the first its weight on nodes that have no zone.
+        assert_eq!(spread.len(), 1, "{service}");
+        let hosts = json!({
+            "maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway",
+            "nodeTaintsPolicy": "Honor", "labelSelector": {"matchLabels": selected(service)},
+            // A roll-out doesn't count the old ones.
+            "matchLabelKeys": ["pod-template-hash"],
+        });
+        assert_eq!(spread[0], hosts, "{service}");
+        let zones = json!([{"weight": 100, "podAffinityTerm": {
+            "topologyKey": "topology.kubernetes.io/zone", "labelSelector": {"matchLabels": selected(service)},
+        }}]);
+        let preferred = &spec["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"];
+        assert_eq!(*preferred, zones, "{service}");
         let tolerated: Vec<_> = spec["tolerations"].as_array().into_iter().flatten().collect();
         assert!(tolerated.iter().all(|one| one["tolerationSeconds"] == 10) && tolerated.len() == 2, "{service}");
     }
+}
+
+#[test]
+fn replicas_that_must_spread_over_zones_do_so_by_a_constraint_and_ones_own_replace_both() {
+    let Some(helm) = helm() else { return };
+    let of = |common: Value| {
+        let objects = helm.objects(&Values::none().with(&json!({"common": common})));
+        objects.one("Deployment", "shop-selvage-cart")["spec"]["template"]["spec"].clone()
+    };
+    let keys = |spec: &Value| {
+        let constraints = spec["topologySpreadConstraints"].as_array().cloned().unwrap_or_default();
+        constraints.iter().map(|one| one["topologyKey"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    let must = of(json!({"topologySpread": {"zones": "DoNotSchedule"}}));
+    assert_eq!(keys(&must), ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]);
+    assert!(must["affinity"].is_null());
+    let own = of(json!({"topologySpreadConstraints": [{"topologyKey": "rack"}], "affinity": {"nodeAffinity": {}}}));
+    assert_eq!((keys(&own), &own["affinity"]), (vec!["rack".to_owned()], &json!({"nodeAffinity": {}})));
+    let beside = of(json!({"affinity": {"nodeAffinity": {}}}));
+    assert!(beside["affinity"]["nodeAffinity"].is_object() && beside["affinity"]["podAntiAffinity"].is_object());
 }
 
 #[test]

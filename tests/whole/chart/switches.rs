@@ -305,6 +305,7 @@ fn what_is_switched_off_is_gone() {
     assert_eq!(spec["strategy"], json!({"type": "Recreate"}));
     let pod = &spec["template"]["spec"];
     assert_eq!((&pod["serviceAccountName"], &pod["topologySpreadConstraints"]), (&json!("theirs"), &Value::Null));
+    assert!(pod["affinity"].is_null());
     // Nothing surges, so the sum has no surge in it.
     let words = objects.one("ConfigMap", "shop-selvage-budget")["data"]["main"].as_str().expect("words");
     assert!(words.contains("cart       (2 + 0) × 4 = 8"), "{words}");
