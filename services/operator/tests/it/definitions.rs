@@ -41,6 +41,15 @@ fn the_chart_has_the_definitions_of_the_operators_types() {
     assert_eq!(files, definitions().len(), "a definition that the operator hasn't is left in the chart");
 }
 
+#[test]
+fn the_program_prints_what_the_chart_has() {
+    let output =
+        std::process::Command::new(env!("CARGO_BIN_EXE_selvage-operator")).arg("crd").output().expect("it runs");
+    let printed = selvage_tests::api_server::said(output, "selvage-operator crd");
+    let files = ["connectionbudgets", "poolscalers"].map(|name| chart().join("files").join(format!("{name}.yaml")));
+    assert_eq!(printed, files.map(|path| std::fs::read_to_string(path).expect("a file")).join("---\n"));
+}
+
 /// The schema's nodes, each with its path.
 fn walk<'a>(path: &str, schema: &'a Value, visit: &mut impl FnMut(&str, &'a Value)) {
     visit(path, schema);
