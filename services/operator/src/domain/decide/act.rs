@@ -203,7 +203,7 @@ impl Case<'_> {
             ceil(f64::from(before) * factor).max(floors)
         } else if self.condition.is_slow() || self.condition.crowded_for.is_some() || memory.cut.is_none() {
             return;
-        } else if self.condition.is_well() && !evidence.is_slow() {
+        } else if self.condition.is_well() && !evidence.is_slow() && memory.failed.is_none() {
             if since < rules::RECOVER_WELL_EVERY {
                 return;
             }

@@ -218,7 +218,11 @@ fn hold(case: &Case<'_>) -> (String, String) {
 
 fn pressure(case: &Case<'_>) -> String {
     let scaler = case.evidence;
-    let mut words = format!("{} waiters", scaler.waiting);
+    let mut words = match scaler.waiting {
+        0 => "no waiters".to_owned(),
+        1 => "1 waiter".to_owned(),
+        waiting => format!("{waiting} waiters"),
+    };
     if scaler.rates.refused > 0.0 {
         words.push_str(&format!(", {:.0} refused a second", scaler.rates.refused));
     }

@@ -89,7 +89,7 @@ rules! {
     CUT_EVERY: Time(5), "s", "Time between two cuts: the first has to show its effect, and the probe has been asked five times by then.";
     RECOVER: Number(0.1), "share of the cut", "How a cut is taken back while nobody knows whether the database is well: by this much, and by one connection at least.";
     RECOVER_EVERY: Time(60), "s", "Time between two such steps.";
-    RECOVER_WELL: Number(0.5), "share of the cut", "How a cut is taken back while the probe's statement is within TOLERANCE of its baseline: the database says that it has room.";
+    RECOVER_WELL: Number(0.5), "share of the cut", "How a cut is taken back while the probe's statement is within TOLERANCE of its baseline and no trial has failed for RECOVER_EVERY: the database says that it has room.";
     RECOVER_WELL_EVERY: Time(5), "s", "Time between two such steps: the probe is asked five times meanwhile.";
     BASELINE_OVER: Time(600), "s", "Baselines are means over about this long, and learned only while nobody on the database lacks anything.";
     BASELINE_USES: Count(50), "uses", "A baseline from fewer uses isn't believed; that of the probe's statement from fewer answers neither.";

@@ -58,6 +58,22 @@ fn metrics_are_stale_when_half_of_the_pods_are_silent_for_over_three_reports() {
 }
 
 #[test]
+fn pods_that_are_scraped_seldom_may_be_silent_for_longer() {
+    let mut world = World::experienced();
+    world.spec.scalers[0].report_every = Duration::from_secs(15);
+    let reports: Vec<_> = world.seen.scalers[0].pods.iter().map(|pod| pod.report.clone()).collect();
+    let mut stale = Vec::new();
+    for _ in 0..47 {
+        world.second();
+        for (pod, report) in world.seen.scalers[0].pods.iter_mut().zip(&reports) {
+            pod.report = report.clone();
+        }
+        stale.push(world.decide().class == Class::MetricsStale);
+    }
+    assert_eq!(stale.iter().position(|is_stale| *is_stale), Some(45), "the 46th second is over three times 15");
+}
+
+#[test]
 fn reports_that_come_back_as_zero_are_none() {
     let mut world = World::experienced();
     world.pods(0, 6);

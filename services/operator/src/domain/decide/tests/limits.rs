@@ -69,6 +69,44 @@ fn replicas_stay_within_what_the_budget_has_floors_for() {
 }
 
 #[test]
+fn scalers_that_grow_at_once_share_what_the_budget_has_floors_for() {
+    let mut world = World::experienced();
+    world.loads = [FLOOD; 2];
+    world.ledger = LedgerView { budget: 28, ..Default::default() };
+    for _ in 0..20 {
+        world.second();
+        let floors: u32 = world.decisions.iter().map(|decision| (2 * decision.replicas + 1) * 2).sum();
+        assert!(floors <= 28, "{:?}", world.decisions);
+    }
+    assert_eq!(world.decisions[0].replicas + world.decisions[1].replicas, 6, "what is there is used");
+}
+
+#[test]
+fn what_was_needed_within_five_minutes_is_kept() {
+    let mut world = World::experienced();
+    world.pods(0, 4);
+    // Nine of ten in use are no lack, and need 36 / 0.7 / 20, three pods.
+    world.loads[0] = Load { in_use: 9, uses: 900, ..QUIET };
+    world.run(310);
+    world.pods(0, 3);
+    world.loads[0] = QUIET;
+    let decision = world.run(200);
+    assert_eq!((decision.class, decision.replicas), (Class::Calm, 3), "{}", decision.why);
+    assert_eq!(world.run(180).replicas, 2, "{}", world.decisions[0].why);
+}
+
+#[test]
+fn quiet_pods_ask_for_no_more_than_they_need_or_nobody_lacks() {
+    let mut world = World::experienced();
+    world.loads[1] = Load { limit: 5, in_use: 1, uses: 100, ..QUIET };
+    for (headroom, wanted) in [(100, 10), (4, 7), (0, 5)] {
+        world.ledger.charged = world.ledger.budget - world.ledger.set_aside - headroom;
+        world.second();
+        assert_eq!(world.decisions[1].connections, wanted, "{headroom}: {}", world.decisions[1].why);
+    }
+}
+
+#[test]
 fn replicas_stay_within_the_floors_that_the_ledger_has_set_aside() {
     let mut world = World::experienced();
     world.loads[0] = FLOOD;

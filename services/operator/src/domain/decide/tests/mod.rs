@@ -1,4 +1,5 @@
 mod classes;
+mod evidence;
 mod limits;
 mod properties;
 mod table;
