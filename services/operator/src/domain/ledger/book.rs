@@ -190,11 +190,11 @@ impl Ledger {
     /// A pod has opened a stream to this leader, as the token says which the API server checked.
     pub fn attached(&mut self, holder: &Holder, hello: &Hello, now: Moment) {
         let Some(epoch) = self.reign.map(|reign| reign.epoch) else { return };
-        let unheard = self.is_unheard();
+        // A pod that isn't listed may be a new one, or one whose object is gone, and that a former leader granted something.
         let account = self
             .accounts
             .entry(holder.pod.clone())
-            .or_insert_with(|| Account::new(hello.name.clone(), hello.bounds, Presence::Unlisted, unheard));
+            .or_insert_with(|| Account::new(hello.name.clone(), hello.bounds, Presence::Unlisted, true));
         account.attached(&holder.boot, hello, epoch, now);
         #[cfg(test)]
         if let (Some(flaw), Some(run)) = (

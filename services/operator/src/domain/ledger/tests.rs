@@ -73,7 +73,9 @@ impl Shop {
     }
 
     fn begins(&mut self, pod: &str, boot: &str) {
-        self.pods.entry(pod.to_owned()).or_insert(Phase::Bound);
+        if self.pods.insert(pod.to_owned(), Phase::Bound).is_none() {
+            self.lists(self.now);
+        }
         let hello = Hello { name: pod.into(), bounds: BOUNDS };
         self.ledger.attached(&holder(pod, boot), &hello, at(self.now));
         self.runs.entry(holder(pod, boot)).or_default();
@@ -465,4 +467,22 @@ fn a_pod_that_says_hello_again_with_one_pool_more_is_granted_that_ones_floor() {
     shop.ledger.attached(&holder("a", "1"), &hello, at(shop.now));
     shop.tick();
     assert_eq!((shop.has("a", "1"), shop.view().charged), (5, 5));
+}
+
+#[test]
+fn a_process_without_an_object_is_charged_no_less_once_it_says_hello() {
+    let mut shop = Shop::of_follower(24);
+    shop.left.insert(holder("gone", "9"), 3);
+    shop.lead(1);
+    shop.ticks(2);
+    assert!(shop.standing("gone").starts_with("12 is of a pod that isn't known"));
+    let hello = Hello { name: "gone".into(), bounds: BOUNDS };
+    shop.ledger.attached(&holder("gone", "9"), &hello, at(shop.now));
+    shop.ticks(3);
+    assert_eq!(shop.standing("gone"), "12 is attached, and the API server hasn't shown its pod yet");
+    assert_eq!(shop.view().charged, 12);
+    let known = Report { epoch: 1, newest: None, limit: 9, open: 3 };
+    shop.ledger.report(&holder("gone", "9"), &known, at(shop.now));
+    shop.ticks(2);
+    assert_eq!(shop.view().charged, 9, "it may open what it says that it may");
 }
