@@ -2,22 +2,32 @@
 //!
 //! Of two instances taken at random the one with fewer calls in flight gets the call ("the power of two choices",
 //! Mitzenmacher 2001). tonic's own balancer does that too, but to it an instance that refuses connections looks idle,
-//! and so the best; here such a one is ejected for a while: no call goes to it while there is another.
+//! and so the best; here such a one is ejected, as Envoy calls it: no call goes to it while there is another. Whether it is back
+//! is found out by a question of our own, as no caller should have to wait for an instance that is probably still dead.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::Request;
+use http::header::{CONTENT_TYPE, TE};
+use http_body_util::Full;
 use rand::RngExt as _;
-use tokio::time::Instant;
+use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
+use tower::ServiceExt as _;
 
-/// How long an instance that failed is ejected, as Envoy calls it: doubled with each failure in a row.
-const FIRST_EJECTION: Duration = Duration::from_millis(100);
-const LONGEST_EJECTION: Duration = Duration::from_secs(5);
-
-/// Moments are kept as milliseconds since this one.
-static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// After how long an instance that failed is asked whether it is back: doubled with each failure in a row, and each question
+/// without an answer.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long it may take to answer: a second to connect, and one for the rest.
+const ANSWER_BOUND: Duration = Duration::from_secs(2);
+/// What it is asked. Whatever it answers, it is there; whether it is to be called is DNS' to say.
+const QUESTION: &str = "/grpc.health.v1.Health/Check";
+/// An empty message: not compressed, and of no bytes.
+const NOTHING: [u8; 5] = [0; 5];
 
 /// One instance of a service.
 #[derive(Debug)]
@@ -28,7 +38,7 @@ pub(crate) struct Peer {
     in_flight: AtomicUsize,
     /// Failures in a row.
     failures: AtomicU32,
-    ejected_until: AtomicU64,
+    ejected: AtomicBool,
 }
 
 impl Peer {
@@ -38,7 +48,7 @@ impl Peer {
             channel,
             in_flight: AtomicUsize::new(0),
             failures: AtomicU32::new(0),
-            ejected_until: AtomicU64::new(0),
+            ejected: AtomicBool::new(false),
         })
     }
 
@@ -59,28 +69,45 @@ impl Peer {
     /// It answered, whatever the answer.
     pub(crate) fn answered(&self) {
         if self.failures.swap(0, Ordering::Relaxed) > 0 {
-            self.ejected_until.store(0, Ordering::Relaxed);
+            self.ejected.store(false, Ordering::Relaxed);
         }
     }
 
-    /// It can't be reached.
-    pub(crate) fn failed(&self) {
-        let failures = self.failures.fetch_add(1, Ordering::Relaxed).min(10);
-        let ejection = (FIRST_EJECTION * 2_u32.pow(failures)).min(LONGEST_EJECTION);
-        self.ejected_until.store(now() + millis(ejection), Ordering::Relaxed);
+    /// It can't be reached. To be called within a tokio runtime.
+    pub(crate) fn failed(self: &Arc<Self>) {
+        // Calls that fail together are one failure.
+        if !self.ejected.swap(true, Ordering::Relaxed) {
+            let failures = self.failures.fetch_add(1, Ordering::Relaxed).min(10);
+            let pause = (FIRST_PAUSE * 2_u32.pow(failures)).min(LONGEST_PAUSE);
+            tokio::spawn(take_back(Arc::downgrade(self), pause));
+        }
     }
 
     fn is_ejected(&self) -> bool {
-        self.ejected_until.load(Ordering::Relaxed) > now()
+        self.ejected.load(Ordering::Relaxed)
+    }
+
+    async fn is_there(&self) -> bool {
+        let request = Request::post(QUESTION)
+            .header(CONTENT_TYPE, "application/grpc")
+            .header(TE, "trailers")
+            .body(Body::new(Full::new(Bytes::from_static(&NOTHING))));
+        let Ok(request) = request else { return false };
+        matches!(tokio::time::timeout(ANSWER_BOUND, self.channel().oneshot(request)).await, Ok(Ok(_)))
     }
 }
 
-fn now() -> u64 {
-    millis(START.elapsed())
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 2)
+/// Asks an ejected instance until it answers, or nobody knows it any more.
+async fn take_back(peer: Weak<Peer>, mut pause: Duration) {
+    loop {
+        tokio::time::sleep(pause).await;
+        let Some(peer) = peer.upgrade().filter(|peer| peer.is_ejected()) else { return };
+        if peer.is_there().await {
+            peer.ejected.store(false, Ordering::Relaxed);
+            return;
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
 }
 
 /// A call in flight.

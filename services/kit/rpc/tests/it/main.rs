@@ -109,6 +109,42 @@ async fn a_peer_that_swallows_everything_is_left_within_five_seconds() {
 }
 
 #[tokio::test]
+async fn no_caller_waits_for_a_peer_that_is_still_dead() {
+    let (sound, swallowing) = (Instance::start().await, Instance::start().await);
+    let hole = BlackHole::before(swallowing.address).await;
+    let (change, client) = known(&[&sound]);
+    change.send(vec![sound.address, hole.address]).unwrap();
+    eventually(LONG, "both are in use", async || spread(&client, 20).await.len() == 2).await;
+    hole.swallow();
+    // It answers one call late, after which its connection is given up.
+    eventually(LONG, "it is ejected", async || {
+        let mut request = Request::new(AddItemRequest::default());
+        request.set_timeout(LONG);
+        client.clone().add_item(request).await.is_err()
+    })
+    .await;
+    // Longer than the first pauses before it is asked, and the questions, take together.
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(4) {
+        let mut request = Request::new(AddItemRequest::default());
+        request.set_timeout(Duration::from_millis(900));
+        client.clone().add_item(request).await.expect("the other one answers");
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_is_back_is_called_again() {
+    let (first, second) = (Instance::start().await, Instance::start().await);
+    let (_change, client) = known(&[&first, &second]);
+    assert_eq!(spread(&client, 40).await.len(), 2);
+    let address = second.address;
+    second.kill();
+    eventually(LONG, "it is left", async || spread(&client, 20).await.len() == 1).await;
+    let _second = Instance::start_at(address).await;
+    eventually(LONG, "it is called", async || spread(&client, 20).await.len() == 2).await;
+}
+
+#[tokio::test]
 async fn what_was_sent_and_is_not_idempotent_is_not_repeated() {
     let instance = Instance::start().await;
     let (_change, client) = known(&[&instance]);

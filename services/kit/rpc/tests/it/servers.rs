@@ -89,7 +89,12 @@ pub(crate) struct Instance {
 
 impl Instance {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    /// At an address that was another's.
+    pub(crate) async fn start_at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a free port");
         let address = listener.local_addr().expect("its address");
         let behaviour = Behaviour { name: address.to_string(), ..Behaviour::default() };
         let stop = CancellationToken::new();
