@@ -1,5 +1,6 @@
 //! People who buy at the pages of the shop on the cluster, as many a second whatever becomes of the others.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -10,42 +11,56 @@ use selvage_tests::http::Client;
 use crate::pages::purchase::order;
 use crate::pages::put_into_bag;
 
-/// Somebody comes this often: two a second, each with eight requests, and the nodes share two cores with all else.
+/// Somebody comes this often: two a second, each with seven requests, and the nodes share two cores with all else.
 const EVERY: Duration = Duration::from_millis(500);
 /// Where they look: several shelves, so that none is sold out.
 const SHELVES: [&str; 6] = ["/c/shirts", "/c/t-shirts", "/c/dresses", "/c/knitwear", "/c/trousers", "/c/jackets"];
+/// So many in a row who buy are taken for a shop that sells again.
+const IN_A_ROW: usize = 4;
 
-/// What one of them has: their cookies, and where their order is.
-pub(super) struct Bought {
-    pub(super) visitor: Client,
-    pub(super) order: String,
+/// Somebody who came. They leave at the first request that fails.
+#[derive(Clone)]
+pub(super) struct Visit {
+    pub(super) began: Instant,
+    /// When they left, and with what: the path of their order, or what went wrong. `None` while they are there.
+    pub(super) left: Option<(Instant, Result<String, String>)>,
 }
 
 /// They come until it is ended.
 pub(super) struct Load {
     ended: Arc<AtomicBool>,
-    coming: JoinHandle<Vec<JoinHandle<Bought>>>,
-    /// What each took who has bought.
-    took: Arc<Mutex<Vec<Duration>>>,
+    coming: JoinHandle<Vec<JoinHandle<()>>>,
+    /// Where they come to.
+    door: Arc<Mutex<String>>,
+    visits: Arc<Mutex<Vec<Visit>>>,
+}
+
+/// Buys something at `url`: the path of the order.
+fn buy(url: &str, shelf: &str) -> Result<String, String> {
+    let purchase = AssertUnwindSafe(|| {
+        let mut visitor = Client::new(url);
+        put_into_bag(&mut visitor, &format!("{shelf}?stock=1"));
+        order(&mut visitor)
+    });
+    catch_unwind(purchase)
+        .map_err(|panic| panic.downcast::<String>().map_or_else(|_| "panicked".to_owned(), |why| *why))
 }
 
 impl Load {
     pub(super) fn start(url: &str) -> Self {
-        let (ended, took) = (Arc::new(AtomicBool::new(false)), Arc::<Mutex<Vec<_>>>::default());
+        let (ended, visits) = (Arc::new(AtomicBool::new(false)), Arc::<Mutex<Vec<Visit>>>::default());
+        let door = Arc::new(Mutex::new(url.to_owned()));
         let coming = {
-            let (ended, took, url) = (ended.clone(), took.clone(), url.to_owned());
+            let (ended, visits, door) = (ended.clone(), visits.clone(), door.clone());
             std::thread::spawn(move || {
                 let mut next = Instant::now();
                 let mut came = Vec::new();
                 while !ended.load(Ordering::Relaxed) {
-                    let (took, mut visitor) = (took.clone(), Client::new(&url));
-                    let shelf = SHELVES[came.len() % SHELVES.len()];
+                    let (number, visits, url) = (came.len(), visits.clone(), door.lock().unwrap().clone());
+                    visits.lock().unwrap().push(Visit { began: Instant::now(), left: None });
                     came.push(std::thread::spawn(move || {
-                        let began = Instant::now();
-                        put_into_bag(&mut visitor, &format!("{shelf}?stock=1"));
-                        let order = order(&mut visitor);
-                        took.lock().unwrap().push(began.elapsed());
-                        Bought { visitor, order }
+                        let bought = buy(&url, SHELVES[number % SHELVES.len()]);
+                        visits.lock().unwrap()[number].left = Some((Instant::now(), bought));
                     }));
                     next += EVERY;
                     std::thread::sleep(next.saturating_duration_since(Instant::now()));
@@ -53,27 +68,34 @@ impl Load {
                 came
             })
         };
-        Self { ended, coming, took }
+        Self { ended, coming, door, visits }
     }
 
-    /// How many have bought so far.
-    pub(super) fn bought(&self) -> usize {
-        self.took.lock().unwrap().len()
+    /// From now on they come to `url`.
+    pub(super) fn come_to(&self, url: &str) {
+        url.clone_into(&mut self.door.lock().unwrap());
     }
 
-    /// Waits for those who are there: what they bought, what went wrong with the others, and how long the slowest took.
-    pub(super) fn end(self) -> (Vec<Bought>, Vec<String>, Duration) {
+    /// Everybody who came so far.
+    pub(super) fn visits(&self) -> Vec<Visit> {
+        self.visits.lock().unwrap().clone()
+    }
+
+    /// Whether several in a row have bought who came after `since`, and all who came before them have left.
+    pub(super) fn is_steady_since(&self, since: Instant) -> bool {
+        let visits = self.visits.lock().unwrap();
+        let left = visits.iter().take_while(|visit| visit.left.is_some()).count();
+        let late = visits[..left].iter().filter(|visit| visit.began > since).collect::<Vec<_>>();
+        let bought = late.iter().rev().take_while(|visit| matches!(visit.left, Some((_, Ok(_)))));
+        bought.count() >= IN_A_ROW
+    }
+
+    /// Waits for those who are there; everybody who came.
+    pub(super) fn end(self) -> Vec<Visit> {
         self.ended.store(true, Ordering::Relaxed);
-        let (mut bought, mut failed) = (Vec::new(), Vec::new());
         for person in self.coming.join().unwrap() {
-            match person.join() {
-                Ok(one) => bought.push(one),
-                Err(panic) => {
-                    failed.push(panic.downcast::<String>().map_or_else(|_| "panicked".to_owned(), |why| *why));
-                }
-            }
+            person.join().unwrap();
         }
-        let slowest = self.took.lock().unwrap().iter().max().copied().unwrap_or_default();
-        (bought, failed, slowest)
+        std::mem::take(&mut self.visits.lock().unwrap())
     }
 }
