@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::charge::{Charge, SETTLING};
 use super::inputs::{Hello, ObservedPod, Phase, Report};
-use super::names::{BootId, Bounds, Grant, PodName, ScalerId};
+use super::names::{BootId, Bounds, Grant, PodName, ScalerId, total};
 use crate::domain::moment::Moment;
 
 /// For how long the server must show no session of a run that seems to be over, and may not be. A message that was sent
@@ -138,13 +138,13 @@ impl Account {
 
     /// Connections that the pod may have, or open by itself.
     pub(super) fn charged(&self, now: Moment) -> u32 {
-        self.with_unknown_runs(self.runs.iter().map(|run| run.charged(now)).sum())
+        self.with_unknown_runs(total(self.runs.iter().map(|run| run.charged(now))))
     }
 
     /// The same, less the floors of runs that only wait: as long as the leader lives, they open nothing.
     pub(super) fn charged_without_waiting(&self, now: Moment) -> u32 {
         let waits = |run: &&Run| !run.waits(now);
-        self.with_unknown_runs(self.runs.iter().filter(waits).map(|run| run.charged(now)).sum())
+        self.with_unknown_runs(total(self.runs.iter().filter(waits).map(|run| run.charged(now))))
     }
 
     fn with_unknown_runs(&self, known: u32) -> u32 {
@@ -161,7 +161,7 @@ impl Account {
             return 0;
         }
         let heard = self.runs.iter().filter(|run| !run.charge.is_inherited()).map(|run| run.charged(now));
-        self.charged(now).saturating_sub(heard.sum::<u32>().max(self.bounds.floor))
+        self.charged(now).saturating_sub(total(heard).max(self.bounds.floor))
     }
 
     /// What the charges of its runs lack of a floor for each.
@@ -169,7 +169,7 @@ impl Account {
         if self.runs.is_empty() {
             return floor.saturating_sub(self.charged(now));
         }
-        self.runs.iter().map(|run| floor.saturating_sub(run.charged(now))).sum()
+        total(self.runs.iter().map(|run| floor.saturating_sub(run.charged(now))))
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -271,7 +271,7 @@ impl Account {
             self.unheard = false;
         }
         let attached = !self.has_ended() && self.runs.iter().any(|run| run.attached);
-        let shown: u32 = sessions.iter().map(|(_, count)| count).sum();
+        let shown = total(sessions.iter().map(|(_, count)| *count));
         self.over.looked(began, shown.max(u32::from(attached)));
         self.over.is_quiet_for(if self.has_ended() { Duration::ZERO } else { RELEASE_AFTER }, began)
     }

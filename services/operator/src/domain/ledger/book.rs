@@ -42,6 +42,7 @@ pub struct Ledger {
     pub(super) reign: Option<Reign>,
     listed_at: Moment,
     looked_at: Moment,
+    latest_epoch: u64,
     #[cfg(test)]
     pub(super) mutant: Option<super::Mutant>,
 }
@@ -57,6 +58,7 @@ impl Ledger {
             reign: None,
             listed_at: Moment::default(),
             looked_at: Moment::default(),
+            latest_epoch: 0,
             #[cfg(test)]
             mutant: None,
         };
@@ -95,6 +97,7 @@ impl Ledger {
             }
             _ => {}
         }
+        self.latest_epoch = self.latest_epoch.max(epoch);
         self.reign = Some(Reign { epoch, since: now, until, listed: false, looked: false, sequence: 0 });
         self.strays.clear();
         self.accounts.retain(|_, account| account.is_served());
@@ -117,6 +120,13 @@ impl Ledger {
         self.reign.is_some_and(|reign| now < reign.until)
     }
 
+    /// The latest epoch that led so far, as far as this process knows. It is beyond what the Lease says if somebody
+    /// deleted the Lease: whoever leads next needs a later one, for pods refuse earlier ones, so its transitions must
+    /// be set beyond this.
+    pub fn latest_epoch(&self) -> u64 {
+        self.latest_epoch
+    }
+
     /// All pods, whole: what is missing has gone. A set that goes back to an older list than one before is ignored.
     pub fn pods(&mut self, set: &PodSet, now: Moment) {
         if set.listed_at < self.listed_at {
@@ -134,7 +144,7 @@ impl Ledger {
             }
         }
         if !self.is_leading(now) {
-            // Nobody looks at the server meanwhile. Should this process lead again in the same epoch, it begins with that.
+            // Nobody looks at the server meanwhile. Should it lead again in the same epoch, it does that first.
             let before = self.accounts.len();
             self.accounts.retain(|uid, account| !account.is_over() || present.contains(uid));
             if let Some(reign) = self.reign.as_mut().filter(|_| self.accounts.len() < before) {
@@ -180,11 +190,11 @@ impl Ledger {
     /// A pod has opened a stream to this leader, as the token says which the API server checked.
     pub fn attached(&mut self, holder: &Holder, hello: &Hello, now: Moment) {
         let Some(epoch) = self.reign.map(|reign| reign.epoch) else { return };
-        let unheard = self.is_unheard();
+        // A pod that isn't listed may be a new one, or one whose object is gone, and that a former leader granted something.
         let account = self
             .accounts
             .entry(holder.pod.clone())
-            .or_insert_with(|| Account::new(hello.name.clone(), hello.bounds, Presence::Unlisted, unheard));
+            .or_insert_with(|| Account::new(hello.name.clone(), hello.bounds, Presence::Unlisted, true));
         account.attached(&holder.boot, hello, epoch, now);
         #[cfg(test)]
         if let (Some(flaw), Some(run)) = (
@@ -200,6 +210,7 @@ impl Ledger {
     pub fn report(&mut self, holder: &Holder, report: &Report, now: Moment) {
         let Some(epoch) = self.reign.map(|reign| reign.epoch) else { return };
         if report.epoch > epoch {
+            self.latest_epoch = self.latest_epoch.max(report.epoch);
             self.stop_leading(now);
         }
         if let Some(account) = self.accounts.get_mut(&holder.pod).filter(|_| report.epoch == epoch) {

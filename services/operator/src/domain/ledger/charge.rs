@@ -71,24 +71,25 @@ impl Charge {
     }
 
     /// The holder reported. From then on it refuses what former leaders gave. A report in another epoch changes
-    /// nothing, nor does one that is older than one before.
+    /// nothing. One that is older than one before, by its grant, only raises the charge, if it says more than is known.
     pub(super) fn reported(&mut self, report: &Report, now: Moment) {
-        let newest = report.newest.filter(|id| id.epoch == self.epoch);
-        let is_late = newest < self.accepted || newest > self.grants.last().map(|grant| grant.id);
-        if report.epoch != self.epoch || is_late {
+        if report.epoch != self.epoch {
             return;
         }
+        let newest = report.newest.filter(|id| id.epoch == self.epoch);
+        let is_late = newest < self.accepted || newest > self.grants.last().map(|grant| grant.id);
         let before = self.instant();
         self.inherited = None;
-        if let Some(id) = newest {
+        if is_late {
+            (self.limit, self.open) = (self.limit.max(report.limit), self.open.max(report.open));
+        } else if let Some(id) = newest {
             self.accepted = Some(id);
             self.grants.retain(|grant| grant.id >= id);
-            self.limit = report.limit;
+            (self.limit, self.open) = (report.limit, report.open);
         } else {
             // Without a grant it may begin by itself with its floor, and never goes back.
-            self.limit = self.limit.max(report.limit);
+            (self.limit, self.open) = (self.limit.max(report.limit), report.open);
         }
-        self.open = report.open;
         self.fell(before, now);
     }
 
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_report_changes_nothing() {
+    fn a_late_report_lowers_nothing() {
         let mut charge = Charge::new(1, None);
         charge.granted(grant(1, 3));
         charge.granted(grant(2, 9));
@@ -219,6 +220,8 @@ mod tests {
         assert_eq!(charge.at(at(5_000)), 9);
         charge.reported(&report(7, 3, 3), at(20));
         assert_eq!(charge.at(at(5_000)), 9, "nor does one of a grant that was never given");
+        charge.reported(&report(1, 3, 11), at(30));
+        assert_eq!(charge.at(at(5_000)), 11, "more than is known is believed");
     }
 
     #[test]
@@ -307,6 +310,8 @@ mod tests {
                         charge.reported(&report, now);
                         if report.newest >= accepted {
                             (accepted, told) = (report.newest, (report.limit, report.open));
+                        } else {
+                            told = (told.0.max(report.limit), told.1.max(report.open));
                         }
                     }
                     Step::Passes(millis) => now = now + Duration::from_millis(millis.into()),
@@ -316,11 +321,13 @@ mod tests {
                 let sessions = open + closed.len() as u32;
                 prop_assert!(sessions <= charge.at(now), "{} sessions, {} charged", sessions, charge.at(now));
 
-                let possible = sent.iter().filter(|grant| Some(grant.id) >= accepted).map(|grant| grant.connections).max();
-                history.push((now, possible.unwrap_or(0).max(told.0).max(told.1)));
+                let possible = sent.iter().filter(|grant| Some(grant.id) >= accepted);
+                let possible = possible.map(|grant| grant.connections).max().unwrap_or(0);
+                history.push((now, possible.max(told.0).max(told.1)));
                 // Of the moments before, those count that ended less than a second ago.
-                let counts = history.iter().zip(history.iter().skip(1)).filter(|(_, (ended, _))| now.since(*ended) < SETTLING);
-                let expected = counts.map(|((_, charge), _)| *charge).chain(history.last().map(|(_, charge)| *charge)).max();
+                let former = history.iter().zip(&history[1..]);
+                let counts = former.filter(|(_, (ended, _))| now.since(*ended) < SETTLING).map(|((_, charge), _)| *charge);
+                let expected = counts.chain(history.last().map(|(_, charge)| *charge)).max();
                 prop_assert_eq!(Some(charge.at(now)), expected);
                 prop_assert!(charge.grants.len() <= CEILING as usize + 1);
             }

@@ -77,9 +77,10 @@ pub struct Report {
     /// The newest epoch that it knows, from a leader's welcome or a grant. It refuses each grant of an older one from
     /// then on.
     pub epoch: u64,
-    /// The newest grant that it has taken.
+    /// The newest grant that it has taken in all its pools: none of them may open more than its part of it from then
+    /// on.
     pub newest: Option<GrantId>,
-    /// Connections that it may open, by whatever set that; 0 before it may open any.
+    /// Connections that it may have open before another grant comes, whatever set that; 0 before it may open any.
     pub limit: u32,
     /// Connections that it has, from before each is made until after the server was told to end it.
     pub open: u32,

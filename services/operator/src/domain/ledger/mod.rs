@@ -47,10 +47,11 @@
 //! **A new leader assumes the most.** Each pod that existed when it began, and each run that it hears of such a pod, is
 //! charged its ceiling, until the run reports in the new epoch: from then on it refuses what former leaders gave (3),
 //! and a look at the server has shown what runs before it left. A run of which the server shows sessions, and nobody
-//! the pod, is charged the highest ceiling. Nobody is granted more before all pods have been listed and all sessions
-//! looked at, both begun after the leader did. What a pod has it is granted again, for that adds nothing. A former
-//! leader that wakes up grants nothing, for its Lease has lapsed by its own clock; what it sent before was for pods
-//! that the new one charges. A pod that comes later has never known a former leader.
+//! the pod, is charged the highest ceiling; one that says hello and whose pod isn't listed, its own, until it reports.
+//! Nobody is granted more before all pods have been listed and all sessions looked at, both begun after the leader did.
+//! What a pod has it is granted again, for that adds nothing. A former leader that wakes up grants nothing, for its
+//! Lease has lapsed by its own clock; what it sent before was for pods that the new one charges. A pod that comes later
+//! has never known a former leader.
 //!
 //! # Where that ends
 //!

@@ -90,3 +90,8 @@ impl Bounds {
         connections.min(self.ceiling).max(self.floor)
     }
 }
+
+/// The sum, or the greatest number there is: what somebody reports must not make a sum small.
+pub(super) fn total(counts: impl IntoIterator<Item = u32>) -> u32 {
+    counts.into_iter().fold(0, u32::saturating_add)
+}

@@ -6,12 +6,12 @@ use std::time::Duration;
 use super::account::{Account, Presence, Run};
 use super::book::Ledger;
 use super::inputs::Phase;
-use super::names::{Grant, GrantId, Holder, PodUid, ScalerId};
+use super::names::{Grant, GrantId, Holder, PodUid, ScalerId, total};
 use super::split::{Claim, split};
 use crate::domain::moment::Moment;
 
-/// A new leader hears pods by then, or they can't reach it: they need up to 20 s to notice that a stream is dead, and some to find
-/// the leader.
+/// A new leader hears pods by then, or they can't reach it: they need up to 20 s to notice that a stream is dead, and
+/// some to find the leader.
 const HEARD_BY: Duration = Duration::from_secs(30);
 
 /// The whole budget, as it is spoken for. In connections.
@@ -25,14 +25,19 @@ pub(super) struct Totals {
 }
 
 impl Totals {
+    /// All that is spoken for.
+    pub(super) fn spoken_for(&self) -> u32 {
+        self.charged.saturating_add(self.set_aside)
+    }
+
     /// What can be granted in addition.
     pub(super) fn headroom(&self) -> u32 {
-        self.budget.saturating_sub(self.charged.saturating_add(self.set_aside))
+        self.budget.saturating_sub(self.spoken_for())
     }
 
     /// All that is spoken for fits.
     pub(super) fn fits(&self) -> bool {
-        self.charged.saturating_add(self.set_aside) <= self.budget
+        self.spoken_for() <= self.budget
     }
 }
 
@@ -78,7 +83,7 @@ impl Ledger {
     }
 
     pub(super) fn totals(&self, now: Moment) -> Totals {
-        let accounts: u32 = self.accounts.values().map(|account| self.charge_of(account, now)).sum();
+        let accounts = total(self.accounts.values().map(|account| self.charge_of(account, now)));
         let taken = self.places_taken();
         let floor_of = |id: &ScalerId| {
             let of_spec = self.scalers.get(id).map_or(0, |scaler| scaler.spec.bounds.floor);
@@ -86,19 +91,19 @@ impl Ledger {
         };
         let to_come = self.scalers.iter().map(|(id, scaler)| {
             let taken = taken.get(id).map_or(0, |(places, _)| *places);
-            self.places(scaler.spec).saturating_sub(taken) * floor_of(id)
+            self.places(scaler.spec).saturating_sub(taken).saturating_mul(floor_of(id))
         });
         // A pod with a lower floor makes room for one with a higher: its template was changed.
         let to_follow = self
             .accounts
             .values()
             .map(|account| account.scaler.as_ref().map_or(0, |scaler| account.lacks(floor_of(scaler), now)));
-        let set_aside = to_come.sum::<u32>() + to_follow.sum::<u32>();
-        Totals { budget: self.purse.connections(), charged: accounts + self.charge_of_strays(), set_aside }
+        let charged = accounts.saturating_add(self.charge_of_strays());
+        Totals { budget: self.purse.connections(), charged, set_aside: total(to_come.chain(to_follow)) }
     }
 
     fn charge_of_strays(&self) -> u32 {
-        self.strays.values().map(|stray| stray.shown.max(self.largest_ceiling())).sum()
+        total(self.strays.values().map(|stray| stray.shown.max(self.largest_ceiling())))
     }
 
     fn places(&self, spec: super::ScalerSpec) -> u32 {
@@ -176,14 +181,14 @@ impl Ledger {
     }
 
     /// What each should have, were all charges as they are to become: weighted max-min of what is above the floors,
-    /// first between scalers, then between the holders of each.
-    /// Nobody is to come down for pods that a new leader merely hasn't heard yet.
+    /// first between scalers, then between the holders of each. Nobody is to come down for pods that a new leader
+    /// merely hasn't heard yet.
     fn set_shares(&self, seats: &mut [Seat], totals: Totals, now: Moment) {
-        let movable: u32 = seats.iter().map(|seat| seat.charged).sum();
-        let floors: u32 = seats.iter().map(|seat| seat.floor).sum();
+        let movable = total(seats.iter().map(|seat| seat.charged));
+        let floors = total(seats.iter().map(|seat| seat.floor));
         let is_new = self.reign.is_some_and(|reign| now.since(reign.since) < HEARD_BY);
-        let unheard = self.accounts.values().filter(|_| is_new).map(|account| account.merely_unheard(now)).sum::<u32>();
-        let fixed = (totals.charged + totals.set_aside).saturating_sub(movable + unheard);
+        let unheard = total(self.accounts.values().filter(|_| is_new).map(|account| account.merely_unheard(now)));
+        let fixed = totals.spoken_for().saturating_sub(movable.saturating_add(unheard));
         let above = totals.budget.saturating_sub(fixed.saturating_add(floors));
         let wants: Vec<_> = seats.iter().map(|seat| seat.wanted - seat.floor).collect();
         let shares = self.split_by_scaler(above, &wants, seats);
@@ -200,7 +205,7 @@ impl Ledger {
         let claims: Vec<_> = of_scaler
             .iter()
             .map(|(id, members)| Claim {
-                wanted: members.iter().map(|index| wants[*index]).sum(),
+                wanted: total(members.iter().map(|index| wants[*index])),
                 weight: self.scalers.get(*id).map_or(1, |scaler| scaler.weight),
             })
             .collect();
@@ -216,25 +221,24 @@ impl Ledger {
 
     /// What needs no headroom: smaller grants, what a former leader gave, and floors that have been set aside.
     fn first_grants_and_shrinks(&self, seats: &mut [Seat], now: Moment) {
-        let charged: u32 = self.accounts.values().map(|account| account.charged_without_waiting(now)).sum();
-        let mut open_at_most = charged + self.charge_of_strays();
+        let charged = total(self.accounts.values().map(|account| account.charged_without_waiting(now)));
+        let mut open_at_most = charged.saturating_add(self.charge_of_strays());
         let taken = self.places_taken();
         for seat in seats {
             let run = &self.accounts[&seat.pod].runs[seat.run];
-            seat.grant = match run.newest {
-                Some(grant) => Some(grant.connections),
-                None if !run.waits(now) => Some(run.bounds.clamp(run.has())),
-                None => {
-                    let scaler = self.scalers.get(&seat.scaler);
-                    let provided = scaler.is_some_and(|scaler| {
-                        scaler.spec.bounds.floor >= seat.floor && taken[&seat.scaler].0 <= scaler.provided
-                    });
-                    let fits = open_at_most.saturating_add(seat.floor) <= self.purse.connections();
-                    (provided || fits).then(|| {
-                        open_at_most += seat.floor;
-                        seat.floor
-                    })
-                }
+            let has = run.has();
+            let provided = self.scalers.get(&seat.scaler).is_some_and(|scaler| {
+                scaler.spec.bounds.floor >= seat.floor && taken[&seat.scaler].0 <= scaler.provided
+            });
+            let adds = if run.waits(now) { seat.floor } else { 0 };
+            let fits = open_at_most.saturating_add(adds) <= self.purse.connections();
+            seat.grant = if has >= seat.floor {
+                Some(run.bounds.clamp(has))
+            } else if provided || fits {
+                open_at_most = open_at_most.saturating_add(adds);
+                Some(seat.floor)
+            } else {
+                run.newest.map(|grant| grant.connections)
             };
             seat.grant = seat.grant.map(|grant| grant.min(seat.share));
         }

@@ -29,7 +29,8 @@ struct Shop {
 }
 
 impl Shop {
-    /// A leader since second 100, with `connections` for pods of a scaler of at most two replicas that surges by one: five places.
+    /// A leader since second 100, with `connections` for pods of a scaler of at most two replicas that surges by one:
+    /// five places.
     fn new(connections: u32) -> Self {
         let mut shop = Self::of_follower(connections);
         shop.lead(1);
@@ -72,7 +73,9 @@ impl Shop {
     }
 
     fn begins(&mut self, pod: &str, boot: &str) {
-        self.pods.entry(pod.to_owned()).or_insert(Phase::Bound);
+        if self.pods.insert(pod.to_owned(), Phase::Bound).is_none() {
+            self.lists(self.now);
+        }
         let hello = Hello { name: pod.into(), bounds: BOUNDS };
         self.ledger.attached(&holder(pod, boot), &hello, at(self.now));
         self.runs.entry(holder(pod, boot)).or_default();
@@ -301,6 +304,7 @@ fn a_pod_that_knows_a_later_leader_makes_this_one_stop() {
     shop.ticks(2);
     shop.reports(2);
     assert!(!shop.ledger.is_leading(at(shop.now)));
+    assert_eq!(shop.ledger.latest_epoch(), 2);
     shop.lead(1);
     assert!(shop.ledger.is_leading(at(shop.now)), "unless the Lease says otherwise");
 }
@@ -451,4 +455,34 @@ fn a_leader_whose_lease_lapsed_for_a_while_looks_for_what_pods_left_meanwhile() 
     assert_eq!(shop.view().held, Some("the server's sessions haven't been seen since this leader began"));
     shop.looks();
     assert_eq!((shop.view().held, shop.view().charged), (None, 12), "its sessions are still there");
+}
+
+#[test]
+fn a_pod_that_says_hello_again_with_one_pool_more_is_granted_that_ones_floor() {
+    let mut shop = Shop::new(24);
+    shop.begins("a", "1");
+    shop.wanted = 2;
+    shop.ticks(3);
+    let hello = Hello { name: "a".into(), bounds: Bounds { floor: 5, ceiling: 15 } };
+    shop.ledger.attached(&holder("a", "1"), &hello, at(shop.now));
+    shop.tick();
+    assert_eq!((shop.has("a", "1"), shop.view().charged), (5, 5));
+}
+
+#[test]
+fn a_process_without_an_object_is_charged_no_less_once_it_says_hello() {
+    let mut shop = Shop::of_follower(24);
+    shop.left.insert(holder("gone", "9"), 3);
+    shop.lead(1);
+    shop.ticks(2);
+    assert!(shop.standing("gone").starts_with("12 is of a pod that isn't known"));
+    let hello = Hello { name: "gone".into(), bounds: BOUNDS };
+    shop.ledger.attached(&holder("gone", "9"), &hello, at(shop.now));
+    shop.ticks(3);
+    assert_eq!(shop.standing("gone"), "12 is attached, and the API server hasn't shown its pod yet");
+    assert_eq!(shop.view().charged, 12);
+    let known = Report { epoch: 1, newest: None, limit: 9, open: 3 };
+    shop.ledger.report(&holder("gone", "9"), &known, at(shop.now));
+    shop.ticks(2);
+    assert_eq!(shop.view().charged, 9, "it may open what it says that it may");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::account::{Account, Presence, RELEASE_AFTER, Run};
 use super::book::Ledger;
-use super::names::{BootId, Grant, GrantId, PodName, PodUid, ScalerId};
+use super::names::{BootId, Grant, GrantId, PodName, PodUid, ScalerId, total};
 use crate::domain::moment::Moment;
 
 /// Where a charge comes from, and what it waits for. As words by `Display`.
@@ -81,11 +81,13 @@ impl fmt::Display for Standing {
             Self::Unlisted => write!(f, "is attached, and the API server hasn't shown its pod yet"),
             Self::Over { sessions } => write!(
                 f,
-                "is gone, and charged until the server has shown no session of it for up to {release} s; it shows {sessions}"
+                "is gone, and charged until the server has shown no session of it for up to {release} s; it shows \
+                 {sessions}"
             ),
             Self::Stray { sessions } => write!(
                 f,
-                "is of a pod that isn't known, and charged until the server has shown no session of it for {release} s; it shows {sessions}"
+                "is of a pod that isn't known, and charged until the server has shown no session of it for {release} s; \
+                 it shows {sessions}"
             ),
         }
     }
@@ -178,7 +180,7 @@ impl Ledger {
             charged: totals.charged,
             set_aside: totals.set_aside,
             headroom: totals.headroom(),
-            excess: (totals.charged + totals.set_aside).saturating_sub(totals.budget),
+            excess: totals.spoken_for().saturating_sub(totals.budget),
             held: self.held(now),
             entries: of_accounts.chain(of_strays).collect(),
             scalers: scalers.collect(),
@@ -196,7 +198,7 @@ impl Ledger {
 }
 
 fn entries(uid: &PodUid, account: &Account, now: Moment) -> Vec<Entry> {
-    let known: u32 = account.runs.iter().map(|run| run.charged(now)).sum();
+    let known = total(account.runs.iter().map(|run| run.charged(now)));
     let mut entries: Vec<_> = account
         .runs
         .iter()

@@ -96,11 +96,6 @@ impl Process {
         }
     }
 
-    /// It has what it opened by itself, and no more.
-    pub(super) fn is_alone(&self) -> bool {
-        self.began_alone && self.newest.is_none()
-    }
-
     pub(super) fn is_ready(&self) -> bool {
         self.alive && self.limit() > 0 && self.open >= self.bounds.floor
     }

@@ -534,8 +534,9 @@ impl World {
             let mut alone: Vec<_> = self
                 .processes
                 .iter()
-                .filter(|process| self.pods[process.pod].scaler == scaler && process.is_alone())
-                .map(Process::sessions)
+                .filter(|process| self.pods[process.pod].scaler == scaler && process.began_alone)
+                // A leader that comes later grants it that, for it has it.
+                .map(|process| process.sessions().min(process.bounds.floor))
                 .collect();
             alone.sort_unstable_by_key(|sessions| Reverse(*sessions));
             alone.iter().take(surplus as usize).sum::<u32>()
