@@ -53,13 +53,15 @@ pub(super) fn of(case: &Case<'_>, replicas: u32, connections: u32, needed: u32, 
             let (name, now, baseline) = scaler.slowest.clone().unwrap_or_default();
             (
                 format!(
-                    "Uses take {} × their baseline here, and nowhere else; the slowest is {name}, with {} instead of {}.",
+                    "Uses take {} × their baseline here, and nowhere else; the slowest is {name}, with {} \
+                     instead of {}.",
                     factor(scaler.slowness),
                     millis(now),
                     millis(baseline)
                 ),
                 format!(
-                    "It keeps its {present} replicas and {connections} connections a pod, so that it can't crowd out others, until uses take less \
+                    "It keeps its {present} replicas and {connections} connections a pod, so that it can't \
+                     crowd out others, until uses take less \
                      than {} × their baseline.",
                     rules::SLOW
                 ),
@@ -70,9 +72,10 @@ pub(super) fn of(case: &Case<'_>, replicas: u32, connections: u32, needed: u32, 
             let (operation, held) =
                 lease.map_or((String::new(), Duration::ZERO), |lease| (lease.operation, lease.held));
             (
-                format!("{operation} has held a connection for {}, with {}.", seconds(held), pressure(case)),
+                format!("{operation} has held a connection for {}. {}.", seconds(held), pressure(case)),
                 format!(
-                    "It keeps its {present} replicas and {connections} connections a pod, because more of them would leak too, until no lease is held \
+                    "It keeps its {present} replicas and {connections} connections a pod, because more of them \
+                     would leak too, until no lease is held \
                      for {} or longer.",
                     seconds(rules::LONG_LEASE)
                 ),
@@ -81,7 +84,8 @@ pub(super) fn of(case: &Case<'_>, replicas: u32, connections: u32, needed: u32, 
         Class::DatabaseBound => (bottleneck(case, cut), recovery(case)),
         Class::BudgetBound => (
             format!(
-                "There are {}, and {} of the budget's {} connections are left: {} are charged, {} set aside for the floors of pods \
+                "{}, and {} of the budget's {} connections are left: {} are charged, {} set aside for the \
+                 floors of pods \
                  that may come.",
                 pressure(case),
                 case.ledger.headroom(),
@@ -90,13 +94,16 @@ pub(super) fn of(case: &Case<'_>, replicas: u32, connections: u32, needed: u32, 
                 case.ledger.set_aside
             ),
             format!(
-                "{connections} connections a pod are asked of the ledger, which moves them from those who need them less; beyond that the \
-                 pools refuse the sheddable first, until others need less or the budget is raised. More replicas would share the same connections."
+                "{connections} connections a pod are asked of the ledger, which moves them from those who need \
+                 them less; beyond that the \
+                 pools refuse the sheddable first, until others need less or the budget is raised. More \
+                 replicas would share the same connections."
             ),
         ),
         Class::ReplicaBound => (
             format!(
-                "There are {}, and {}: {:.0} connections would be in use, for which {needed} pods of {} are needed at a target of {}.",
+                "{}, and {}: {:.0} connections would be in use, for which {needed} pods of {} are needed at a \
+                 target of {}.",
                 pressure(case),
                 full(case),
                 scaler.steady_demand,
@@ -105,7 +112,8 @@ pub(super) fn of(case: &Case<'_>, replicas: u32, connections: u32, needed: u32, 
             ),
             if replicas > present {
                 format!(
-                    "It grows from {present} to {replicas} replicas; it wouldn't if uses took {} × their baseline (now {}).",
+                    "It grows from {present} to {replicas} replicas; it wouldn't if uses took {} × their \
+                     baseline (now {}).",
                     rules::SLOW,
                     factor(scaler.slowness)
                 )
@@ -118,14 +126,16 @@ pub(super) fn of(case: &Case<'_>, replicas: u32, connections: u32, needed: u32, 
         ),
         Class::PoolTooSmall => (
             format!(
-                "There are {}, uses take {} × their baseline, and the pods' limits of {} in all are below their ceilings of {}.",
+                "{}, uses take {} × their baseline, and the pods' limits, {} in all, are below their \
+                 ceilings of {} each.",
                 pressure(case),
                 factor(scaler.slowness),
                 scaler.limit,
                 case.spec.ceiling
             ),
             format!(
-                "The limit of each goes to {connections}; at {} all pods are at their ceiling, and replicas would grow.",
+                "The limit of each goes to {connections}; at {} all pods are at their ceiling, and replicas \
+                 would grow.",
                 case.spec.ceiling
             ),
         ),
@@ -175,18 +185,16 @@ fn hold(case: &Case<'_>) -> (String, String) {
     }
     let what = pressure(case);
     if scaler.pressed_reports < rules::PRESSED_REPORTS {
-        return (
-            format!("There are {what}, for the first time."),
-            "The next report decides whether that lasts.".into(),
-        );
+        return (format!("{what}, for the first time."), "The next report decides whether that lasts.".into());
     }
     if scaler.is_slow() {
         let otherwise = format!(
-            "More connections or replicas come when uses take less than {} × their baseline; the database is the bottleneck if this lasts {}.",
+            "More connections or replicas come when uses take less than {} × their baseline; the database is \
+             the bottleneck if this lasts {}.",
             rules::SLOW,
             seconds(rules::BOUND_FOR)
         );
-        return (format!("There are {what}, while uses take {} × their baseline.", factor(scaler.slowness)), otherwise);
+        return (format!("{what}, while uses take {} × their baseline.", factor(scaler.slowness)), otherwise);
     }
     if !case.condition.has_room(scaler.pressed_since) {
         let now = case
@@ -194,15 +202,16 @@ fn hold(case: &Case<'_>) -> (String, String) {
             .slowness
             .map_or_else(|| "isn't known yet".into(), |slowness| format!("takes {slowness:.1} × its baseline"));
         let otherwise = format!(
-            "More connections or replicas come when a probe since then takes less than {} × its baseline; the database is the bottleneck if it doesn't for {}.",
+            "More connections or replicas come when a probe since then takes less than {} × its baseline; the \
+             database is the bottleneck if it doesn't for {}.",
             rules::SLOW,
             seconds(rules::BOUND_FOR)
         );
-        return (format!("There are {what}, and the last probe's statement {now}."), otherwise);
+        return (format!("{what}, and the last probe's statement {now}."), otherwise);
     }
     if scaler.is_on_trial {
         return (
-            format!("There are {what}, and the limit has just been raised to {} in all.", scaler.limit),
+            format!("{what}, and the limit has just been raised to {} in all.", scaler.limit),
             format!(
                 "Replicas grow as soon as that gets {} more done; after {} without, they don't.",
                 percent(rules::GAINED),
@@ -211,23 +220,24 @@ fn hold(case: &Case<'_>) -> (String, String) {
         );
     }
     (
-        format!("There are {what}, and nobody waits whom more connections would help."),
+        format!("{what}, which more connections wouldn't change."),
         "It changes when somebody waits, or connections of the budget become free.".into(),
     )
 }
 
+/// Who waits, at a sentence's beginning.
 fn pressure(case: &Case<'_>) -> String {
     let scaler = case.evidence;
     let mut words = match scaler.waiting {
-        0 => "no waiters".to_owned(),
-        1 => "1 waiter".to_owned(),
-        waiting => format!("{waiting} waiters"),
+        0 => "Nobody waits".to_owned(),
+        1 => "One caller waits".to_owned(),
+        waiting => format!("{waiting} callers wait"),
     };
     if scaler.rates.refused > 0.0 {
-        words.push_str(&format!(", {:.0} refused a second", scaler.rates.refused));
+        words.push_str(&format!(", {:.0} are refused a second", scaler.rates.refused));
     }
     words.push_str(&format!(
-        " with {} of {} connections in use in {} pods",
+        ", with {} of {} connections in use in {} pods",
         scaler.in_use,
         scaler.limit,
         scaler.heard()
@@ -296,7 +306,8 @@ fn bottleneck(case: &Case<'_>, cut: Option<u32>) -> String {
 
 fn recovery(case: &Case<'_>) -> String {
     format!(
-        "It never scales out meanwhile; the cut is taken back by {} each {} while the probe's statement is within {} of its baseline, and \
+        "It never scales out meanwhile; the cut is taken back by {} each {} while the probe's statement is \
+         within {} of its baseline, and \
          by {} each {} while nobody knows.",
         percent(rules::RECOVER_WELL),
         seconds(rules::RECOVER_WELL_EVERY),
