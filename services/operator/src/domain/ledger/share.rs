@@ -224,11 +224,15 @@ impl Ledger {
         let charged = total(self.accounts.values().map(|account| account.charged_without_waiting(now)));
         let mut open_at_most = charged.saturating_add(self.charge_of_strays());
         let taken = self.places_taken();
+        // What nobody knows the scaler of may take a place of any.
+        let unknown = self.strays.len() + self.accounts.values().filter(|account| account.scaler.is_none()).count();
+        let unknown = u32::try_from(unknown).unwrap_or(u32::MAX);
         for seat in seats {
             let run = &self.accounts[&seat.pod].runs[seat.run];
             let has = run.has();
             let provided = self.scalers.get(&seat.scaler).is_some_and(|scaler| {
-                scaler.spec.bounds.floor >= seat.floor && taken[&seat.scaler].0 <= scaler.provided
+                let taken = taken[&seat.scaler].0.saturating_add(unknown);
+                scaler.spec.bounds.floor >= seat.floor && taken <= scaler.provided
             });
             let adds = if run.waits(now) { seat.floor } else { 0 };
             let fits = open_at_most.saturating_add(adds) <= self.purse.connections();

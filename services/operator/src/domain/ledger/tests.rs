@@ -486,3 +486,20 @@ fn a_process_without_an_object_is_charged_no_less_once_it_says_hello() {
     shop.ticks(2);
     assert_eq!(shop.view().charged, 9, "it may open what it says that it may");
 }
+
+#[test]
+fn what_nobody_knows_the_scaler_of_may_have_taken_a_place() {
+    let mut shop = Shop::of_follower(10);
+    shop.left.insert(holder("gone", "9"), 1);
+    shop.lead(1);
+    shop.tick();
+    for pod in ["a", "b", "c", "d", "e"] {
+        shop.begins(pod, "1");
+    }
+    shop.ticks(3);
+    let all_have = ["a", "b", "c", "d", "e"].iter().all(|pod| shop.has(pod, "1") == 2);
+    assert!(!all_have, "there are 10, and that one may be one of five");
+    shop.left.clear();
+    shop.ticks(33);
+    assert_eq!(["a", "b", "c", "d", "e"].map(|pod| shop.has(pod, "1")), [2; 5]);
+}
