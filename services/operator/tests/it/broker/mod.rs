@@ -1,6 +1,7 @@
 //! The broker and processes' pools, over real gRPC and on a real PostgreSQL. What is granted is a script.
 
 mod fixture;
+mod many;
 mod pools;
 mod refused;
 mod streams;
