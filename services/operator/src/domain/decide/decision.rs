@@ -71,6 +71,32 @@ pub enum Constraint {
     SwitchedOff,
 }
 
+impl Constraint {
+    /// Its name in a status.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::MaxReplicas(_) => "maxReplicas",
+            Self::MinReplicas(_) => "minReplicas",
+            Self::Growth(..) => "scaleUp",
+            Self::Shrinking(..) => "scaleDown",
+            Self::Floors(_) => "floors",
+            Self::Ceiling(_) => "ceiling",
+            Self::Step(_) => "step",
+            Self::Headroom(_) => "headroom",
+            Self::Cut(_) => "cut",
+            Self::Silent(_) => "silent",
+            Self::Paused => "paused",
+            Self::Observed => "observed",
+            Self::SwitchedOff => "switchedOff",
+        }
+    }
+
+    /// Whether it keeps somebody from having what is needed.
+    pub fn is_lack(&self) -> bool {
+        matches!(self, Self::MaxReplicas(_) | Self::Floors(_) | Self::Ceiling(_) | Self::Headroom(_) | Self::Cut(_))
+    }
+}
+
 impl fmt::Display for Constraint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
