@@ -2,10 +2,11 @@
 //!
 //! `domain` decides, and is pure: it is told what was observed and what time it is, and says what is to be done. `resources` has
 //! the kinds that the operator adds to Kubernetes, `controllers` reads and writes there, `probe` looks at the database, and `broker`
-//! hears the processes and sends them what they are granted.
+//! hears the processes and sends them what they are granted. `running` puts all of this together.
 
 pub mod broker;
 pub mod controllers;
 pub mod domain;
 pub mod probe;
 pub mod resources;
+pub mod running;

@@ -3,5 +3,5 @@
 mod cli;
 
 fn main() -> std::process::ExitCode {
-    selvage_boot::tool::<cli::Operator>()
+    selvage_boot::main::<cli::Operator>()
 }

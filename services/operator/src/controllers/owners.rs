@@ -3,6 +3,9 @@
 //! Two that set the replicas of one workload set them back and forth for ever. So a target that a HorizontalPodAutoscaler or a
 //! ScaledObject names is refused, whoever was there first.
 
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -62,6 +65,55 @@ impl Owners {
             self.0.iter().filter(|(other, _)| is_same(other, target)).map(|(_, owner)| owner).collect();
         all.sort_by_key(|owner| (owner.kind != "ScaledObject", &owner.name));
         all.first().copied()
+    }
+}
+
+/// Why a scaler isn't at work, in one word and in a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The word: a condition's reason.
+    pub reason: &'static str,
+    /// The sentence.
+    pub message: String,
+}
+
+/// Who else scales, as it was known when it was last asked. It is asked in the background, for a list takes its time.
+#[derive(Clone, Debug, Default)]
+pub struct Others(Arc<Mutex<HashMap<String, Owners>>>);
+
+impl Others {
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Owners>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks for the namespaces of these scalers, and forgets others. Where the API server doesn't answer, what was known stays.
+    pub fn ask(&self, client: &Client, scalers: &[Arc<PoolScaler>]) {
+        let namespaces: BTreeSet<_> = scalers.iter().filter_map(|scaler| scaler.namespace()).collect();
+        self.known().retain(|namespace, _| namespaces.contains(namespace));
+        let (this, client) = (self.clone(), client.clone());
+        tokio::spawn(async move {
+            for namespace in namespaces {
+                match Owners::of_namespace(&client, &namespace).await {
+                    Ok(owners) => drop(this.known().insert(namespace, owners)),
+                    Err(error) => {
+                        tracing::warn!(namespace, error = format!("{error:#}"), "who else scales can't be found out");
+                    }
+                }
+            }
+        });
+    }
+
+    /// Why this scaler's target isn't ours to scale, if it isn't, or nobody knows yet.
+    pub fn refuse(&self, scaler: &PoolScaler) -> Option<Refused> {
+        let target = &scaler.spec.target_ref;
+        let known = self.known();
+        let Some(owners) = known.get(&scaler.namespace().unwrap_or_default()) else {
+            let message = "it isn't known yet whether somebody else scales the target".to_owned();
+            return Some(Refused { reason: "OwnersUnknown", message });
+        };
+        let Owner { kind, name } = owners.of(target)?;
+        let message = format!("the {kind} {name} scales {} too, and two that do would fight: remove one", target.name);
+        Some(Refused { reason: "TargetOwned", message })
     }
 }
 

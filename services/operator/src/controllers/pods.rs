@@ -1,7 +1,8 @@
 //! The pods of a workload, as those who can hold connections.
 
 use anyhow::Context as _;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt as _;
 use kube::core::{Expression, Selector, SelectorExt as _};
 
@@ -67,9 +68,40 @@ pub fn observed(pod: &Pod) -> Option<ObservedPod> {
     })
 }
 
-/// Takes from a pod what isn't looked at here: its spec is most of it.
+/// Those of `pods` that a workload's selector takes, whatever they are about.
+///
+/// # Errors
+/// If the selector can't be read, or is empty.
+pub fn selected<'a>(
+    pods: impl IntoIterator<Item = &'a Pod>,
+    namespace: &str,
+    selector: &str,
+) -> anyhow::Result<Vec<&'a Pod>> {
+    anyhow::ensure!(!selector.is_empty(), "the target's scale subresource names no selector, so its pods aren't known");
+    let selector = read(selector)?;
+    let ours = pods.into_iter().filter(|pod| pod.namespace().as_deref() == Some(namespace));
+    Ok(ours.filter(|pod| selector.matches(pod.labels())).collect())
+}
+
+/// A workload's own selector, as its scale subresource writes it; nothing if it selects nothing.
+pub fn selector_text(selector: &LabelSelector) -> Option<String> {
+    let labels = selector.match_labels.iter().flatten().map(|(key, value)| format!("{key}={value}"));
+    let expressions = selector.match_expressions.iter().flatten().map(|expression| {
+        let values = || expression.values.as_deref().unwrap_or_default().join(",");
+        match expression.operator.as_str() {
+            "In" => format!("{} in ({})", expression.key, values()),
+            "NotIn" => format!("{} notin ({})", expression.key, values()),
+            "DoesNotExist" => format!("!{}", expression.key),
+            _ => expression.key.clone(),
+        }
+    });
+    Some(labels.chain(expressions).collect::<Vec<_>>().join(",")).filter(|text| !text.is_empty())
+}
+
+/// Takes from a pod what isn't looked at here: its spec is most of it. Of that the node stays, as a pod on none can't run.
 pub fn trim(pod: &mut Pod) {
-    pod.spec = None;
+    let node_name = pod.spec.take().and_then(|spec| spec.node_name);
+    pod.spec = Some(PodSpec { node_name, ..PodSpec::default() });
     pod.metadata.annotations = None;
 }
 

@@ -4,6 +4,8 @@ use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInf
 use kube::Client;
 use kube::api::{Api, ObjectMeta, PostParams};
 
+use crate::broker::{Identity, ReviewError, Reviewer};
+
 /// Who may be meant by a token that pods show us. One that was made for somebody else is refused, so that nobody to whom a pod
 /// shows a token can show it to us.
 pub const AUDIENCE: &str = "selvage-operator";
@@ -52,6 +54,17 @@ impl Tokens {
             return Ok(Err(format!("it isn't for the audience {AUDIENCE}")));
         }
         Ok(bound_pod(&status.user.unwrap_or_default()).ok_or_else(|| "it isn't bound to a pod".to_owned()))
+    }
+}
+
+#[tonic::async_trait]
+impl Reviewer for Tokens {
+    async fn review(&self, token: &str) -> Result<Identity, ReviewError> {
+        match self.owner(token).await {
+            Ok(Ok(TokenOwner { namespace, pod, uid })) => Ok(Identity { namespace, pod, uid }),
+            Ok(Err(why)) => Err(ReviewError::Refused(why)),
+            Err(error) => Err(ReviewError::Unavailable(format!("{:#}", anyhow::Error::from(error)))),
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt as _, reflector};
 use kube::{Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
 /// How often everything is listed anew. A list of 1,000 pods is some megabytes; that is bearable three times a minute.
@@ -40,6 +40,7 @@ where
     kind: &'static str,
     objects: Store<K>,
     seen: watch::Receiver<Seen>,
+    again: Arc<Notify>,
 }
 
 /// What is known of the set.
@@ -77,8 +78,9 @@ where
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (objects, writer) = reflector::store();
         let (sender, seen) = watch::channel(Seen::default());
-        let work = keep(kind, api, pace, trim, matters, writer, sender);
-        (Self { kind, objects, seen }, work)
+        let again = Arc::new(Notify::new());
+        let work = keep(kind, api, pace, trim, matters, writer, sender, again.clone());
+        (Self { kind, objects, seen, again }, work)
     }
 
     /// The kind, as it is said in metrics.
@@ -91,6 +93,11 @@ where
         self.seen.borrow().listed.map(|_| self.objects.state())
     }
 
+    /// Lists them anew now, and not only when it is due.
+    pub fn list_anew(&self) {
+        self.again.notify_one();
+    }
+
     /// What is known of the set, now and as it changes.
     pub fn seen(&self) -> watch::Receiver<Seen> {
         self.seen.clone()
@@ -98,6 +105,7 @@ where
 }
 
 /// Watches as long as the pace says, and begins again.
+#[expect(clippy::too_many_arguments, reason = "the parts of one watch, given over to it")]
 async fn keep<K, M: Hash>(
     kind: &'static str,
     api: Api<K>,
@@ -106,6 +114,7 @@ async fn keep<K, M: Hash>(
     matters: impl Fn(&K) -> M,
     mut writer: Writer<K>,
     seen: watch::Sender<Seen>,
+    again: Arc<Notify>,
 ) where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
@@ -118,7 +127,12 @@ async fn keep<K, M: Hash>(
         let mut events = watcher(api.clone(), config).default_backoff().boxed();
         let mut is_listed = false;
         let until = |is_listed: bool| begun + if is_listed { pace } else { LISTING };
-        while let Ok(Some(event)) = timeout_at(until(is_listed), events.next()).await {
+        loop {
+            let next = tokio::select! {
+                next = timeout_at(until(is_listed), events.next()) => next,
+                () = again.notified() => break,
+            };
+            let Ok(Some(event)) = next else { break };
             let event = match event {
                 Ok(event) => event.modify(|object| {
                     object.managed_fields_mut().clear();

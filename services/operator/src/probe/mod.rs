@@ -148,11 +148,11 @@ pub fn boot_id(application: &str) -> Option<&str> {
 }
 
 impl Probe {
-    /// A probe of the server at this address; nothing is opened yet.
+    /// A probe of the server at this address, with a password where the address has none; nothing is opened yet.
     ///
     /// # Errors
     /// If the address is none of a PostgreSQL. It may have a password in it, and isn't repeated.
-    pub fn new(url: &str) -> anyhow::Result<Self> {
+    pub fn new(url: &str, password: Option<&str>) -> anyhow::Result<Self> {
         let is_postgres = url.starts_with("postgres://") || url.starts_with("postgresql://");
         anyhow::ensure!(is_postgres, "the address of the database must begin with postgres://");
         let options = PgConnectOptions::from_str(url).ok().context("the address of the database can't be read")?;
@@ -166,6 +166,7 @@ impl Probe {
             ("tcp_keepalives_count", "3".to_owned()),
         ];
         let options = options.application_name(APPLICATION).options(settings).disable_statement_logging();
+        let options = password.into_iter().fold(options, PgConnectOptions::password);
         Ok(Self { options, connection: None })
     }
 
@@ -248,9 +249,9 @@ mod tests {
     #[test]
     fn an_address_is_not_repeated() {
         for wrong in ["mysql://a:secret@b/c", "postgres://a:secret@b:port/c", ""] {
-            let said = Probe::new(wrong).err().expect("it is refused").to_string();
+            let said = Probe::new(wrong, None).err().expect("it is refused").to_string();
             assert!(said.contains("the address of the database") && !said.contains("secret"), "{said}");
         }
-        assert!(Probe::new("postgresql://a:b@localhost/c").is_ok());
+        assert!(Probe::new("postgresql://a:b@localhost/c", None).is_ok());
     }
 }

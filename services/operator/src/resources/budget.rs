@@ -111,13 +111,22 @@ pub struct ConnectionBudgetSpec {
     pub cores: Option<i32>,
 }
 
-/// How the operator reaches a database.
+/// How the operator reaches a database. The role needs pg_monitor, and pg_use_reserved_connections from PostgreSQL 16 on, so that
+/// it gets in where others don't.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules::of_databases()))]
 pub struct Database {
-    /// The Secret with the address of the database, postgres://ROLE:PASSWORD@HOST/DATABASE, in this namespace. The role
-    /// needs pg_monitor, and pg_use_reserved_connections from PostgreSQL 16 on, so that it gets in where others don't.
-    pub url_secret_ref: SecretKey,
+    /// The Secret with the address of the database, postgres://ROLE:PASSWORD@HOST/DATABASE, in this namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url_secret_ref: Option<SecretKey>,
+    /// The address without a password, postgres://ROLE@HOST/DATABASE, instead of urlSecretRef.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = "^postgres(ql)?://"))]
+    pub url: Option<String>,
+    /// The Secret with the password, beside url, in this namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password_secret_ref: Option<SecretKey>,
 }
 
 /// A value in a Secret.

@@ -27,6 +27,17 @@ pub(super) fn of_scalers() -> Vec<Value> {
     ]
 }
 
+/// Of a database's address.
+pub(super) fn of_databases() -> Vec<Value> {
+    vec![
+        rule("has(self.urlSecretRef) != has(self.url)", "either urlSecretRef or url must say where the database is"),
+        rule(
+            "has(self.url) || !has(self.passwordSecretRef)",
+            "passwordSecretRef is for url: with urlSecretRef the address has it",
+        ),
+    ]
+}
+
 /// Of a pool's limits.
 pub(super) fn of_pools() -> Vec<Value> {
     vec![rule("self.floor <= self.ceiling", "floor must not be above ceiling; where it isn't given it is 2")]

@@ -270,7 +270,7 @@ pub struct Behavior {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ScaleUp {
-    /// Replicas that may be added in a period, 1 to 1000. Default 4; the larger of pods and percent counts.
+    /// Replicas that may be added in a period, 1 to 1000. Default 8; the larger of pods and percent counts.
     #[schemars(range(min = 1, max = 1000))]
     pub pods: i32,
     /// The part of the present replicas that may be added in a period, in percent, 1 to 1000. Default 100: twice as many.
@@ -283,7 +283,7 @@ pub struct ScaleUp {
 
 impl Default for ScaleUp {
     fn default() -> Self {
-        Self { pods: 4, percent: 100, period_seconds: 15 }
+        Self { pods: 8, percent: 100, period_seconds: 15 }
     }
 }
 

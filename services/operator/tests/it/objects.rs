@@ -77,7 +77,7 @@ async fn what_is_left_out_is_filled_in() {
         "minReplicas": 1, "maxReplicas": 6, "pool": {"floor": 2, "ceiling": 20}, "targetUtilization": 0.7, "weight": 100,
         "mode": "Enforce", "source": {"type": "Stream"},
         "behavior": {
-            "scaleUp": {"pods": 4, "percent": 100, "periodSeconds": 15},
+            "scaleUp": {"pods": 8, "percent": 100, "periodSeconds": 15},
             "scaleDown": {"stabilizationWindowSeconds": 300, "percent": 10, "periodSeconds": 60},
         },
     });

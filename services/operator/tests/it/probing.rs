@@ -43,7 +43,7 @@ async fn it_sees_settings_and_who_is_connected_over_one_connection() {
     for application in ["0a1b2c3d/cart-1", "0a1b2c3d/cart-1", "ffffffff/cart-2", "report"] {
         pods.push(PgConnection::connect(&at(&server, "stranger", application)).await.unwrap());
     }
-    let mut probe = Probe::new(&at(&server, "watcher", "x")).unwrap();
+    let mut probe = Probe::new(&at(&server, "watcher", "x"), None).unwrap();
     let observed = answered(&mut probe).await;
     assert_eq!((observed.settings.max_connections, observed.settings.superuser_reserved), (30, 2));
     assert!(observed.sees_others && observed.statement > Duration::ZERO && observed.statement < LOOK);
@@ -83,7 +83,7 @@ async fn it_names_who_holds_up_others_and_tells_waits_apart() {
             connection.execute("UPDATE stock SET count = 3 WHERE id = 1").await.unwrap();
         }));
     }
-    let mut probe = Probe::new(&at(&server, "watcher", "x")).unwrap();
+    let mut probe = Probe::new(&at(&server, "watcher", "x"), None).unwrap();
     let mut observed = Observed::default();
     eventually(BOUND, "three wait", async || {
         observed = answered(&mut probe).await;
@@ -110,12 +110,12 @@ async fn no_slot_is_told_from_no_server_and_a_role_without_rights_says_so() {
     let Some((mut server, mut admin)) = server(&["max_connections=8", "superuser_reserved_connections=3"]).await else {
         return;
     };
-    let mut blind = Probe::new(&at(&server, "stranger", "x")).unwrap();
+    let mut blind = Probe::new(&at(&server, "stranger", "x"), None).unwrap();
     let observed = answered(&mut blind).await;
     assert!(!observed.sees_others);
     blind.close().await;
 
-    let mut probe = Probe::new(&at(&server, "watcher", "x")).unwrap();
+    let mut probe = Probe::new(&at(&server, "watcher", "x"), None).unwrap();
     let mut taken = Vec::new();
     let refused = loop {
         match PgConnection::connect(&at(&server, "stranger", "leak")).await {

@@ -50,6 +50,11 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// Our epoch and its end, by this process's clock.
+    pub fn lead(&self) -> Option<(u64, Instant)> {
+        self.lead
+    }
+
     /// Our epoch, if we lead at this time. It may have ended since it was said: ask with the time of what is to be done.
     pub fn leads(&self, now: Instant) -> Option<u64> {
         self.lead.filter(|(_, until)| now < *until).map(|(epoch, _)| epoch)
