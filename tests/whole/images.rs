@@ -6,8 +6,8 @@ use selvage_tests::cluster::shipped;
 
 use super::cluster::build;
 
-/// Ours: a service each, and the tools.
-pub(super) const OURS: [&str; 6] = ["catalogue", "cart", "checkout", "delivery", "web", "tools"];
+/// Ours: a service each, the operator, and the tools.
+pub(super) const OURS: [&str; 7] = ["catalogue", "cart", "checkout", "delivery", "web", "operator", "tools"];
 /// The most that the files of one may take, uncompressed: a node pulls each of them before the shop is ready.
 const MAX_BYTES: u64 = 30 * 1024 * 1024;
 

@@ -7,10 +7,12 @@
 {{- $facts := get (include "selvage.services" . | fromYaml) .component -}}
 {{- $limit := 0 -}}
 {{- $floor := 0 -}}
+{{- $ceiling := 0 -}}
 {{- range $name, $pool := $values.pools -}}
 {{- $listeners := get $facts.listeners $name | default 0 | int64 -}}
 {{- $limit = add $limit (int64 $pool.limit) $listeners -}}
 {{- $floor = add $floor (int64 $pool.floor) $listeners -}}
+{{- $ceiling = add $ceiling (int64 ($pool.ceiling | default $pool.limit)) $listeners -}}
 {{- end -}}
 name: {{ .component }}
 replicas: {{ int64 $values.replicas }}
@@ -18,6 +20,7 @@ most: {{ $values.maxReplicas | default (add (int64 $values.replicas) 1) | int64 
 surge: {{ ternary 0 (int64 $settings.strategy.maxSurge) (eq $settings.strategy.type "Recreate") }}
 limit: {{ $limit }}
 floor: {{ $floor }}
+ceiling: {{ $ceiling }}
 {{- end }}
 
 {{/* What one service may open without an operator: (replicas + surge) × limit. Takes a client. */}}
@@ -28,6 +31,19 @@ floor: {{ $floor }}
 {{/* What one service opens with an operator: (most replicas + surge + a terminating generation) × floor. Takes a client. */}}
 {{- define "selvage.floors" -}}
 {{ mul (add (int64 .most) (int64 .surge) (int64 .most)) (int64 .floor) }}
+{{- end }}
+
+{{/* The most that a role may open. With an operator, who grants up to a pod's ceiling and never more than the budget, that is the smaller
+     of both. Takes the root and `component`. */}}
+{{- define "selvage.roleLimit" -}}
+{{- $client := include "selvage.client" . | fromYaml -}}
+{{- if .root.Values.budget.withOperator -}}
+{{- $server := get .root.Values.budget.servers (get .root.Values .component).database.server -}}
+{{- $most := mul (add (int64 $client.most) (int64 $client.surge) (int64 $client.most)) (int64 $client.ceiling) -}}
+{{ min $most (include "selvage.budget" $server | int64) }}
+{{- else -}}
+{{ include "selvage.fixed" $client }}
+{{- end -}}
 {{- end }}
 
 {{/* What a server has for the services. Takes a server. */}}

@@ -85,6 +85,13 @@
 {{ include "selvage.rule" (dict "side" "from" "peers" $peers "ports" (list (get $services .component).port)) }}
 {{- end }}
 
+{{/* The way of a service's pods to the operator; nothing without one. Takes the root itself. */}}
+{{- define "selvage.brokerRule" -}}
+{{- if .Values.operator.enabled -}}
+{{ include "selvage.rule" (dict "side" "to" "peers" (include "selvage.peer" (dict "root" . "component" "operator") | fromYamlArray) "ports" (list (include "selvage.operatorFacts" . | fromYaml).port)) }}
+{{- end -}}
+{{- end }}
+
 {{/* A whole policy. Takes the root, `component`, and the lists `ingress` and `egress` as YAML. */}}
 {{- define "selvage.networkPolicy" -}}
 apiVersion: networking.k8s.io/v1

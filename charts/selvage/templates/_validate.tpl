@@ -7,6 +7,7 @@
 {{- include "selvage.checkDatabase" . -}}
 {{- include "selvage.checkPoolers" . -}}
 {{- include "selvage.checkWays" . -}}
+{{- include "selvage.checkOperator" . -}}
 {{- include "selvage.checkBudget" . -}}
 {{- end }}
 
@@ -108,5 +109,20 @@
 {{- end -}}
 {{- if and .Values.samples.enabled (ne .Values.database.kind "playground") -}}
 {{- fail "samples.enabled: sample products are for trying out, with database.kind: playground; import your own with 'selvage import'" -}}
+{{- end -}}
+{{- end }}
+
+{{/* The operator, and whoever else would set what it sets. */}}
+{{- define "selvage.checkOperator" -}}
+{{- if .Values.operator.enabled -}}
+{{- if not .Values.budget.withOperator -}}
+{{- fail "operator.enabled: the operator shares out what is above the floors, so set budget.withOperator: true, for the sum that counts then" -}}
+{{- end -}}
+{{- range $component := include "selvage.stored" . | fromYamlArray -}}
+{{- $own := get $.Values $component -}}
+{{- if and (eq $.Values.operator.mode "Enforce") (ne $own.scaledBy "autoscaler") -}}
+{{- fail (printf "operator.mode: Enforce sets the replicas of %s, and so does the chart with %s.scaledBy: %s. Set %s.scaledBy: autoscaler as README.md says under 'Hand the replicas over', or operator.mode: Observe, which only says what it would do" $component $component $own.scaledBy $component) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end }}

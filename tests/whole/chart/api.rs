@@ -8,8 +8,17 @@ use serde_json::{Value, json};
 
 use super::{SKIPPED, all_values, files, helm};
 
-/// Kinds that an API server knows by itself.
-const FOREIGN: [&str; 6] = ["PodMonitor", "ServiceMonitor", "PrometheusRule", "HTTPRoute", "Cluster", "Database"];
+/// Kinds that an API server doesn't know by itself.
+const FOREIGN: [&str; 8] = [
+    "PodMonitor",
+    "ServiceMonitor",
+    "PrometheusRule",
+    "HTTPRoute",
+    "Cluster",
+    "Database",
+    "ConnectionBudget",
+    "PoolScaler",
+];
 
 /// The objects as one, in a namespace.
 fn as_list(objects: &Objects, namespace: &str) -> String {

@@ -98,12 +98,16 @@ impl Case {
         fits
     }
 
-    /// What the database itself is told, by ALTER ROLE, is the service's part of the sum.
+    /// What the database itself is told, by ALTER ROLE, is the service's part of the sum; with an operator, what its pods may be
+    /// granted at the most.
     fn compare_limits(&self, objects: &selvage_tests::helm::Objects, with_operator: bool) {
         for client in &self.clients {
             let (replicas, most, surge) = (client.replicas, client.max_replicas, client.surge);
-            let part =
-                if with_operator { (2 * most + surge) * client.floor } else { (replicas + surge) * client.limit };
+            let part = if with_operator {
+                ((2 * most + surge) * client.limit).min(self.server.budget())
+            } else {
+                (replicas + surge) * client.limit
+            };
             let prefix = format!("shop-selvage-{}-migrate-", client.name);
             let job = objects.of_kind("Job").find(|job| selvage_tests::helm::name(job).starts_with(&prefix));
             let arguments = &job.expect("a migration")["spec"]["template"]["spec"]["containers"][0]["args"];

@@ -19,6 +19,7 @@ mod api;
 mod binaries;
 mod budget;
 mod network;
+mod operator;
 mod pods;
 mod pooler;
 mod readme;
@@ -42,6 +43,7 @@ fn all_values() -> Vec<(&'static str, Values)> {
         ("playground", Values::of("ci/playground-values.yaml")),
         ("small", Values::of("ci/small-values.yaml")),
         ("large", Values::of("ci/large-values.yaml")),
+        ("operator", with_operator()),
         (
             "everything",
             Values::of("ci/playground-values.yaml").with(&json!({
@@ -65,6 +67,11 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
+/// The playground with the operator.
+fn with_operator() -> Values {
+    Values::of("ci/playground-values.yaml").and("ci/operator-values.yaml")
+}
+
 /// Helm, or nothing where there is none, which is said.
 fn helm() -> Option<Helm> {
     Helm::find(SKIPPED)
@@ -76,7 +83,7 @@ fn writes() -> bool {
 }
 
 /// Compares a file of the checkout with what it should say, or writes it.
-fn compare_or_write(path: &std::path::Path, wanted: &str) {
+fn compare_or_write(path: &Path, wanted: &str) {
     if writes() {
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder is made");
         std::fs::write(path, wanted).expect("it is written");

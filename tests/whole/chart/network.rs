@@ -155,6 +155,21 @@ fn within_the_shop_exactly_the_needed_ways_are_open() {
 }
 
 #[test]
+fn the_operator_is_asked_by_pods_with_a_database_and_asks_the_database_and_the_api_server() {
+    let Some(helm) = helm() else { return };
+    let objects = helm.objects(&super::with_operator());
+    let operator = Party::own("operator");
+    for (component, _) in PARTIES {
+        let asks = ["catalogue", "cart", "checkout", "delivery"].contains(&component);
+        assert_eq!(is_open(&objects, &Party::own(component), &operator, (TCP, 50060)), asks, "{component}");
+        assert_eq!(is_open(&objects, &operator, &Party::own(component), (TCP, 5432)), component == "postgres");
+        assert!(!is_open(&objects, &operator, &Party::own(component), (TCP, 8080)));
+    }
+    assert!(is_open(&objects, &operator, &Party::outside([10, 96, 0, 1]), (TCP, 443)), "the API server");
+    assert!(!is_open(&objects, &Party::pod("elsewhere", &[]), &operator, (TCP, 50060)));
+}
+
+#[test]
 fn names_are_looked_up_and_nothing_else_is_reached_outside() {
     let Some(helm) = helm() else { return };
     let objects = helm.objects(&Values::of("ci/playground-values.yaml"));

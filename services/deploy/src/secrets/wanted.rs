@@ -14,6 +14,8 @@ pub(super) type Values = BTreeMap<String, String>;
 const STORED: [&str; 4] = ["catalogue", "cart", "checkout", "delivery"];
 /// The administrator of the databases' server.
 const SUPERUSER: &str = "superuser";
+/// The role by which the operator looks at the server.
+const OPERATOR: &str = "operator";
 /// The key of the value in a holder's Secret, and in that of the list.
 const KEY: &str = "key";
 const TRUSTED: &str = "trusted-keys";
@@ -134,7 +136,7 @@ fn one(key: &str, value: String) -> Values {
 /// Who has a password at the database.
 fn roles() -> impl Iterator<Item = String> {
     let services = STORED.into_iter().flat_map(|service| [service.to_owned(), format!("{service}-owner")]);
-    std::iter::once(SUPERUSER.to_owned()).chain(services)
+    [SUPERUSER, OPERATOR].map(ToOwned::to_owned).into_iter().chain(services)
 }
 
 #[cfg(test)]
@@ -195,7 +197,7 @@ mod tests {
             assert_eq!(lines.next(), Some(holder.line(&key).trim_end()));
         }
         assert_eq!(lines.next(), None);
-        assert_eq!(cluster["shop-postgres"].len(), 9);
+        assert_eq!(cluster["shop-postgres"].len(), 10);
     }
 
     proptest! {
