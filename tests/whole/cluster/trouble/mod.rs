@@ -4,6 +4,7 @@
 mod backends;
 mod causes;
 mod door;
+mod operator;
 mod shares;
 mod table;
 
@@ -62,17 +63,19 @@ struct Shop<'r, 'c> {
     rows: Vec<Row>,
     /// What isn't as it must be, in words: it is told in the end, so that the table is whole.
     findings: Vec<String>,
+    /// The connections that there may be.
+    budget: fn(&Release<'_>) -> i64,
 }
 
 impl Shop<'_, '_> {
     /// Lets something happen, which ends when `cause` returns or when that says; waits until people buy again.
     fn trouble(&mut self, what: &str, cause: impl FnOnce(&Self) -> Option<Instant>) -> &Row {
         println!("{what} …");
-        let (began, allowed) = (Instant::now(), budget(self.release));
+        let (began, allowed) = (Instant::now(), (self.budget)(self.release));
         let undone = cause(self).unwrap_or_else(Instant::now);
         let steady = || self.load.is_steady_since(undone);
         eventually(STEADY_BOUND, "people buy again", self.release, steady);
-        let allowed = allowed.max(budget(self.release));
+        let allowed = allowed.max((self.budget)(self.release));
         let (most, looks) = self.backends.most_since(began);
         assert!(looks > 0, "nobody looked at PostgreSQL");
         let row = Row::of(what, began, undone, &self.load.visits(), (most, allowed));
@@ -187,7 +190,7 @@ async fn whatever_happens_to_the_cluster_the_shop_sells_on_or_recovers_and_loses
     let backends = Backends::watch(&address(&release, "postgres")).await;
     let began = Instant::now();
     let mut shop =
-        Shop { release: &release, load: Load::start(&url), backends, rows: Vec::new(), findings: Vec::new() };
+        Shop { release: &release, load: Load::start(&url), backends, rows: Vec::new(), findings: Vec::new(), budget };
     eventually(STEADY_BOUND, "people buy", &release, || shop.load.is_steady_since(began));
 
     let to = |values: &[String]| {
