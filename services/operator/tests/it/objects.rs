@@ -143,6 +143,23 @@ async fn what_makes_no_sense_together_is_refused_with_a_sentence() {
             "targetRef must not be a PoolScaler",
         ),
         (with(budget(), "/spec", json!({})), "give database, so that max_connections is read from the server"),
+        (with(budget(), "/spec", json!({"database": {}})), "either urlSecretRef or url must say where the database is"),
+        (
+            with(
+                budget(),
+                "/spec",
+                json!({"database": {"urlSecretRef": {"name": "probe"}, "url": "postgres://probe@db/postgres"}}),
+            ),
+            "either urlSecretRef or url must say where the database is",
+        ),
+        (
+            with(
+                budget(),
+                "/spec",
+                json!({"database": {"urlSecretRef": {"name": "a"}, "passwordSecretRef": {"name": "b"}}}),
+            ),
+            "passwordSecretRef is for url",
+        ),
         (with(budget(), "/spec/reserve", json!(95)), "leave nothing of maxConnections to share out"),
         (
             with(budget(), "/spec/others", json!([{"name": "a", "connections": 60}, {"name": "b", "connections": 40}])),
@@ -167,6 +184,11 @@ async fn what_makes_no_sense_together_is_refused_with_a_sentence() {
         with(scaler(), "/spec/targetUtilization", json!(1)),
         with(scaler(), "/spec/targetUtilization", json!(0.01)),
         with(budget(), "/spec/reserve", json!(94)),
+        with(
+            budget(),
+            "/spec",
+            json!({"database": {"url": "postgres://probe@db/postgres", "passwordSecretRef": {"name": "b"}}}),
+        ),
     ] {
         tried(&cluster, &object).await.unwrap_or_else(|said| panic!("{object}: {said}"));
     }
@@ -223,7 +245,11 @@ fn neighbours(pointer: &str, schema: &Value, value: &Value, found: &mut Vec<(Str
 async fn a_step_beyond_each_bound_is_refused() {
     let Some(cluster) = Cluster::start().await else { return };
     let mut tries = 0;
-    for (definition, whole) in definitions().into_iter().zip([whole_budget(), whole_scaler()]) {
+    // Of what excludes one another a rule says so only where each for itself is within its bounds.
+    let mut budget = whole_budget();
+    budget["spec"]["database"]["url"] = json!("postgres://probe@db/postgres");
+    budget["spec"]["database"]["passwordSecretRef"] = json!({"name": "probe", "key": "password"});
+    for (definition, whole) in definitions().into_iter().zip([budget, whole_scaler()]) {
         let definition = serde_json::to_value(definition).unwrap();
         let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
         let mut found = Vec::new();
