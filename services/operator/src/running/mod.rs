@@ -179,12 +179,13 @@ impl Running {
                 owners_at = instant + OWNERS_EVERY;
                 owned.ask(&self.client, &self.sets.scalers.all().unwrap_or_default());
             }
+            // Before the set is read, which may be newer than this and never older: the ledger relies on that.
+            let listed = self.sets.pods.seen().borrow().listed.unwrap_or(self.started);
             let (Some(scalers), Some(budgets), Some(deployments), Some(pods)) =
                 (self.sets.scalers.all(), self.sets.budgets.all(), self.sets.deployments.all(), self.sets.pods.all())
             else {
                 continue;
             };
-            let listed = self.sets.pods.seen().borrow().listed.unwrap_or(self.started);
             let present: BTreeSet<_> = workloads::ready(&pods).collect();
             ready_since.retain(|uid, _| present.contains(uid));
             for uid in present {
