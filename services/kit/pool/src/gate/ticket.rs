@@ -42,18 +42,22 @@ struct Ticket<'a, T: Send + 'static> {
 
 impl<T: Send + 'static> Ticket<'_, T> {
     fn ask(&mut self, asks: &Asks<'_>, now: Instant) -> Poll<Result<Handout<T>, Refusal>> {
-        let (asked, sweep) = self.gate.step(now, |core| {
+        let (asked, first, sweep) = self.gate.step(now, |core| {
+            let first = !core.is_waited_for();
             let asked = core.ask(asks, now);
             let sweep = matches!(asked, Asked::Waits(_)) && !std::mem::replace(&mut core.sweeping, true);
-            (asked, sweep)
+            (asked, first, sweep)
         });
         match asked {
             Asked::Served(handout) => Poll::Ready(Ok(handout)),
             Asked::Refused(refusal) => Poll::Ready(Err(refusal)),
             Asked::Waits(number) => {
                 self.number = Some(number);
-                if sweep {
+                // Told even while the sweep of those before goes on: who was told of them may have seen that nobody waits.
+                if first {
                     self.gate.waiting_changed.notify_one();
+                }
+                if sweep {
                     tokio::spawn(sweep_late(Arc::downgrade(self.gate)));
                 }
                 Poll::Pending

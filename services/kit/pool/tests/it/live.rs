@@ -281,3 +281,30 @@ async fn that_somebody_waits_is_told_when_it_begins_and_when_it_is_over() {
     told("nobody waits any more").await;
     assert_eq!(pool.snapshot().waiting, 0);
 }
+
+#[tokio::test]
+async fn who_waits_right_after_another_is_told_of_even_if_the_end_of_the_first_wait_was_not() {
+    for engine in engines() {
+        let (pool, _database) = pool(engine, |config| {
+            config.limit = 1;
+            patient(config);
+        })
+        .await;
+        let mut held = all_held(&pool, 1).await;
+        for round in 0..50 {
+            let waiting = tokio::spawn({
+                let pool = pool.clone();
+                async move { pool.hold().await }
+            });
+            // Each ends its wait within the time that the end of a wait may take to be told.
+            let began = async {
+                while pool.snapshot().waiting == 0 {
+                    pool.waiting_changed().await;
+                }
+            };
+            tokio::time::timeout(LONG, began).await.unwrap_or_else(|_| panic!("that {round} waits is told"));
+            drop(held);
+            held = vec![waiting.await.unwrap().unwrap()];
+        }
+    }
+}
