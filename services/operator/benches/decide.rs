@@ -40,6 +40,7 @@ fn report(scaler: u32, pod: u32, second: u64) -> Report {
         waiting: if is_quiet { 0 } else { 7 },
         refused: 0,
         uses: (0..OPERATIONS).map(uses).collect(),
+        pools: Vec::new(),
         longest_lease: None,
         cpu: Some(0.4),
     }

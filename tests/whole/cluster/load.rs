@@ -30,6 +30,8 @@ pub(super) struct Visit {
 pub(super) struct Load {
     ended: Arc<AtomicBool>,
     coming: JoinHandle<Vec<JoinHandle<()>>>,
+    /// How often.
+    every: Arc<Mutex<Duration>>,
     /// Where they come to.
     door: Arc<Mutex<String>>,
     visits: Arc<Mutex<Vec<Visit>>>,
@@ -49,9 +51,9 @@ fn buy(url: &str, shelf: &str) -> Result<String, String> {
 impl Load {
     pub(super) fn start(url: &str) -> Self {
         let (ended, visits) = (Arc::new(AtomicBool::new(false)), Arc::<Mutex<Vec<Visit>>>::default());
-        let door = Arc::new(Mutex::new(url.to_owned()));
+        let (door, every) = (Arc::new(Mutex::new(url.to_owned())), Arc::new(Mutex::new(EVERY)));
         let coming = {
-            let (ended, visits, door) = (ended.clone(), visits.clone(), door.clone());
+            let (ended, visits, door, every) = (ended.clone(), visits.clone(), door.clone(), every.clone());
             std::thread::spawn(move || {
                 let mut next = Instant::now();
                 let mut came = Vec::new();
@@ -62,18 +64,23 @@ impl Load {
                         let bought = buy(&url, SHELVES[number % SHELVES.len()]);
                         visits.lock().unwrap()[number].left = Some((Instant::now(), bought));
                     }));
-                    next += EVERY;
+                    next += *every.lock().unwrap();
                     std::thread::sleep(next.saturating_duration_since(Instant::now()));
                 }
                 came
             })
         };
-        Self { ended, coming, door, visits }
+        Self { ended, coming, every, door, visits }
     }
 
     /// From now on they come to `url`.
     pub(super) fn come_to(&self, url: &str) {
         url.clone_into(&mut self.door.lock().unwrap());
+    }
+
+    /// From now on one comes this often.
+    pub(super) fn come_each(&self, every: Duration) {
+        *self.every.lock().unwrap() = every;
     }
 
     /// Everybody who came so far.

@@ -1,10 +1,11 @@
 //! What processes and databases say, in the terms of what decides.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::broker;
 use crate::domain::control::Reported;
-use crate::domain::decide::{self, Outcome, Uses};
+use crate::domain::decide::{self, Outcome, PoolPart, Uses};
 use crate::domain::ledger::{self, Bounds, GrantId, Holder, Look, Sessions};
 use crate::domain::moment::Moment;
 use crate::probe::{self, Doing};
@@ -22,7 +23,7 @@ pub(super) fn hello(pod: &str, hello: &broker::Hello) -> ledger::Hello {
     ledger::Hello { name: pod.into(), bounds: Bounds { floor: hello.floor(), ceiling: hello.ceiling() } }
 }
 
-/// What a process says of all its pools together.
+/// What a process says of all its pools together, and of each.
 pub(super) fn reported(report: &broker::Report, now: Moment) -> Reported {
     let number = |(epoch, sequence)| GrantId { epoch, sequence };
     let connections = ledger::Report {
@@ -41,11 +42,26 @@ pub(super) fn reported(report: &broker::Report, now: Moment) -> Reported {
         waiting: sum(|pool| pool.waiting),
         refused: report.pools.iter().flat_map(|pool| &pool.refused).map(|refused| refused.count).sum(),
         uses: uses(report),
+        pools: report.pools.iter().map(part).collect(),
         longest_lease: longest.map(|(operation, held)| decide::Lease { operation: operation.clone(), held: *held }),
         // Throttling says that a limit was met, and not how much of the CPU is in use.
         cpu: None,
     };
     Reported { connections, pools }
+}
+
+fn part(pool: &broker::PoolReport) -> PoolPart {
+    let used = pool.uses.iter().fold((0, Duration::ZERO), |(count, time): (u64, Duration), used| {
+        (count.saturating_add(used.count), time.saturating_add(used.time))
+    });
+    PoolPart {
+        name: pool.name.clone(),
+        limit: pool.limit,
+        in_use: pool.in_use,
+        waiting: pool.waiting,
+        refused: pool.refused.iter().map(|refused| refused.count).fold(0, u64::saturating_add),
+        uses: used,
+    }
 }
 
 /// Pools of one process may have operations of one name.
@@ -116,8 +132,6 @@ fn look(observed: &probe::Observed, strangers: &BTreeSet<String>, began: Moment)
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

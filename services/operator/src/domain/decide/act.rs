@@ -69,10 +69,16 @@ impl Case<'_> {
         }
     }
 
+    /// Connections that each pod can come to have: its ceiling, or less where the budget has no more.
+    pub(super) fn attainable(&self) -> u32 {
+        let all = self.evidence.limit.saturating_add(self.ledger.headroom());
+        all.checked_div(self.evidence.heard()).map_or(self.spec.ceiling, |most| self.spec.within(most))
+    }
+
     /// Replicas at which the target's share of their connections, and of their CPU, would be in use.
     fn needed(&self) -> u32 {
         let Evidence { steady_demand, ready, cpu, .. } = self.evidence;
-        let for_pool = ceil(self.spec.for_demand(*steady_demand) / f64::from(self.spec.ceiling.max(1)));
+        let for_pool = ceil(self.spec.for_demand(*steady_demand) / f64::from(self.attainable().max(1)));
         let for_cpu = cpu.map_or(0, |cpu| ceil(f64::from(*ready) * cpu / self.spec.target));
         for_pool.max(for_cpu)
     }
@@ -81,6 +87,8 @@ impl Case<'_> {
         let present = self.evidence.replicas;
         let tolerance = |factor: f64| f64::from(present) * factor;
         match self.class {
+            // While people wait there is nothing to tolerate.
+            Class::ReplicaBound if self.evidence.has_waiters && needed > present => needed,
             Class::ReplicaBound if f64::from(needed) > tolerance(1.0 + rules::TOLERANCE) => needed,
             Class::Calm => {
                 let window = memory.needed.iter().map(|(_, needed)| *needed).max().unwrap_or(present);

@@ -25,7 +25,7 @@ pub enum Class {
     Leak,
     /// More connections get no more done.
     DatabaseBound,
-    /// People wait, and every connection of the budget is given out.
+    /// People wait, every connection of the budget is given out, and no more pods may come for which floors are set aside.
     BudgetBound,
     /// People wait, and the pods can't take more connections, or use more.
     ReplicaBound,
@@ -84,12 +84,13 @@ impl fmt::Display for Class {
     }
 }
 
-/// What is the matter with the scaler at `index` of `all`.
+/// What is the matter with the scaler at `index` of `all`, where the budget has so many connections left, and floors for so
+/// many replicas of it.
 pub(super) fn classify(
     spec: &ScalerSpec,
     (index, all): (usize, &[Evidence]),
     condition: &Condition<'_>,
-    headroom: u32,
+    (headroom, affordable): (u32, u32),
     memory: &ScalerMemory,
 ) -> Class {
     let scaler = &all[index];
@@ -120,14 +121,17 @@ pub(super) fn classify(
         return Class::DatabaseBound;
     }
     let is_lasting = scaler.pressed_reports >= rules::PRESSED_REPORTS;
-    // The ledger can't give one more to each pod.
-    if is_lasting && scaler.has_waiters && headroom < scaler.ready.max(1) {
+    let is_well = !scaler.is_slow() && condition.has_room(scaler.pressed_since);
+    // Floors are set aside for further pods: each of them comes with connections that nobody else may have.
+    let may_grow = is_well && scaler.replicas < affordable.min(spec.max_replicas);
+    let is_spent = is_spent(scaler, headroom);
+    if is_spent && !may_grow {
         return Class::BudgetBound;
     }
-    if is_lasting && !scaler.is_slow() && condition.has_room(scaler.pressed_since) {
+    if is_lasting && is_well {
         let is_beyond = spec.for_demand(scaler.steady_demand) > f64::from(scaler.ready) * f64::from(spec.ceiling);
         // A raised limit is given the time to show what it gains, before replicas are added to it.
-        if !scaler.is_on_trial && (scaler.is_at_ceiling || scaler.is_cpu_bound() || is_beyond) {
+        if !scaler.is_on_trial && (scaler.is_at_ceiling || scaler.is_cpu_bound() || is_beyond || is_spent) {
             return Class::ReplicaBound;
         }
         if !scaler.is_at_ceiling && headroom > 0 {
@@ -135,6 +139,11 @@ pub(super) fn classify(
         }
     }
     if !scaler.is_pressed && scaler.calm_for >= spec.behaviour.calm_for { Class::Calm } else { Class::Hold }
+}
+
+/// People wait for connections of which the ledger can't give one more to each pod.
+pub(super) fn is_spent(scaler: &Evidence, headroom: u32) -> bool {
+    scaler.pressed_reports >= rules::PRESSED_REPORTS && scaler.has_waiters && headroom < scaler.ready.max(1)
 }
 
 impl Condition<'_> {

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::memory::{
-    DatabaseMemory, FailedTrial, Level, PodMemory, Rates, Recent, ScalerMemory, Trial, forget, remember,
+    DatabaseMemory, FailedTrial, Level, PodMemory, PoolMemory, Rates, Recent, ScalerMemory, Trial, forget, remember,
 };
-use super::observed::{Database, Lease, Outcome, PodSeen, Probe, Report, ScalerSeen, Uses};
+use super::observed::{Database, Lease, Outcome, PodSeen, PoolPart, Probe, Report, ScalerSeen, Uses};
 use super::rules;
 use super::spec::{ScalerSpec, Spec};
 use crate::domain::moment::Moment;
@@ -23,6 +23,8 @@ pub(super) struct Evidence {
     pub(super) in_use: u32,
     pub(super) waiting: u32,
     pub(super) rates: Rates,
+    /// By the name of the pool, all pods together.
+    pub(super) pools: BTreeMap<String, PoolEvidence>,
     /// Every pod that was heard is at its ceiling.
     pub(super) is_at_ceiling: bool,
     /// Mean over the pods that know it.
@@ -52,6 +54,31 @@ pub(super) struct Evidence {
     /// What ended since the last decision, by operation.
     pub(super) ended: BTreeMap<String, Recent>,
     pub(super) ended_within: Duration,
+}
+
+/// Of one pool of a scaler's pods.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PoolEvidence {
+    limit: u32,
+    in_use: u32,
+    waiting: u32,
+    rates: Rates,
+    /// What ended since the last decision.
+    ended: Recent,
+}
+
+impl PoolEvidence {
+    /// Connections of it that would be in use if there were enough, by Little's law over all that was asked for: what was served,
+    /// refused or began to wait. Those who wait already are to be served within a second.
+    fn demand(&self, use_time: f64) -> f64 {
+        let Self { rates, .. } = self;
+        let asked = rates.uses + rates.refused + rates.queue.max(0.0) + f64::from(self.waiting);
+        f64::from(self.in_use).max(asked * use_time)
+    }
+
+    fn has_waiters(&self) -> bool {
+        self.waiting > 0 || self.rates.refused > 0.0
+    }
 }
 
 impl Evidence {
@@ -101,7 +128,7 @@ impl Evidence {
         evidence.cpu = (cpu.1 > 0).then(|| cpu.0 / f64::from(cpu.1));
         evidence.use_times(memory, now);
         evidence.pressure(spec, memory, is_new, now);
-        evidence.demands(memory, now);
+        evidence.demands(spec, memory, now);
         evidence.trial(memory, now);
         evidence
     }
@@ -112,15 +139,23 @@ impl Evidence {
         let known = memory.pods.entry(holder.to_owned()).or_default();
         let is_new = is_first || known.at < report.at;
         if is_new {
-            known.hear(report, is_first, &mut self.ended);
+            known.hear(report, is_first, &mut self.ended, &mut self.pools);
         }
-        let rates = known.rates;
+        for part in report.parts().iter() {
+            let rates = known.pools.get(&part.name).map(|pool| pool.rates).unwrap_or_default();
+            let sum = of_name(&mut self.pools, &part.name);
+            sum.limit = sum.limit.saturating_add(part.limit);
+            sum.in_use = sum.in_use.saturating_add(part.in_use);
+            sum.waiting = sum.waiting.saturating_add(part.waiting);
+            for rates_of in [&mut sum.rates, &mut self.rates] {
+                rates_of.uses += rates.uses;
+                rates_of.refused += rates.refused;
+                rates_of.queue += rates.queue;
+            }
+        }
         self.limit = self.limit.saturating_add(report.limit);
         self.in_use = self.in_use.saturating_add(report.in_use);
         self.waiting = self.waiting.saturating_add(report.waiting);
-        self.rates.uses += rates.uses;
-        self.rates.refused += rates.refused;
-        self.rates.queue += rates.queue;
         if let Some(lease) = &report.longest_lease
             && self.longest_lease.as_ref().is_none_or(|longest| longest.held < lease.held)
         {
@@ -133,11 +168,18 @@ impl Evidence {
         self.ended_within = now.since(memory.recent_at);
         memory.recent_at = now;
         let fades = (-self.ended_within.as_secs_f64() / rules::RECENT.as_secs_f64()).exp();
-        for recent in memory.recent.values_mut() {
-            recent.count *= fades;
-            recent.seconds *= fades;
+        for all in [&mut memory.recent, &mut memory.recent_of_pools] {
+            for recent in all.values_mut() {
+                recent.count *= fades;
+                recent.seconds *= fades;
+            }
+            all.retain(|_, recent| recent.count > 0.01);
         }
-        memory.recent.retain(|_, recent| recent.count > 0.01);
+        for (pool, PoolEvidence { ended, .. }) in &self.pools {
+            let recent = of_name(&mut memory.recent_of_pools, pool);
+            recent.count += ended.count;
+            recent.seconds += ended.seconds;
+        }
         for (operation, ended) in &self.ended {
             memory.used = memory.used.saturating_add(ended.count as u64);
             let is_full = memory.recent.len() >= rules::MAX_OPERATIONS as usize;
@@ -188,15 +230,20 @@ impl Evidence {
         }
     }
 
-    fn demands(&mut self, memory: &mut ScalerMemory, now: Moment) {
+    fn demands(&mut self, spec: &ScalerSpec, memory: &mut ScalerMemory, now: Moment) {
         if self.heard() > 0 {
-            // Little's law over all that was asked for: what was served, refused or began to wait. Those who wait already
-            // are to be served within a second.
-            let asked = self.rates.uses + self.rates.refused + self.rates.queue.max(0.0) + f64::from(self.waiting);
-            let by_rate = asked * self.use_time.unwrap_or_default();
+            let lacks = self.pools.values().any(PoolEvidence::has_waiters);
+            let of_pool = |(name, pool): (&String, &PoolEvidence)| {
+                let recent = memory.recent_of_pools.get(name).copied().unwrap_or_default();
+                let demand = pool.demand(if recent.count > 0.0 { recent.seconds / recent.count } else { 0.0 });
+                // What one pool has to spare doesn't serve those who wait at another.
+                let is_spare = lacks && !pool.has_waiters();
+                if is_spare { demand.max(f64::from(pool.limit) * spec.target) } else { demand }
+            };
+            let demand: f64 = self.pools.iter().map(of_pool).sum();
             // Pods that are silent are taken to be like the others.
             let all = f64::from(self.ready) / f64::from(self.heard());
-            self.demand = f64::from(self.in_use).max(by_rate) * all;
+            self.demand = demand.max(f64::from(self.in_use)) * all;
             remember(&mut memory.demand, self.demand, rules::REPORT_EVERY, now);
         }
         forget(&mut memory.demand, rules::STABLE_WINDOW, now);
@@ -267,21 +314,38 @@ fn heard<'a>(spec: &ScalerSpec, pod: &'a PodSeen, now: Moment) -> Option<&'a Rep
     pod.report.as_ref().filter(|report| !report.is_empty() && now.since(report.at) <= spec.heard_within())
 }
 
+impl PoolMemory {
+    fn of(part: &PoolPart, rates: Rates) -> Self {
+        Self { refused: part.refused, uses: part.uses, waiting: part.waiting, rates }
+    }
+}
+
 impl PodMemory {
     /// Takes in a report. Counters that went back are those of a new run, of which nothing is known yet; those of the first
     /// report tell of a time that nobody knows.
-    fn hear(&mut self, report: &Report, is_first: bool, ended: &mut BTreeMap<String, Recent>) {
+    fn hear(
+        &mut self,
+        report: &Report,
+        is_first: bool,
+        ended: &mut BTreeMap<String, Recent>,
+        pools: &mut BTreeMap<String, PoolEvidence>,
+    ) {
         let reported = || report.uses.iter().take(rules::MAX_OPERATIONS as usize);
         let known = reported().filter(|uses| self.uses.contains_key(&uses.operation)).count();
         let is_less = |uses: &Uses| self.uses.get(&uses.operation).is_some_and(|known| uses.count < known.0);
-        let went_back = report.refused < self.refused || known < self.uses.len() || reported().any(is_less);
+        let parts = report.parts();
+        let is_back = |part: &PoolPart| {
+            let known = self.pools.get(&part.name);
+            known.is_some_and(|known| part.refused < known.refused || part.uses.0 < known.uses.0)
+        };
+        let went_back = known < self.uses.len() || reported().any(is_less) || parts.iter().any(is_back);
         if is_first || went_back {
-            *self = Self { at: report.at, refused: report.refused, waiting: report.waiting, ..Self::default() };
+            *self = Self { at: report.at, ..Self::default() };
             self.uses.extend(reported().map(|uses| (uses.operation.clone(), (uses.count, uses.time))));
+            self.pools.extend(parts.iter().map(|part| (part.name.clone(), PoolMemory::of(part, Rates::default()))));
             return;
         }
         let seconds = report.at.since(self.at).as_secs_f64().max(0.001);
-        let mut all = 0;
         for Uses { operation, count, time } in reported() {
             let before = match self.uses.get_mut(operation) {
                 Some(known) => std::mem::replace(known, (*count, *time)),
@@ -289,11 +353,7 @@ impl PodMemory {
             };
             let more = count.saturating_sub(before.0);
             if more > 0 {
-                all += more;
-                let sum = match ended.get_mut(operation) {
-                    Some(sum) => sum,
-                    None => ended.entry(operation.clone()).or_default(),
-                };
+                let sum = of_name(ended, operation);
                 sum.count += more as f64;
                 sum.seconds += time.saturating_sub(before.1).as_secs_f64();
             }
@@ -301,13 +361,32 @@ impl PodMemory {
         // A report at an edge covers too short a time for a rate of its own.
         let share = if 2.0 * seconds < rules::REPORT_EVERY.as_secs_f64() { seconds } else { 1.0 };
         let mean = |before: f64, events: f64| before * (1.0 - share) + events / seconds * share;
-        self.rates = Rates {
-            uses: mean(self.rates.uses, all as f64),
-            refused: mean(self.rates.refused, (report.refused - self.refused) as f64),
-            queue: mean(self.rates.queue, f64::from(report.waiting) - f64::from(self.waiting)),
-        };
-        (self.at, self.refused, self.waiting) = (report.at, report.refused, report.waiting);
+        for part in parts.iter() {
+            let Some(known) = self.pools.get_mut(&part.name) else {
+                self.pools.insert(part.name.clone(), PoolMemory::of(part, Rates::default()));
+                continue;
+            };
+            let uses = part.uses.0.saturating_sub(known.uses.0) as f64;
+            let rates = Rates {
+                uses: mean(known.rates.uses, uses),
+                refused: mean(known.rates.refused, part.refused.saturating_sub(known.refused) as f64),
+                queue: mean(known.rates.queue, f64::from(part.waiting) - f64::from(known.waiting)),
+            };
+            let sum = of_name(pools, &part.name);
+            sum.ended.count += uses;
+            sum.ended.seconds += part.uses.1.saturating_sub(known.uses.1).as_secs_f64();
+            *known = PoolMemory::of(part, rates);
+        }
+        self.at = report.at;
     }
+}
+
+/// What there is under `name`, which is copied only if it is new.
+fn of_name<'a, T: Default>(all: &'a mut BTreeMap<String, T>, name: &str) -> &'a mut T {
+    if !all.contains_key(name) {
+        all.insert(name.to_owned(), T::default());
+    }
+    all.get_mut(name).expect("it was inserted")
 }
 
 /// Of the database.

@@ -69,6 +69,8 @@ pub(super) struct ScalerMemory {
     pub(super) baselines: BTreeMap<String, Baseline>,
     /// Recent uses by operation.
     pub(super) recent: BTreeMap<String, Recent>,
+    /// The same by pool.
+    pub(super) recent_of_pools: BTreeMap<String, Recent>,
     pub(super) recent_at: Moment,
     /// Uses that ended, as far as they were seen.
     pub(super) used: u64,
@@ -99,8 +101,15 @@ pub(super) struct ScalerMemory {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct PodMemory {
     pub(super) at: Moment,
-    pub(super) refused: u64,
     pub(super) uses: BTreeMap<String, (u64, Duration)>,
+    pub(super) pools: BTreeMap<String, PoolMemory>,
+}
+
+/// The same of one of its pools.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct PoolMemory {
+    pub(super) refused: u64,
+    pub(super) uses: (u64, Duration),
     pub(super) waiting: u32,
     pub(super) rates: Rates,
 }

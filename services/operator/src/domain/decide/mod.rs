@@ -45,12 +45,13 @@ pub use class::Class;
 pub use decision::{Constraint, Decision};
 pub use memory::{Baselines, Memory};
 pub use observed::{
-    Blocker, Database, Exceeding, Lease, LedgerView, Observations, Outcome, PodSeen, Probe, Report, ScalerSeen, Uses,
+    Blocker, Database, Exceeding, Lease, LedgerView, Observations, Outcome, PodSeen, PoolPart, Probe, Report,
+    ScalerSeen, Uses,
 };
 pub use spec::{Behaviour, Mode, ScalerSpec, Spec};
 
 use act::Case;
-use class::classify;
+use class::{classify, is_spent};
 use evidence::{Condition, Evidence};
 
 use crate::domain::moment::Moment;
@@ -76,22 +77,23 @@ pub fn decide(
         })
         .unzip();
     let condition = Condition::of(spec, seen.probe.as_ref(), &evidence, &mut memory.database, now);
+    // Floors that are set aside as things stand, and as they grow in this decision.
+    let mut set_aside: u64 = specs.iter().zip(&evidence).map(|(spec, seen)| spec.set_aside(seen.replicas)).sum();
+    let headroom = ledger.headroom();
     let classes: Vec<_> = specs
         .iter()
         .enumerate()
         .map(|(index, scaler)| {
+            let affordable = affordable(scaler, ledger, set_aside - scaler.set_aside(evidence[index].replicas));
             let remembered = memory.scalers.entry(scaler.name.clone()).or_default();
-            classify(scaler, (index, &evidence), &condition, ledger.headroom(), remembered)
+            classify(scaler, (index, &evidence), &condition, (headroom, affordable), remembered)
         })
         .collect();
-    let is_budget_spent = classes.contains(&Class::BudgetBound);
+    let is_budget_spent = classes.iter().zip(&evidence).any(|(class, scaler)| {
+        *class == Class::BudgetBound || *class == Class::ReplicaBound && is_spent(scaler, headroom)
+    });
     let pods: u32 = evidence.iter().map(|scaler| scaler.ready).sum();
     let share = spec.concurrency.map(|most| most / pods.max(1));
-    // Floors that are set aside as things stand, and as they grow in this decision.
-    let mut set_aside: u64 = 0;
-    for (scaler, evidence) in specs.iter().zip(&evidence) {
-        set_aside += scaler.set_aside(evidence.replicas);
-    }
     let mut decisions = Vec::new();
     for ((scaler, evidence), class) in specs.iter().zip(&evidence).zip(classes) {
         let others = set_aside - scaler.set_aside(evidence.replicas);

@@ -1,8 +1,10 @@
 //! What was observed, each with the moment at which it was.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::rules;
 use crate::domain::ledger::{Standing, View};
 use crate::domain::moment::Moment;
 
@@ -37,7 +39,7 @@ pub struct PodSeen {
     pub report: Option<Report>,
 }
 
-/// What a pod says of its pools at one database, taken together.
+/// What a pod says of its pools at one database: all of them together, and each.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     /// When it arrived.
@@ -54,6 +56,8 @@ pub struct Report {
     pub refused: u64,
     /// Uses since the pod started.
     pub uses: Vec<Uses>,
+    /// Each of its pools; none if there is only one.
+    pub pools: Vec<PoolPart>,
     /// The lease that is held for longest.
     pub longest_lease: Option<Lease>,
     /// CPU in use, as a share of what it may use, if it is known.
@@ -65,6 +69,36 @@ impl Report {
     pub(super) fn is_empty(&self) -> bool {
         self.limit == 0
     }
+
+    /// Its pools; the one that it is about if it names none.
+    pub(super) fn parts(&self) -> Cow<'_, [PoolPart]> {
+        if !self.pools.is_empty() {
+            let most = self.pools.len().min(rules::MAX_POOLS as usize);
+            return Cow::Borrowed(&self.pools[..most]);
+        }
+        let used = self.uses.iter().take(rules::MAX_OPERATIONS as usize).fold((0, Duration::ZERO), |sum, uses| {
+            (u64::saturating_add(sum.0, uses.count), sum.1.saturating_add(uses.time))
+        });
+        let Self { limit, in_use, waiting, refused, .. } = *self;
+        Cow::Owned(vec![PoolPart { name: String::new(), limit, in_use, waiting, refused, uses: used }])
+    }
+}
+
+/// What of a report is one pool's. A connection that is idle in another pool serves nobody who waits at this one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PoolPart {
+    /// The pool's name, the same in all pods of a workload.
+    pub name: String,
+    /// Connections at the most.
+    pub limit: u32,
+    /// Connections that are in use.
+    pub in_use: u32,
+    /// Callers who wait for one.
+    pub waiting: u32,
+    /// Callers who got none since the pod started.
+    pub refused: u64,
+    /// Uses since the pod started, and how long they took all together.
+    pub uses: (u64, Duration),
 }
 
 /// Uses of connections under one name.

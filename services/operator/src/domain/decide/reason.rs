@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::act::Case;
-use super::class::Class;
+use super::class::{Class, is_spent};
 use super::observed::Outcome;
 use super::rules;
 
@@ -96,8 +96,8 @@ pub(super) fn of(case: &Case<'_>, replicas: u32, connections: u32, needed: u32, 
             format!(
                 "{connections} connections a pod are asked of the ledger, which moves them from those who need \
                  them less; beyond that the \
-                 pools refuse the sheddable first, until others need less or the budget is raised. More \
-                 replicas would share the same connections."
+                 pools refuse the sheddable first, until others need less or the budget is raised. No more \
+                 replicas have floors set aside, so that they would share the same connections."
             ),
         ),
         Class::ReplicaBound => (
@@ -107,7 +107,7 @@ pub(super) fn of(case: &Case<'_>, replicas: u32, connections: u32, needed: u32, 
                 pressure(case),
                 full(case),
                 scaler.steady_demand,
-                case.spec.ceiling,
+                case.attainable(),
                 percent(case.spec.target)
             ),
             if replicas > present {
@@ -250,6 +250,9 @@ fn full(case: &Case<'_>) -> String {
     match scaler.cpu {
         Some(cpu) if scaler.is_cpu_bound() => format!("the pods use {} of their CPU", percent(cpu)),
         _ if scaler.is_at_ceiling => format!("every pod is at its ceiling of {}", case.spec.ceiling),
+        _ if is_spent(scaler, case.ledger.headroom()) => {
+            "the budget's other connections are set aside for the floors of pods that may come".into()
+        }
         _ => format!("the ceilings of all pods, {} each, won't do", case.spec.ceiling),
     }
 }

@@ -60,6 +60,7 @@ rules! {
     PROBE_STALE: Time(5), "s", "An older answer of the probe says nothing about now: it is asked each second, and its deadline is 2 s.";
     RECENT: Time(5), "s", "Rates and use times are means in which what is this old counts 1/e: long enough for a mean, short enough for a decision in seconds.";
     MAX_OPERATIONS: Count(64), "names per scaler", "Names of operations come from programs and are few; further ones aren't distinguished, so that memory is bounded.";
+    MAX_POOLS: Count(16), "pools of a pod", "As many as a process may have on one budget; further ones are taken for none.";
     USED: Number(0.95), "share of the limit", "Connections in use from which a pool counts as saturated even if nobody waits at this instant.";
     PRESSED_REPORTS: Count(2), "reports in a row", "One report with waiters is chance, two in a row are a lack. The report at the edge is the first of them; reports closer together than half a period count as one.";
     TARGET: Number(0.7), "share of connections in use", "Knative's target: below it hardly anybody waits, and a third more load finds a connection.";

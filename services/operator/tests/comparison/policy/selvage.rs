@@ -157,6 +157,7 @@ fn report(pod: &Pod, name: &str, step: usize, now: Moment) -> Report {
         waiting: pod.waiting(),
         refused: pod.refused,
         uses: vec![Uses { operation: name.into(), count: pod.uses, time: Duration::from_secs_f64(pod.use_seconds) }],
+        pools: Vec::new(),
         longest_lease: pod.leaked_since.map(|since| Lease { operation: name.into(), held: held(since) }),
         cpu: None,
     }

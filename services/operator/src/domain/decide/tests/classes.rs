@@ -79,7 +79,8 @@ fn reports_that_come_back_as_zero_are_none() {
     world.pods(0, 6);
     world.loads[0] = Load { in_use: 8, uses: 800, ..QUIET };
     let connections = world.run(30).connections;
-    world.loads[0] = Load { limit: 0, in_use: 0, waiting: 0, refused: 0, uses: 0, millis: 0, held: None, cpu: None };
+    world.loads[0] =
+        Load { limit: 0, in_use: 0, waiting: 0, refused: 0, uses: 0, millis: 0, held: None, cpu: None, spare: 0 };
     for _ in 0..1000 {
         let decision = world.second();
         assert_eq!((decision.replicas, decision.connections), (6, connections), "{}", decision.why);
@@ -227,14 +228,45 @@ fn a_spent_budget_takes_back_what_nobody_needs_and_adds_no_replicas() {
         let mut world = World::experienced();
         world.loads[0] = FULL;
         world.ledger.charged = world.ledger.budget - world.ledger.set_aside - headroom;
+        // Floors for a roll-out of the two that there are, and for no third.
+        world.ledger.provided.insert("stars".into(), 5);
         let decision = world.run(4);
         assert_eq!(decision.class, class, "{}", decision.why);
+        assert_eq!(decision.replicas, 2, "{}", decision.why);
         if class == Class::BudgetBound {
-            assert_eq!((decision.replicas, decision.connections), (2, 20));
+            assert_eq!(decision.connections, 20);
             assert_eq!(world.decisions[1].connections, 3, "two in use at 0.7: {}", world.decisions[1].why);
         } else {
             assert_eq!(world.decisions[1].connections, 10);
         }
+    }
+}
+
+#[test]
+fn where_all_that_is_left_is_set_aside_for_further_pods_they_come() {
+    for (provided, class) in [(5, Class::BudgetBound), (7, Class::ReplicaBound), (41, Class::ReplicaBound)] {
+        let mut world = World::experienced();
+        // Far below the ceiling of 20, and the ledger has no more to give.
+        world.loads[0] = PRESSED;
+        world.ledger.charged = world.ledger.budget - world.ledger.set_aside;
+        world.ledger.provided.insert("stars".into(), provided);
+        let decision = world.run(2);
+        assert_eq!(decision.class, class, "{}", decision.reason());
+        if class == Class::ReplicaBound {
+            // 20 in use at 0.7, ten of them in a pod.
+            assert_eq!(decision.replicas, 3, "{}", decision.reason());
+            assert!(
+                decision.reason().contains("set aside for the floors of pods that may come"),
+                "{}",
+                decision.reason()
+            );
+            assert!(decision.reason().contains("pods of 10 are needed"), "{}", decision.reason());
+            assert_eq!(world.decisions[1].connections, 3, "what nobody needs is taken back besides");
+        }
+        let mut slow = World::experienced();
+        slow.loads[0] = Load { millis: 40, ..PRESSED };
+        (slow.ledger.charged, slow.ledger.provided) = (world.ledger.charged, world.ledger.provided.clone());
+        assert_eq!(slow.run(2).replicas, 2, "more of what is slow doesn't help");
     }
 }
 

@@ -145,3 +145,33 @@ fn a_baseline_is_believed_after_fifty_uses() {
     world.second();
     assert_eq!(world.memory.baselines().uses["stars"]["read"], Duration::from_millis(10));
 }
+
+#[test]
+fn what_one_pool_has_to_spare_serves_nobody_who_waits_at_another() {
+    // Two of two connections are in use, half of those who come are refused, and six of another pool are idle.
+    let busy = Load { limit: 2, in_use: 2, waiting: 20, refused: 200, uses: 200, spare: 6, ..QUIET };
+    let mut world = World::experienced();
+    world.loads[0] = Load { limit: 2, spare: 6, ..QUIET };
+    world.run(3);
+    world.loads[0] = busy;
+    let decision = world.run(2);
+    assert_eq!(decision.class, Class::PoolTooSmall, "{}", decision.reason());
+    assert!(decision.connections >= 12, "{}: four for those who come, at 0.7, beside the six", decision.reason());
+
+    let mut world = World::experienced();
+    world.spec.scalers[0].ceiling = 8;
+    world.loads[0] = Load { limit: 2, spare: 6, ..QUIET };
+    world.run(3);
+    world.loads[0] = busy;
+    let decision = world.run(2);
+    assert_eq!(
+        (decision.class, decision.replicas),
+        (Class::ReplicaBound, 4),
+        "17 at 0.7, of 8 each: {}",
+        decision.reason()
+    );
+    // And nobody who waits at neither: what is idle is idle.
+    world.loads[0] = Load { limit: 2, spare: 6, ..QUIET };
+    let calm = world.run(400);
+    assert_eq!((calm.class, calm.replicas), (Class::Calm, 2), "{}", calm.reason());
+}

@@ -24,10 +24,10 @@ enum Happens {
 fn load() -> impl Strategy<Value = Load> {
     let held = prop_oneof![Just(None), (0..30u64).prop_map(Some)];
     let cpu = prop_oneof![Just(None), (0.0..1.2f64).prop_map(Some)];
-    let random = (0..25u32, 0..25u32, 0..100u32, 0..3000u64, 0..3000u64, 1..100u64, held, cpu).prop_map(
-        |(limit, in_use, waiting, refused, uses, millis, held, cpu)| {
+    let random = (0..25u32, 0..25u32, 0..100u32, 0..3000u64, 0..3000u64, 1..100u64, held, (cpu, 0..9u32)).prop_map(
+        |(limit, in_use, waiting, refused, uses, millis, held, (cpu, spare))| {
             let (limit, in_use) = (limit, in_use.min(limit));
-            Load { limit, in_use, waiting, refused, uses, millis, held, cpu }
+            Load { limit, in_use, waiting, refused, uses, millis, held, cpu, spare }
         },
     );
     prop_oneof![random, Just(QUIET), Just(PRESSED), Just(FULL)]

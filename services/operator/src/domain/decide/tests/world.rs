@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::{
-    Database, Decision, Lease, LedgerView, Memory, Observations, Outcome, PodSeen, Probe, Report, ScalerSeen,
+    Database, Decision, Lease, LedgerView, Memory, Observations, Outcome, PodSeen, PoolPart, Probe, Report, ScalerSeen,
     ScalerSpec, Spec, Uses, decide,
 };
 use crate::domain::moment::Moment;
@@ -19,11 +19,13 @@ pub(super) struct Load {
     pub(super) millis: u64,
     pub(super) held: Option<u64>,
     pub(super) cpu: Option<f64>,
+    /// Connections of a second pool, which are idle: nobody comes there.
+    pub(super) spare: u32,
 }
 
 /// Two connections of ten in use.
 pub(super) const QUIET: Load =
-    Load { limit: 10, in_use: 2, waiting: 0, refused: 0, uses: 200, millis: 10, held: None, cpu: None };
+    Load { limit: 10, in_use: 2, waiting: 0, refused: 0, uses: 200, millis: 10, held: None, cpu: None, spare: 0 };
 /// All of ten in use, and five wait.
 pub(super) const PRESSED: Load = Load { in_use: 10, waiting: 5, uses: 1000, ..QUIET };
 /// All of the ceiling in use, and many wait.
@@ -120,14 +122,24 @@ fn next(before: Option<&Report>, load: Load, now: Moment) -> Report {
         (uses.count, uses.time, before.refused)
     });
     let time = time + Duration::from_millis(load.uses * load.millis);
+    let main = PoolPart {
+        name: "main".into(),
+        limit: load.limit,
+        in_use: load.in_use,
+        waiting: load.waiting,
+        refused: refused + load.refused,
+        uses: (count + load.uses, time),
+    };
+    let spare = PoolPart { name: "relay".into(), limit: load.spare, ..PoolPart::default() };
     Report {
         at: now,
-        limit: load.limit,
-        open: load.limit,
+        limit: load.limit + load.spare,
+        open: load.limit + load.spare,
         in_use: load.in_use,
         waiting: load.waiting,
         refused: refused + load.refused,
         uses: vec![Uses { operation: "read".into(), count: count + load.uses, time }],
+        pools: if load.spare == 0 { Vec::new() } else { vec![main, spare] },
         longest_lease: load.held.map(|held| Lease { operation: "report".into(), held: Duration::from_secs(held) }),
         cpu: load.cpu,
     }

@@ -1,0 +1,113 @@
+//! A service's replicas and pools, looked at all the time.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use selvage_tests::metrics::Metrics;
+use selvage_tests::release::Release;
+
+/// Between two looks at the pools.
+const EVERY: Duration = Duration::from_millis(200);
+const PODS: &str = r#"jsonpath={.metadata.name} {.metadata.labels.app\.kubernetes\.io/component} {.status.podIP} {.metadata.deletionTimestamp}{"\n"}"#;
+const REPLICAS: &str = r#"jsonpath={.metadata.name} {.spec.replicas}{"\n"}"#;
+
+/// The pools of all pods of a service that answer, together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pools {
+    pub(super) pods: usize,
+    /// Connections that they may have.
+    pub(super) limit: f64,
+    /// Callers who wait for one.
+    pub(super) waiting: f64,
+    /// Callers who were refused one, since their pods began.
+    pub(super) refused: f64,
+}
+
+type Seen<T> = Arc<Mutex<Vec<(Instant, T)>>>;
+
+/// Looks until it is dropped.
+pub(super) struct Watch {
+    replicas: Seen<u32>,
+    pools: Seen<Pools>,
+    ended: Arc<AtomicBool>,
+    watches: [Child; 2],
+}
+
+impl Watch {
+    /// Of this service, whose pods serve their metrics at `port`.
+    pub(super) fn of(release: &Release<'_>, service: &'static str, port: u16) -> Self {
+        let (replicas, pools, ended) = (Seen::default(), Seen::default(), Arc::<AtomicBool>::default());
+        let addresses = Arc::<Mutex<BTreeMap<String, String>>>::default();
+        let known = addresses.clone();
+        let pods = follow(release, &["pods", "--output", PODS], move |line| {
+            let [name, component, address, ending] = line.split(' ').collect::<Vec<_>>()[..] else { return };
+            if component != service {
+            } else if address.is_empty() || !ending.is_empty() {
+                known.lock().unwrap().remove(name);
+            } else {
+                known.lock().unwrap().insert(name.to_owned(), format!("{address}:{port}"));
+            }
+        });
+        let (seen, deployment): (Seen<u32>, _) = (replicas.clone(), release.name(service));
+        let deployments = follow(release, &["deployments", "--output", REPLICAS], move |line| {
+            let count = line.strip_prefix(&deployment).and_then(|rest| rest.trim().parse().ok());
+            if let Some(count) = count {
+                seen.lock().unwrap().push((Instant::now(), count));
+            }
+        });
+        let (seen, end): (Seen<Pools>, _) = (pools.clone(), ended.clone());
+        std::thread::spawn(move || {
+            while !end.load(Ordering::Relaxed) {
+                let all: Vec<_> = addresses.lock().unwrap().values().cloned().collect();
+                let mut sum = Pools::default();
+                for metrics in all.iter().filter_map(|address| Metrics::ask(address)) {
+                    sum.pods += 1;
+                    sum.limit += metrics.sum("selvage_pool_limit", &[]);
+                    sum.waiting += metrics.sum("db_client_connection_pending_requests", &[]);
+                    sum.refused += metrics.sum("selvage_pool_refused_total", &[]);
+                }
+                seen.lock().unwrap().push((Instant::now(), sum));
+                std::thread::sleep(EVERY);
+            }
+        });
+        Self { replicas, pools, ended, watches: [pods, deployments] }
+    }
+
+    /// What was seen of the pools since then.
+    pub(super) fn pools_since(&self, since: Instant) -> Vec<(Instant, Pools)> {
+        self.pools.lock().unwrap().iter().filter(|(at, _)| *at >= since).copied().collect()
+    }
+
+    /// The replicas that it was to have: at that time, and each change since.
+    pub(super) fn replicas_since(&self, since: Instant) -> Vec<(Instant, u32)> {
+        let seen = self.replicas.lock().unwrap();
+        let before = seen.iter().rposition(|(at, _)| *at < since).unwrap_or_default();
+        let mut changes = seen[before..].to_vec();
+        changes.dedup_by_key(|(_, count)| *count);
+        changes
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        for watch in &mut self.watches {
+            let _ = watch.kill();
+            let _ = watch.wait();
+        }
+    }
+}
+
+/// Hears each line that kubectl says of objects, now and as they change.
+fn follow(release: &Release<'_>, what: &[&str], mut hear: impl FnMut(&str) + Send + 'static) -> Child {
+    let namespace = ["--namespace", &release.namespace, "get", "--watch"];
+    let mut command = release.cluster.program("kubectl", &[&namespace, what].concat());
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("kubectl");
+    let stdout = child.stdout.take().expect("piped");
+    std::thread::spawn(move || BufReader::new(stdout).lines().map_while(Result::ok).for_each(|line| hear(&line)));
+    child
+}
