@@ -5,19 +5,20 @@ use std::{env, fs};
 
 use prost::Message;
 
-/// Packages, each with the name of its file.
-const SERVICES: [(&str, &str); 6] = [
-    ("catalogue", "catalogue"),
-    ("cart", "cart"),
-    ("checkout", "checkout"),
-    ("delivery", "delivery"),
-    ("operations", "operations"),
-    ("pool", "broker"),
+/// Packages, each with the names of its files.
+const PACKAGES: [(&str, &[&str]); 6] = [
+    ("catalogue", &["catalogue"]),
+    ("cart", &["cart"]),
+    ("checkout", &["checkout"]),
+    ("delivery", &["delivery"]),
+    ("operations", &["operations"]),
+    ("pool", &["broker", "decisions"]),
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=selvage");
-    let files = SERVICES.map(|(package, file)| format!("selvage/{package}/v1/{file}.proto"));
+    let path = |package: &str, file: &str| format!("selvage/{package}/v1/{file}.proto");
+    let files = PACKAGES.iter().flat_map(|(package, files)| files.iter().map(move |file| path(package, file)));
     let set = protox::compile(files, ["."])?;
 
     // Reflection and the lint test read the descriptors, comments included.
@@ -25,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     fs::write(out.join("descriptors.bin"), set.encode_to_vec())?;
 
     let mut config = tonic_prost_build::configure();
-    for (service, _) in SERVICES {
+    for (service, _) in PACKAGES {
         let package = format!("selvage.{service}.v1");
         config = config
             .client_mod_attribute(&package, format!("#[cfg(feature = \"{service}-client\")]"))

@@ -44,7 +44,7 @@ fn pods() -> Vec<Pod> {
 
 fn main() {
     let mut pods = pods();
-    let spec = ScalerSpec { bounds: BOUNDS, max_replicas: PODS_EACH, surge: 2 };
+    let spec = ScalerSpec { bounds: BOUNDS, max_replicas: PODS_EACH, surge: 2, is_fixed: false };
     let scalers: BTreeMap<_, _> = pods.iter().map(|pod| (pod.scaler.clone(), spec)).collect();
     // Half of what all would take.
     let budget = Budget { max_connections: 14_000, ..Budget::default() };
@@ -55,7 +55,8 @@ fn main() {
         let now = Moment::after_start(Duration::from_secs(second));
         ledger.lead(1, now + Duration::from_secs(10), now);
         let set = PodSet { listed_at: now, pods: pods.iter().map(observed).collect() };
-        let look = Look { started_at: now, sessions: pods.iter().map(sessions).collect(), others: 3 };
+        let look =
+            Look { started_at: now, sessions: pods.iter().map(sessions).collect(), unnamed: Vec::new(), others: 3 };
         let wanted: BTreeMap<_, _> = pods
             .iter()
             .enumerate()
@@ -110,6 +111,7 @@ fn observed(pod: &Pod) -> ObservedPod {
         scaler: pod.scaler.clone(),
         phase: Phase::Bound,
         bounds: None,
+        address: None,
     }
 }
 

@@ -10,7 +10,9 @@ use selvage_boot::{Context, Process};
 use selvage_operator::broker::{Cached, Limits, Server};
 use selvage_operator::controllers::kinds::stale_kinds;
 use selvage_operator::controllers::lease::{Contender, Terms};
+use selvage_operator::controllers::readers::Readers;
 use selvage_operator::controllers::tokens::Tokens;
+use selvage_operator::decisions;
 use selvage_operator::resources::{definitions, manifest};
 use selvage_operator::running::{Place, Running};
 use tonic::transport::server::TcpIncoming;
@@ -80,6 +82,9 @@ impl Process for Operator {
         let (running, leadership) = Running::start(client.clone(), place, clock, &life);
         life.waits_for("the objects of the API server haven't been listed yet");
         running.listed().await;
+        let readers = decisions::Cached::new(Readers::new(client.clone()));
+        let shown =
+            decisions::Server::new(readers, leadership.clone(), running.picture(), decisions::Limits::default());
         let reviewer = Cached::new(Tokens::new(client));
         let (server, events) = Server::new(reviewer, leadership, Limits::default());
         let serving = life.clone();
@@ -90,6 +95,7 @@ impl Process for Operator {
                 .http2_keepalive_timeout(Some(ANSWER_WITHIN))
                 .max_concurrent_streams(Some(16))
                 .add_service(server)
+                .add_service(shown)
                 .serve_with_incoming_shutdown(incoming, serving.stopping())
                 .await?;
             Ok(())

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::contact::{Contact, End};
+use crate::cpu::Cpu;
 use crate::holding::Holding;
 use crate::link::{Event, Link, Outgoing};
 use crate::observed::Pools;
@@ -45,6 +46,7 @@ impl Broker {
             addresses: settings.addresses(),
             holding: Holding::default(),
             pools: Pools::default(),
+            cpu: Cpu::own(),
             hello: watch::Sender::new(Hello::default()),
             report: watch::Sender::new(Report::default()),
             link: Link::apart(Instant::now()),
@@ -87,6 +89,7 @@ struct Client {
     contact: Contact,
     holding: Holding,
     pools: Pools,
+    cpu: Cpu,
     hello: watch::Sender<Hello>,
     report: watch::Sender<Report>,
     link: Link,
@@ -178,7 +181,8 @@ impl Client {
         self.reported = Instant::now();
         self.report_due = self.reported + self.settings.report_every;
         if self.is_welcome {
-            self.report.send_replace(wire::report(&self.pools, &self.holding, self.complied));
+            let report = wire::report(&self.pools, &self.holding, self.complied, &mut self.cpu);
+            self.report.send_replace(report);
         }
     }
 

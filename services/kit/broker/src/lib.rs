@@ -1,8 +1,8 @@
 //! A process's side of the pool broker: its pools hold what they are granted, and nothing before.
 //!
 //! A broker shares the connections of a database server out among all the processes that use it. A process keeps one stream to
-//! it (`selvage.pool.v1.PoolBroker/Attach`): it reports each second, and at once when somebody begins to wait for a connection,
-//! and is sent grants. A grant is for all pools of the process together; here it is split among them.
+//! it (`selvage.pool.v1.PoolBroker/Attach`): it reports its pools and its CPU each second, and at once when somebody begins to wait
+//! for a connection, and is sent grants. A grant is for all pools of the process together; here it is split among them.
 //!
 //! - **Nothing is opened before the first grant.** The pools are made with [`awaits_grant`](selvage_pool::Config::awaits_grant).
 //! - **Never more than the grant, at any instant.** Of a smaller grant the pools that shrink do so first; another one grows only
@@ -15,7 +15,7 @@
 //! # The modules
 //!
 //! `shares` splits, `holding` says what a process may hold and `contact` where and when the leader is looked for: these are plain
-//! state machines. `observed` looks at pools, `throttled` at the CPU limit, `wire` puts both into messages; `link` is one stream,
+//! state machines. `observed` looks at pools, `cpu` at the CPU and its limit, `wire` puts both into messages; `link` is one stream,
 //! `client` the task that does it all.
 //!
 //! ```no_run
@@ -36,12 +36,12 @@
 
 mod client;
 mod contact;
+mod cpu;
 mod holding;
 mod link;
 mod observed;
 mod settings;
 mod shares;
-mod throttled;
 mod wire;
 
 pub use client::{Broker, TooManyPools};

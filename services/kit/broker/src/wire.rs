@@ -6,12 +6,13 @@ use selvage_proto::pool::v1;
 use selvage_proto::pool::v1::attach_request::Message;
 use selvage_proto::pool::v1::attach_response::Message as Answer;
 use selvage_rpc::Target;
+use tokio::time::Instant;
 
+use crate::cpu::Cpu;
 use crate::holding::Holding;
 use crate::observed::{Pools, bounds};
 use crate::settings::Settings;
 use crate::shares;
-use crate::throttled;
 
 /// What a broker has said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +78,7 @@ pub(crate) fn hello(settings: &Settings, pools: &Pools) -> v1::Hello {
 }
 
 /// How the process is.
-pub(crate) fn report(pools: &Pools, holding: &Holding, complied: Option<GrantId>) -> v1::Report {
+pub(crate) fn report(pools: &Pools, holding: &Holding, complied: Option<GrantId>, cpu: &mut Cpu) -> v1::Report {
     let reports: Vec<_> = pools.iter().map(of_pool).collect();
     v1::Report {
         complied: complied.map(to_id),
@@ -86,7 +87,8 @@ pub(crate) fn report(pools: &Pools, holding: &Holding, complied: Option<GrantId>
         open: reports.iter().map(|pool| pool.open).sum(),
         pools: reports,
         epoch: holding.epoch(),
-        cpu_throttled: throttled::so_far().and_then(|time| time.try_into().ok()),
+        cpu_throttled: cpu.throttled().and_then(|time| time.try_into().ok()),
+        cpu_share: cpu.share(Instant::now()),
     }
 }
 

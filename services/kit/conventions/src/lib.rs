@@ -12,7 +12,8 @@
 //!    caller's, since each value is a series for as long as the process lives.
 //! 3. **List it** in `tests/whole/alerts/metrics.txt`, a line with type, Prometheus' name and labels. The test
 //!    `alerts::series` finds each line at the running shop, and refuses rules and dashboards that use anything else; let its
-//!    shop do whatever the metric counts.
+//!    shop do whatever the metric counts. What the operator exports is in `operator.txt` beside it, and found at a running operator
+//!    by `services/operator/tests/it/telemetry.rs`.
 //! 4. **Show it** in a panel of `tests/whole/dashboards`, if somebody should see it, and write the dashboards anew:
 //!    `SELVAGE_DASHBOARDS=write cargo test -p selvage-tests --test whole -- dashboards`. If somebody should be woken by it,
 //!    `tests/whole/alerts/mod.rs` says how to add an alert.

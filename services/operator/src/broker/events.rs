@@ -85,7 +85,7 @@ pub struct PoolBounds {
 pub type GrantNumber = (u64, u64);
 
 /// How a process is. What is counted counts from the process's start.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     /// The newest grant that allows all that may be open until a newer one arrives: it is acknowledged by this.
     pub complied: Option<GrantNumber>,
@@ -102,6 +102,8 @@ pub struct Report {
     pub pools: Vec<PoolReport>,
     /// For how long its CPU limit kept it from computing, where that is known.
     pub cpu_throttled: Option<Duration>,
+    /// The share of its CPU limit that it uses, where that is known: 1 is all of it.
+    pub cpu_share: Option<f64>,
 }
 
 /// How a pool is.

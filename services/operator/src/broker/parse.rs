@@ -21,6 +21,8 @@ const MAX_LABEL_BYTES: usize = 63;
 const MAX_REFUSED: usize = 15;
 /// 64 operations, and all others together.
 const MAX_USES: usize = 65;
+/// A quota bounds what is used in each of its periods, of which a second has ten: more than some is none.
+const MAX_SHARE: f64 = 1_000.0;
 
 /// What is wrong with a message, in words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -99,6 +101,7 @@ pub(super) fn report(report: v1::Report, hello: &Hello) -> Result<Report, Invali
         open: report.open,
         pools,
         cpu_throttled: report.cpu_throttled.map(|time| duration("cpu_throttled", time)).transpose()?,
+        cpu_share: report.cpu_share.map(share).transpose()?,
     })
 }
 
@@ -108,6 +111,10 @@ fn number(id: v1::GrantId) -> GrantNumber {
 
 fn duration(field: &'static str, time: WireDuration) -> Result<Duration, Invalid> {
     time.try_into().or_else(|_| invalid(field, "must be a time that isn't negative"))
+}
+
+fn share(share: f64) -> Result<f64, Invalid> {
+    if (0.0..=MAX_SHARE).contains(&share) { Ok(share) } else { invalid("cpu_share", "must be from 0 to 1,000") }
 }
 
 fn pool(pool: v1::PoolReport) -> Result<PoolReport, Invalid> {
@@ -207,15 +214,19 @@ mod tests {
             longest_held_by: "star_get".into(),
             ..v1::PoolReport::default()
         };
-        let good = v1::Report { limit: 3, open: 5, pools: vec![of_pool.clone()], ..v1::Report::default() };
+        let pools = vec![of_pool.clone()];
+        let good = v1::Report { limit: 3, open: 5, cpu_share: Some(0.5), pools, ..v1::Report::default() };
         let parsed = report(good.clone(), &known).unwrap();
-        assert_eq!((parsed.limit, parsed.open), (5, 5));
+        assert_eq!((parsed.limit, parsed.open, parsed.cpu_share), (5, 5, Some(0.5)));
         assert_eq!(parsed.pools[0].uses[0].time, Duration::from_secs(2));
         assert_eq!(parsed.pools[0].longest_held, Some(("star_get".to_owned(), Duration::from_secs(1))));
         let with = |pool: v1::PoolReport| v1::Report { pools: vec![pool], ..good.clone() };
         for wrong in [
             v1::Report { open: 32_001, ..good.clone() },
             v1::Report { cpu_throttled: Some(time(-1)), ..good.clone() },
+            v1::Report { cpu_share: Some(-0.1), ..good.clone() },
+            v1::Report { cpu_share: Some(1_000.1), ..good.clone() },
+            v1::Report { cpu_share: Some(f64::NAN), ..good.clone() },
             v1::Report { pools: vec![of_pool.clone(); 17], ..good.clone() },
             with(v1::PoolReport { name: "suns".into(), ..of_pool.clone() }),
             with(v1::PoolReport { uses: vec![used.clone(); 66], ..of_pool.clone() }),

@@ -17,6 +17,8 @@ pub const DATABASE_BOTTLENECK: &str = "DatabaseBottleneck";
 pub const SCALING_LIMITED: &str = "ScalingLimited";
 /// Everything is left as it is, because somebody wants that.
 pub const PAUSED: &str = "Paused";
+/// What the pods say that their pools need is what the scaler allows a pod.
+pub const PODS_WITHIN_BOUNDS: &str = "PodsWithinBounds";
 /// The database's probe answers.
 pub const PROBED: &str = "Probed";
 
@@ -143,5 +145,18 @@ mod tests {
         assert_eq!(events(&[], &third).len(), 1, "a trouble from the beginning");
         let back = events(&third, &second);
         assert_eq!((back.len(), back[0].type_), (1, EventType::Normal));
+    }
+
+    #[test]
+    fn that_the_database_is_the_bottleneck_is_an_event_and_so_is_its_end() {
+        let found = |is_so, reason| [Finding::new(DATABASE_BOTTLENECK, is_so, reason, "its fixed statement takes 3 ×")];
+        let calm = updated(&[], &found(false, "NoSign"), Some(1), &at(10));
+        let bound = updated(&calm, &found(true, "DatabaseBound"), Some(1), &at(20));
+        let said = events(&calm, &bound);
+        assert_eq!((said.len(), said[0].type_, said[0].reason.as_str()), (1, EventType::Warning, "DatabaseBound"));
+        let locked = updated(&bound, &found(true, "LockPileUp"), Some(1), &at(30));
+        assert_eq!(events(&bound, &locked).len(), 1, "it is another one");
+        let over = events(&locked, &calm);
+        assert_eq!((over.len(), over[0].type_), (1, EventType::Normal));
     }
 }

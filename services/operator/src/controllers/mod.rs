@@ -6,7 +6,7 @@
 //! - [`report`], of [`conditions`] and [`status`]: what became of an object, written when it changed; [`generation`]: what of an
 //!   object matters.
 //! - [`meters`]: what is measured of them.
-//! - [`tokens`]: which pod a token was made for.
+//! - [`tokens`]: which pod a token was made for; [`readers`]: what its owner may read.
 //! - [`rights`]: what all of it needs.
 //! - [`kinds`]: whether the cluster serves the kinds that this operator was made with.
 
@@ -16,6 +16,7 @@ pub mod lease;
 pub mod meters;
 pub mod owners;
 pub mod pods;
+pub mod readers;
 pub mod report;
 pub mod rights;
 pub mod status;

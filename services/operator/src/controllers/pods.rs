@@ -1,5 +1,7 @@
 //! The pods of a workload, as those who can hold connections.
 
+use std::collections::HashMap;
+
 use anyhow::Context as _;
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -17,21 +19,6 @@ pub enum Phase {
     Terminating,
     /// Its containers have ended, and don't come back: it holds nothing.
     Ended,
-}
-
-/// A pod.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ObservedPod {
-    /// What tells it from others of the same name.
-    pub uid: String,
-    /// Its name.
-    pub name: String,
-    /// Its namespace.
-    pub namespace: String,
-    /// What it is about.
-    pub phase: Phase,
-    /// How often its containers were started again: each time it is another process that holds connections.
-    pub restarts: i32,
 }
 
 /// What a pod is about. One that Kubernetes forgot to end, because its node is gone, is what it was: it may still run.
@@ -56,31 +43,65 @@ pub fn phase(pod: &Pod) -> Phase {
     if ready { Phase::Ready } else { Phase::Starting }
 }
 
-/// What is observed of a pod. Nothing if it has no uid, which one from an API server has.
-pub fn observed(pod: &Pod) -> Option<ObservedPod> {
-    let restarts = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
-    Some(ObservedPod {
-        uid: pod.uid()?,
-        name: pod.name_any(),
-        namespace: pod.namespace()?,
-        phase: phase(pod),
-        restarts: restarts.into_iter().flatten().map(|container| container.restart_count).sum(),
-    })
+/// Which pods are a workload's.
+#[derive(Clone, Debug)]
+pub struct PodSelector(Selector);
+
+impl PodSelector {
+    /// By what a scale subresource says: `app=cart,track!=canary,tier in (web,api),!legacy`.
+    ///
+    /// # Errors
+    /// If it can't be read, or selects everything.
+    pub fn read(text: &str) -> anyhow::Result<Self> {
+        anyhow::ensure!(!text.is_empty(), "the target's scale subresource names no selector, so its pods aren't known");
+        Ok(Self(read(text)?))
+    }
+
+    /// Those of `pods` that it selects in a namespace, whatever they are about.
+    pub fn of<'a>(&self, pods: impl IntoIterator<Item = &'a Pod>, namespace: &str) -> impl Iterator<Item = &'a Pod> {
+        let is_ours =
+            move |pod: &&Pod| pod.metadata.namespace.as_deref() == Some(namespace) && self.0.matches(pod.labels());
+        pods.into_iter().filter(is_ours)
+    }
 }
 
-/// Those of `pods` that a workload's selector takes, whatever they are about.
-///
-/// # Errors
-/// If the selector can't be read, or is empty.
-pub fn selected<'a>(
-    pods: impl IntoIterator<Item = &'a Pod>,
-    namespace: &str,
-    selector: &str,
-) -> anyhow::Result<Vec<&'a Pod>> {
-    anyhow::ensure!(!selector.is_empty(), "the target's scale subresource names no selector, so its pods aren't known");
-    let selector = read(selector)?;
-    let ours = pods.into_iter().filter(|pod| pod.namespace().as_deref() == Some(namespace));
-    Ok(ours.filter(|pod| selector.matches(pod.labels())).collect())
+/// Selectors that have been read: a decision needs each of them, each second.
+#[derive(Debug, Default)]
+pub struct Selectors(HashMap<String, Read>);
+
+/// A selector that has been read, or can't be, and whether it was asked for since [`Selectors::forget`].
+#[derive(Debug)]
+struct Read {
+    selector: Option<PodSelector>,
+    is_used: bool,
+}
+
+impl Selectors {
+    /// The selector that a text says, if it can be read.
+    pub fn get(&mut self, text: &str) -> Option<&PodSelector> {
+        let read = self.0.entry(text.to_owned()).or_insert_with(|| {
+            let selector = PodSelector::read(text).ok();
+            Read { selector, is_used: true }
+        });
+        read.is_used = true;
+        read.selector.as_ref()
+    }
+
+    /// Forgets what nobody has asked for since the last time.
+    pub fn forget(&mut self) {
+        self.0.retain(|_, read| std::mem::take(&mut read.is_used));
+    }
+}
+
+/// How often a pod's containers were started again: each time it is another process that holds connections.
+pub fn restarts(pod: &Pod) -> i32 {
+    let containers = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
+    containers.into_iter().flatten().map(|container| container.restart_count).sum()
+}
+
+/// The address of a pod, once it has one.
+pub fn address(pod: &Pod) -> Option<std::net::IpAddr> {
+    pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()
 }
 
 /// A workload's own selector, as its scale subresource writes it; nothing if it selects nothing.
@@ -103,24 +124,6 @@ pub fn trim(pod: &mut Pod) {
     let node_name = pod.spec.take().and_then(|spec| spec.node_name);
     pod.spec = Some(PodSpec { node_name, ..PodSpec::default() });
     pod.metadata.annotations = None;
-}
-
-/// Those of `pods` that a workload's selector takes, in the order of their names; those that ended are left out.
-///
-/// # Errors
-/// If the selector can't be read.
-pub fn of_target<'a>(
-    pods: impl IntoIterator<Item = &'a Pod>,
-    namespace: &str,
-    selector: &str,
-) -> anyhow::Result<Vec<ObservedPod>> {
-    anyhow::ensure!(!selector.is_empty(), "the target's scale subresource names no selector, so its pods aren't known");
-    let selector = read(selector)?;
-    let ours = pods.into_iter().filter(|pod| pod.namespace().as_deref() == Some(namespace));
-    let ours = ours.filter(|pod| selector.matches(pod.labels()));
-    let mut found: Vec<_> = ours.filter_map(observed).filter(|pod| pod.phase != Phase::Ended).collect();
-    found.sort_by(|one, other| (&one.name, &one.uid).cmp(&(&other.name, &other.uid)));
-    Ok(found)
 }
 
 /// A selector as a scale subresource writes it: `app=cart,track!=canary,tier in (web,api),!legacy`.
@@ -210,25 +213,24 @@ mod tests {
             elsewhere,
         ];
         let names = |selector: &str| {
-            let found = of_target(&pods, "shop", selector).unwrap();
-            found.into_iter().map(|pod| pod.name).collect::<Vec<_>>()
+            let selector = PodSelector::read(selector).unwrap();
+            selector.of(&pods, "shop").map(kube::ResourceExt::name_any).collect::<Vec<_>>()
         };
-        assert_eq!(names("app=cart"), ["a", "b"]);
-        assert_eq!(names("app=cart,track!=a"), ["b"]);
+        assert_eq!(names("app=cart"), ["b", "a", "c"]);
+        assert_eq!(names("app=cart,track!=a"), ["b", "c"]);
         assert_eq!(names("app in (web)"), [""; 0]);
-        assert_eq!(names("app in (web,cart),track notin (a)"), ["b"]);
+        assert_eq!(names("app in (web,cart),track notin (a)"), ["b", "c"]);
         assert_eq!(names("app,!legacy,track==a"), ["a"]);
         assert_eq!(names("!app"), [""; 0]);
         for wrong in ["", "app=cart,", "app in web", "a b", "app=(x)"] {
-            assert!(of_target(&pods, "shop", wrong).is_err(), "{wrong}");
+            assert!(PodSelector::read(wrong).is_err(), "{wrong}");
         }
-        let restarted = json!({"phase": "Running", "containerStatuses": [
+        let restarted = json!({"phase": "Running", "podIP": "10.1.2.3", "containerStatuses": [
             {"name": "x", "image": "x", "imageID": "x", "ready": true, "restartCount": 2},
         ]});
         let mut restarted = pod("r", restarted, false);
-        let whole = observed(&restarted).unwrap();
-        assert_eq!(whole.restarts, 2);
         trim(&mut restarted);
-        assert_eq!(observed(&restarted).unwrap(), whole, "what is taken away isn't looked at");
+        // What is taken away isn't looked at.
+        assert_eq!((restarts(&restarted), address(&restarted)), (2, Some([10, 1, 2, 3].into())));
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use super::status::{self, Status};
 use super::{ANSWER, MANAGER, conditions};
+use crate::telemetry::counts::{self, Written};
 
 /// Writes the statuses of one kind, and the events of their conditions. A leader has one, and forgets it with its lead.
 pub struct Reports<S> {
@@ -51,11 +52,15 @@ impl<S: Status> Reports<S> {
             return Ok(false);
         }
         let events = conditions::events(before.map(Status::conditions).unwrap_or_default(), after.conditions());
-        status::write(&Api::<K>::namespaced(self.client.clone(), &namespace), object, after).await?;
+        let written = status::write(&Api::<K>::namespaced(self.client.clone(), &namespace), object, after).await;
+        counts::wrote(Written::Status, written.is_ok());
+        written?;
         self.written.insert(uid, (Instant::now(), after.clone()));
         let about = object.object_ref(&());
         for event in events {
-            match timeout(ANSWER, self.recorder.publish(&event, &about)).await {
+            let published = timeout(ANSWER, self.recorder.publish(&event, &about)).await;
+            counts::wrote(Written::Event, matches!(published, Ok(Ok(()))));
+            match published {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
                     tracing::warn!(

@@ -36,5 +36,6 @@ pub const NAMESPACED: &[Right] = &[
 /// In the whole cluster, as these belong to no namespace.
 pub const CLUSTER: &[Right] = &[
     Right { group: "authentication.k8s.io", resources: &["tokenreviews"], verbs: &["create"] },
+    Right { group: "authorization.k8s.io", resources: &["subjectaccessreviews"], verbs: &["create"] },
     Right { group: "apiextensions.k8s.io", resources: &["customresourcedefinitions"], verbs: &["get"] },
 ];

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::{ANSWER, MANAGER};
-use crate::resources::{Mode, PAUSED, PoolScaler, TargetRef};
+use crate::resources::{PAUSED, PoolScaler, TargetRef};
 
 /// A workload with a scale subresource.
 #[derive(Clone, Debug)]
@@ -81,28 +81,6 @@ impl Target {
     }
 }
 
-/// What is done about a number of replicas that is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// It has that number.
-    Nothing,
-    /// It isn't told, because the scaler only observes, or is paused.
-    Say,
-    /// It is told.
-    Set,
-}
-
-/// What is to be done if a scaler wants so many replicas, and its target is told to have `present`.
-pub fn action(scaler: &PoolScaler, present: i32, wanted: i32) -> Action {
-    if present == wanted {
-        Action::Nothing
-    } else if scaler.spec.mode == Mode::Observe || is_paused(scaler) {
-        Action::Say
-    } else {
-        Action::Set
-    }
-}
-
 /// Whether somebody wants everything left as it is.
 pub fn is_paused(scaler: &PoolScaler) -> bool {
     scaler.metadata.annotations.as_ref().and_then(|all| all.get(PAUSED)).is_some_and(|value| value == "true")
@@ -153,23 +131,5 @@ mod tests {
         ] {
             assert_eq!(surge(&deployment(strategy.clone()), replicas), wanted, "{strategy} of {replicas}");
         }
-    }
-
-    #[test]
-    fn who_only_observes_and_who_is_paused_tells_nobody() {
-        let scaler = |mode: &str, paused: serde_json::Value| -> PoolScaler {
-            serde_json::from_value(json!({
-                "metadata": {"name": "cart", "annotations": {PAUSED: paused}},
-                "spec": {
-                    "targetRef": {"name": "cart"}, "budgetRef": {"name": "main"}, "maxReplicas": 9, "pool": {"ceiling": 2},
-                    "mode": mode,
-                },
-            }))
-            .unwrap()
-        };
-        assert_eq!(action(&scaler("Enforce", json!("false")), 3, 5), Action::Set);
-        assert_eq!(action(&scaler("Enforce", json!("false")), 5, 5), Action::Nothing);
-        assert_eq!(action(&scaler("Enforce", json!("true")), 3, 5), Action::Say);
-        assert_eq!(action(&scaler("Observe", json!("")), 3, 5), Action::Say);
     }
 }

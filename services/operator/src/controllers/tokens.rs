@@ -40,6 +40,15 @@ impl Tokens {
     /// # Errors
     /// If the API server can't be asked.
     pub async fn owner(&self, token: &str) -> Result<Result<TokenOwner, String>, kube::Error> {
+        let user = self.user(token).await?;
+        Ok(user.and_then(|user| bound_pod(&user).ok_or_else(|| "it isn't bound to a pod".to_owned())))
+    }
+
+    /// The user whose it is: a person, or a service account. The rest as for a pod's.
+    ///
+    /// # Errors
+    /// If the API server can't be asked.
+    pub async fn user(&self, token: &str) -> Result<Result<UserInfo, String>, kube::Error> {
         let review = TokenReview {
             metadata: ObjectMeta::default(),
             spec: TokenReviewSpec { token: Some(token.to_owned()), audiences: Some(vec![AUDIENCE.to_owned()]) },
@@ -53,7 +62,7 @@ impl Tokens {
         if !status.audiences.unwrap_or_default().iter().any(|audience| audience == AUDIENCE) {
             return Ok(Err(format!("it isn't for the audience {AUDIENCE}")));
         }
-        Ok(bound_pod(&status.user.unwrap_or_default()).ok_or_else(|| "it isn't bound to a pod".to_owned()))
+        Ok(Ok(status.user.unwrap_or_default()))
     }
 }
 

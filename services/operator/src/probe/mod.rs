@@ -67,12 +67,21 @@ pub struct Observed {
     pub settings: Settings,
     /// Whether the role is shown what others do. Without pg_monitor it isn't, and what follows is of no use.
     pub sees_others: bool,
-    /// Backends of clients by application_name, without the probe's own.
-    pub applications: BTreeMap<String, u32>,
+    /// Backends by their clients, without the probe's own.
+    pub clients: BTreeMap<Client, u32>,
     /// The same backends by what they do.
     pub doing: BTreeMap<Doing, u32>,
     /// Who holds up others, the worst first, at most 5.
     pub blockers: Vec<Blocker>,
+}
+
+/// Who is at the other end of a backend.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Client {
+    /// Its application_name.
+    pub application: String,
+    /// Its address, unless it is on the server's own machine.
+    pub address: Option<String>,
 }
 
 /// How many connections a server takes, and for whom they are.
@@ -123,14 +132,14 @@ impl Observed {
     pub fn free(&self) -> u32 {
         let Settings { max_connections, superuser_reserved, reserved } = self.settings;
         // The probe's own is one.
-        let open = self.applications.values().sum::<u32>() + 1;
+        let open = self.clients.values().sum::<u32>() + 1;
         max_connections.saturating_sub(superuser_reserved).saturating_sub(reserved).saturating_sub(open)
     }
 
     /// Backends by the boot id of the pod's run that they belong to, and the number of all others.
     pub fn by_boot(&self) -> (BTreeMap<&str, u32>, u32) {
         let (mut boots, mut others) = (BTreeMap::new(), 0);
-        for (application, count) in &self.applications {
+        for (Client { application, .. }, count) in &self.clients {
             match boot_id(application) {
                 Some(boot) => *boots.entry(boot).or_default() += count,
                 None => others += count,
@@ -218,14 +227,14 @@ async fn look(
     statements::fixed(&mut connection).await?;
     let statement = begun.elapsed();
     let sees_others = statements::sees_others(&mut connection).await?;
-    let (mut applications, mut doing) = (BTreeMap::new(), BTreeMap::new());
-    for (application, what, count) in statements::backends(&mut connection).await? {
-        *applications.entry(application).or_default() += count;
+    let (mut clients, mut doing) = (BTreeMap::new(), BTreeMap::new());
+    for (client, what, count) in statements::backends(&mut connection).await? {
+        *clients.entry(client).or_default() += count;
         *doing.entry(what).or_default() += count;
     }
     let is_blocked = doing.contains_key(&Doing::Lock);
     let blockers = if is_blocked { statements::blockers(&mut connection).await? } else { Vec::new() };
-    Ok((Observed { statement, settings, sees_others, applications, doing, blockers }, connection))
+    Ok((Observed { statement, settings, sees_others, clients, doing, blockers }, connection))
 }
 
 #[cfg(test)]
@@ -239,9 +248,10 @@ mod tests {
             assert_eq!(boot_id(other), None, "{other}");
         }
         let applications = [("0a1b2c3d/a", 3), ("0a1b2c3d/b", 1), ("ffffffff/c", 2), ("psql", 4), ("", 1)];
-        let applications = applications.map(|(name, count)| (name.to_owned(), count)).into();
+        let client = |name: &str| Client { application: name.to_owned(), address: None };
+        let clients = applications.map(|(name, count)| (client(name), count)).into();
         let settings = Settings { max_connections: 20, superuser_reserved: 3, reserved: 2 };
-        let observed = Observed { applications, settings, ..Observed::default() };
+        let observed = Observed { clients, settings, ..Observed::default() };
         assert_eq!(observed.by_boot(), ([("0a1b2c3d", 4), ("ffffffff", 2)].into(), 5));
         assert_eq!(observed.free(), 3);
     }

@@ -2,7 +2,7 @@
 
 use sqlx::postgres::PgConnection;
 
-use super::{Blocker, Doing, Settings};
+use super::{Blocker, Client, Doing, Settings};
 
 /// Some tenths of a millisecond of computing, and nothing of the disk: it is slow where the server's processors are busy.
 const FIXED: &str = "SELECT sum(number)::bigint FROM generate_series(1, 2000) AS number";
@@ -15,13 +15,13 @@ const SETTINGS: &str = "SELECT current_setting('max_connections')::int, \
 const SEES_OTHERS: &str = "SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')";
 
 /// A server has at most some thousands of them; what they have in common is counted there.
-const BACKENDS: &str = "SELECT coalesce(application_name, ''), \
+const BACKENDS: &str = "SELECT coalesce(application_name, ''), coalesce(host(client_addr), ''), \
      CASE WHEN state = 'active' THEN coalesce(wait_event_type, 'CPU') \
           WHEN state LIKE 'idle in transaction%' THEN 'idle in transaction' \
           ELSE 'idle' END, \
      count(*)::int \
      FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() \
-     GROUP BY 1, 2 ORDER BY 1, 2 LIMIT 10000";
+     GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT 10000";
 
 /// pg_blocking_pids locks the table of locks for a moment, so it is asked for a few only.
 const BLOCKERS: &str = "WITH waiting AS MATERIALIZED \
@@ -50,9 +50,13 @@ pub(super) async fn sees_others(connection: &mut PgConnection) -> Result<bool, s
     sqlx::query_scalar(SEES_OTHERS).fetch_one(connection).await
 }
 
-pub(super) async fn backends(connection: &mut PgConnection) -> Result<Vec<(String, Doing, u32)>, sqlx::Error> {
-    let rows: Vec<(String, String, i32)> = sqlx::query_as(BACKENDS).fetch_all(connection).await?;
-    Ok(rows.into_iter().map(|(application, what, count)| (application, doing(&what), count.unsigned_abs())).collect())
+pub(super) async fn backends(connection: &mut PgConnection) -> Result<Vec<(Client, Doing, u32)>, sqlx::Error> {
+    let rows: Vec<(String, String, String, i32)> = sqlx::query_as(BACKENDS).fetch_all(connection).await?;
+    let backend = |(application, address, what, count): (String, String, String, i32)| {
+        let address = Some(address).filter(|address| !address.is_empty());
+        (Client { application, address }, doing(&what), count.unsigned_abs())
+    };
+    Ok(rows.into_iter().map(backend).collect())
 }
 
 pub(super) async fn blockers(connection: &mut PgConnection) -> Result<Vec<Blocker>, sqlx::Error> {

@@ -339,7 +339,7 @@ pub struct PoolScalerStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["operation"]))]
     pub baselines: Vec<OperationBaseline>,
-    /// Ready, MetricsFresh, BudgetSatisfied, DatabaseBottleneck, ScalingLimited and Paused, at most 16.
+    /// Ready, MetricsFresh, BudgetSatisfied, PodsWithinBounds, DatabaseBottleneck, ScalingLimited and Paused, at most 16.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

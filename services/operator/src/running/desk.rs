@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::hearing;
 use crate::broker::{Event, Happening, Offer, Outbox};
 use crate::domain::control::{Config, Control, Next, Workloads};
-use crate::domain::decide::Baselines;
+use crate::domain::decide::{self, Baselines};
 use crate::domain::ledger::Holder;
 use crate::domain::moment::Moment;
 use crate::probe;
+use crate::scrape::{self, Reading};
 
 /// A ConnectionBudget: its namespace and its name.
 pub(super) type BudgetName = (String, String);
@@ -23,6 +24,19 @@ struct Stream {
     outbox: Outbox,
     /// Somebody waited for a connection by its last report.
     has_waiters: bool,
+    /// Since when it needs more than it was granted: callers have begun to wait, or it has nothing yet.
+    needs_since: Option<Moment>,
+    /// Connections of the newest grant that was put into the outbox.
+    granted: u32,
+    /// Who got none by its last report.
+    refused: BTreeMap<String, u64>,
+}
+
+/// What a run said last.
+pub(super) struct Heard<'a> {
+    pub(super) report: &'a decide::Report,
+    /// Callers who got no connection since it started, by class, while it has a stream.
+    pub(super) refused: Option<&'a BTreeMap<String, u64>>,
 }
 
 /// All databases, and all streams.
@@ -31,6 +45,8 @@ pub(super) struct Desk {
     databases: BTreeMap<BudgetName, Control>,
     streams: BTreeMap<Holder, Stream>,
     lead: Option<(u64, Moment)>,
+    /// Since when those needed it who were granted more by the last decision.
+    met: Vec<Moment>,
 }
 
 impl Desk {
@@ -73,17 +89,31 @@ impl Desk {
         }
     }
 
-    /// A database was looked at.
+    /// A pod's metrics were read.
+    pub(super) fn measured(
+        &mut self,
+        database: &BudgetName,
+        pod: &scrape::Pod,
+        reading: &Reading,
+        at: Moment,
+        now: Moment,
+    ) {
+        if let Some(control) = self.databases.get_mut(database) {
+            control.measured(&hearing::run(pod), hearing::measured(reading, at), now);
+        }
+    }
+
+    /// A database was looked at; `began` and `heard` say from when to when.
     pub(super) fn probed(
         &mut self,
         database: &BudgetName,
         outcome: &probe::Outcome,
         strangers: &BTreeSet<String>,
-        began: Moment,
+        (began, heard): (Moment, Moment),
         now: Moment,
     ) {
         if let Some(control) = self.databases.get_mut(database) {
-            let (probe, look) = hearing::looked(outcome, strangers, began, now);
+            let (probe, look) = hearing::looked(outcome, strangers, began, heard);
             control.probed(probe, look, now);
         }
     }
@@ -106,7 +136,16 @@ impl Desk {
                 let (namespace, name) = &hello.budget;
                 outbox.put(Offer::Pending(format!("there is no ConnectionBudget {namespace}/{name}")));
             }
-            let stream = Stream { number, budget: hello.budget, pod: identity.pod, outbox, has_waiters: false };
+            let stream = Stream {
+                number,
+                budget: hello.budget,
+                pod: identity.pod,
+                outbox,
+                has_waiters: false,
+                needs_since: None,
+                granted: 0,
+                refused: BTreeMap::new(),
+            };
             self.streams.insert(holder, stream);
             return false;
         }
@@ -123,7 +162,13 @@ impl Desk {
             Happening::Reported(report) => {
                 let reported = hearing::reported(&report, now);
                 let had_waiters = std::mem::replace(&mut stream.has_waiters, reported.pools.waiting > 0);
+                stream.refused = hearing::refused(&report);
                 let is_edge = had_waiters != stream.has_waiters || report.known.is_none();
+                stream.needs_since = match stream.has_waiters || report.known.is_none() {
+                    true if is_edge => stream.needs_since.or(Some(now)),
+                    true => stream.needs_since,
+                    false => None,
+                };
                 if let Some(control) = control {
                     control.reported(&holder, reported, now);
                 }
@@ -142,14 +187,19 @@ impl Desk {
     /// Decides for each database, sends what is granted, and says what is to be done besides.
     pub(super) fn next(&mut self, now: Moment) -> BTreeMap<BudgetName, Next> {
         let mut all = BTreeMap::new();
+        self.met.clear();
         for (name, control) in &mut self.databases {
             let next = control.next(now);
             let mut granted = BTreeSet::new();
             for (holder, grant) in &next.grants {
                 granted.insert(holder);
-                if let Some(stream) = self.streams.get(holder) {
+                if let Some(stream) = self.streams.get_mut(holder) {
                     let id = (grant.id.epoch, grant.id.sequence);
                     stream.outbox.put(Offer::Grant { id, connections: grant.connections });
+                    let before = std::mem::replace(&mut stream.granted, grant.connections);
+                    if grant.connections > before {
+                        self.met.extend(stream.needs_since.take());
+                    }
                 }
             }
             // Whoever has nothing yet is told why.
@@ -163,6 +213,22 @@ impl Desk {
             all.insert(name.clone(), next);
         }
         all
+    }
+
+    /// Since when those needed it who were granted more by the last decision.
+    pub(super) fn met(&self) -> &[Moment] {
+        &self.met
+    }
+
+    /// Processes that have a stream.
+    pub(super) fn streams(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// What a run said last, and by class who got no connection there.
+    pub(super) fn heard_of(&self, database: &BudgetName, holder: &Holder) -> Option<Heard<'_>> {
+        let report = self.databases.get(database)?.heard(holder)?;
+        Some(Heard { report, refused: self.streams.get(holder).map(|stream| &stream.refused) })
     }
 
     /// What was learned of a database.

@@ -1,14 +1,15 @@
 //! What processes and databases say, in the terms of what decides.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::broker;
 use crate::domain::control::Reported;
 use crate::domain::decide::{self, Outcome, PoolPart, Uses};
-use crate::domain::ledger::{self, Bounds, GrantId, Holder, Look, Sessions};
+use crate::domain::ledger::{self, Bounds, GrantId, Holder, Look, Sessions, Unnamed};
 use crate::domain::moment::Moment;
-use crate::probe::{self, Doing};
+use crate::probe::{self, Client, Doing};
+use crate::scrape::{self, Reading};
 
 /// Names of pods may be cut from this length on: application_name has 63 bytes, of which a boot id and a slash take nine.
 const SHOWN: usize = 54;
@@ -45,7 +46,7 @@ pub(super) fn reported(report: &broker::Report, now: Moment) -> Reported {
         pools: report.pools.iter().map(part).collect(),
         longest_lease: longest.map(|(operation, held)| decide::Lease { operation: operation.clone(), held: *held }),
         // Throttling says that a limit was met, and not how much of the CPU is in use.
-        cpu: None,
+        cpu: report.cpu_share,
     };
     Reported { connections, pools }
 }
@@ -61,6 +62,39 @@ fn part(pool: &broker::PoolReport) -> PoolPart {
         waiting: pool.waiting,
         refused: pool.refused.iter().map(|refused| refused.count).fold(0, u64::saturating_add),
         uses: used,
+    }
+}
+
+/// Callers who got no connection, by class.
+pub(super) fn refused(report: &broker::Report) -> BTreeMap<String, u64> {
+    let mut classes = BTreeMap::<String, u64>::new();
+    for refused in report.pools.iter().flat_map(|pool| &pool.refused) {
+        let count = classes.entry(refused.class.clone()).or_default();
+        *count = count.saturating_add(refused.count);
+    }
+    classes
+}
+
+/// Which run of which pod was read.
+pub(super) fn run(pod: &scrape::Pod) -> Holder {
+    Holder { pod: pod.uid.as_str().into(), boot: format!("run {}", pod.restarts).as_str().into() }
+}
+
+/// What a pod's metrics say.
+pub(super) fn measured(reading: &Reading, at: Moment) -> decide::Report {
+    // A library that tells how often, and not how long, says nothing of a use.
+    let uses = reading.uses.map(|(count, time)| Uses { operation: "use".to_owned(), count, time });
+    decide::Report {
+        at,
+        limit: reading.limit,
+        open: reading.open,
+        in_use: reading.in_use,
+        waiting: reading.waiting,
+        refused: reading.refused,
+        uses: uses.into_iter().collect(),
+        pools: Vec::new(),
+        longest_lease: None,
+        cpu: None,
     }
 }
 
@@ -118,13 +152,18 @@ fn look(observed: &probe::Observed, strangers: &BTreeSet<String>, began: Moment)
     // What the server shows of a long name is its beginning.
     let is_stranger =
         |shown: &str| strangers.iter().any(|name| name == shown || shown.len() >= SHOWN && name.starts_with(shown));
-    let mut look = Look { started_at: began, sessions: Vec::new(), others: 0 };
-    for (application, count) in &observed.applications {
+    let mut look = Look { started_at: began, sessions: Vec::new(), unnamed: Vec::new(), others: 0 };
+    for (Client { application, address }, count) in &observed.clients {
         match (probe::boot_id(application), application.split_once('/')) {
             (Some(boot), Some((_, pod))) if !is_stranger(pod) => {
                 look.sessions.push(Sessions { boot: boot.into(), pod: pod.into(), count: *count });
             }
-            _ => look.others += count,
+            (Some(_), Some(_)) => look.others += count,
+            _ => look.unnamed.push(Unnamed {
+                address: address.as_deref().map(Into::into),
+                application: application.clone(),
+                count: *count,
+            }),
         }
     }
     look
@@ -163,12 +202,13 @@ mod tests {
                 pool("relay", vec![used("read", 1, 5), used("move", 1, 1)]),
             ],
             cpu_throttled: None,
+            cpu_share: Some(0.25),
         };
         let Reported { connections, pools } = reported(&report, Moment::default());
         assert_eq!(connections.newest, Some(GrantId { epoch: 3, sequence: 7 }));
         assert_eq!((connections.limit, connections.open, connections.epoch), (8, 6, 3));
         assert_eq!((pools.limit, pools.in_use, pools.waiting, pools.refused), (8, 4, 2, 10));
-        assert_eq!(pools.uses.len(), 2);
+        assert_eq!((pools.uses.len(), pools.cpu), (2, Some(0.25)));
         assert_eq!((pools.uses[0].count, pools.uses[0].time), (3, Duration::from_millis(15)));
         assert_eq!(pools.longest_lease.unwrap().held, Duration::from_secs(5));
     }
@@ -178,7 +218,9 @@ mod tests {
         let observed = |sees_others| probe::Observed {
             statement: Duration::from_millis(2),
             sees_others,
-            applications: [("0a1b2c3d/cart-1", 3), ("psql", 2)].map(|(name, count)| (name.to_owned(), count)).into(),
+            clients: [("0a1b2c3d/cart-1", 3), ("psql", 2)]
+                .map(|(name, count)| (Client { application: name.to_owned(), address: None }, count))
+                .into(),
             doing: [(Doing::Cpu, 2), (Doing::Lock, 1), (Doing::Idle, 4)].into(),
             ..Default::default()
         };
@@ -189,12 +231,13 @@ mod tests {
             Moment::default(),
         );
         let look = look.expect("it is shown");
-        assert_eq!((look.sessions.len(), look.sessions[0].count, look.others), (1, 3, 2));
+        assert_eq!((look.sessions.len(), look.sessions[0].count, look.others), (1, 3, 0));
+        assert_eq!(look.unnamed, [Unnamed { address: None, application: "psql".to_owned(), count: 2 }]);
         let strangers = BTreeSet::from(["cart-1".to_owned()]);
         let answered = probe::Outcome::Answered(Box::new(observed(true)));
         let (_, look) = looked(&answered, &strangers, Moment::default(), Moment::default());
         let look = look.expect("it is shown");
-        assert_eq!((look.sessions.len(), look.others), (0, 5), "a pod that no scaler is about");
+        assert_eq!((look.sessions.len(), look.others), (0, 3), "a pod that no scaler is about");
         let Outcome::Answered(database) = probe.outcome else { panic!("it answered") };
         assert_eq!((database.on_cpu, database.on_locks), (2, 1));
         let (_, look) = looked(

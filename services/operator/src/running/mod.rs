@@ -6,9 +6,13 @@
 
 mod desk;
 mod hearing;
+mod picture;
 mod probing;
+mod scraping;
 mod specs;
 mod statuses;
+mod targets;
+mod telling;
 mod workloads;
 mod writing;
 
@@ -29,11 +33,15 @@ use crate::broker::{self, Leadership};
 use crate::controllers::lease::{self, Contender, Standing};
 use crate::controllers::watched::{self, RELIST, Verdict, Watched, verdict};
 use crate::controllers::{generation, meters, owners, pods};
+use crate::decisions::Picture;
 use crate::domain::decide::Baselines;
 use crate::domain::ledger::PodUid;
 use crate::domain::moment::Moment;
+use crate::probe;
 use crate::resources::{ConnectionBudget, PoolScaler};
+use crate::telemetry::{self, Board, counts};
 use desk::Desk;
+use telling::Telling;
 use workloads::Objects;
 
 /// How often is decided if nothing urgent happens.
@@ -71,6 +79,8 @@ pub struct Running {
     standing: watch::Receiver<Standing>,
     leadership: watch::Sender<Leadership>,
     newest_epoch: watch::Sender<u64>,
+    board: Board,
+    picture: watch::Sender<Arc<Picture>>,
     started: Instant,
 }
 
@@ -99,8 +109,15 @@ impl Running {
             standing.clone(),
         );
         let (leadership, followed) = watch::channel(Leadership::Following(None));
-        let running = Self { client, place, clock, sets, standing, leadership, newest_epoch, started: Instant::now() };
+        let (board, picture) = (telemetry::observe(standing.clone()), watch::Sender::default());
+        let started = Instant::now();
+        let running = Self { client, place, clock, sets, standing, leadership, newest_epoch, board, picture, started };
         (running, followed)
+    }
+
+    /// What was decided last, for people.
+    pub fn picture(&self) -> watch::Receiver<Arc<Picture>> {
+        self.picture.subscribe()
     }
 
     /// Whether everything was listed once.
@@ -123,10 +140,16 @@ impl Running {
     /// If a watch is dead while the API server answers: the process had better begin anew.
     pub async fn decide(mut self, mut events: mpsc::Receiver<broker::Event>, life: Life) -> anyhow::Result<()> {
         let mut desk = Desk::default();
+        let mut telling = Telling::new(self.board.clone());
         let mut ready_since = BTreeMap::<PodUid, Moment>::new();
-        let mut strangers = BTreeSet::<String>::new();
         let (found_sender, mut found) = mpsc::channel(64);
         let mut probes = probing::Probes::new(self.client.clone(), found_sender);
+        let (scraped_sender, mut scraped) = mpsc::channel(64);
+        let mut scraping = scraping::Scraping::new(scraped_sender);
+        let mut targets = targets::Targets::new(self.client.clone());
+        let mut selectors = pods::Selectors::default();
+        // What the databases showed since the last decision: whose sessions are whose is told by pods that are listed by then.
+        let mut looks = BTreeMap::<desk::BudgetName, (probe::Look, Instant)>::new();
         let (writer, writing) = writing::start(self.client.clone(), self.place.contender.identity.clone());
         life.spawn("writing", writing);
         let owned = owners::Others::default();
@@ -153,9 +176,15 @@ impl Running {
                 }
                 Some(found) = found.recv() => {
                     let probing::Found { budget, look } = found;
-                    let (began, now) = (self.moment(look.began), self.moment(Instant::now()));
-                    desk.probed(&budget, &look.outcome, &strangers, began, now);
+                    looks.insert(budget.clone(), (look.clone(), Instant::now()));
                     probes.found(budget, look);
+                    continue;
+                }
+                Some(found) = scraped.recv() => {
+                    let (at, now) = (self.moment(found.at), self.moment(Instant::now()));
+                    if let Some((budget, pod, reading)) = scraping.found(found) {
+                        desk.measured(&budget, &pod, &reading, at, now);
+                    }
                     continue;
                 }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
@@ -191,46 +220,70 @@ impl Running {
             for uid in present {
                 ready_since.entry(uid).or_insert(now);
             }
+            let known = targets.keep(&scalers);
             let objects = Objects {
                 scalers: &scalers,
                 budgets: &budgets,
                 deployments: &deployments,
                 pods: &pods,
+                targets: &known,
                 listed_at: self.moment(listed),
             };
             self.has_seen_epochs(&budgets);
-            let (databases, homeless) = workloads::databases(
+            let (mut databases, homeless) = workloads::databases(
                 &objects,
                 |name| probes.settings(name),
                 |scaler| owned.refuse(scaler),
                 &ready_since,
+                &mut selectors,
             );
-            strangers = workloads::strangers(&pods, &databases);
+            scraping.keep(&mut databases, lead.is_some());
+            let strangers = workloads::strangers(&pods, &databases);
             let configs = databases.iter().map(|(name, database)| (name.clone(), database.config.clone())).collect();
             desk.configure(configs, |name| left(&databases[name]), now);
             desk.lead(lead.map(|(epoch, until)| (epoch, self.moment(until))), now);
-            for (name, database) in &databases {
+            for (name, database) in databases.iter().filter(|(_, database)| database.is_whole) {
                 desk.workloads(name, database.workloads.clone(), now);
+            }
+            for (name, (look, heard)) in std::mem::take(&mut looks) {
+                let times = (self.moment(look.began), self.moment(heard));
+                desk.probed(&name, &look.outcome, &strangers, times, now);
+                telling.looked(&name, &look, &strangers);
             }
             probes.keep(
                 databases.iter().filter(|_| lead.is_some()).map(|(name, database)| (name, &database.object.spec)),
             );
             let nexts = desk.next(now);
+            for since in desk.met() {
+                counts::granted(self.moment(Instant::now()).since(*since));
+            }
             (urgent, decided) = (None, instant);
             if lead.is_some() {
                 let time = Timestamp::from_millisecond(self.clock.now_ms()).unwrap_or_default();
                 let time = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(time);
                 let leader = &self.place.contender.identity;
                 let mut batch = writing::Batch::default();
+                let mut learned = BTreeMap::new();
+                let mut shown = picture::Drawing::new(epoch, now, &time);
                 for (name, database) in &databases {
                     let Some(next) = nexts.get(name) else { continue };
-                    let learned = desk.baselines(name);
-                    batch.add(database, next, probes.last(name), learned.as_ref(), leader, &time);
+                    telling.decided(database, next, instant);
+                    let baselines = desk.baselines(name);
+                    let statuses = batch.add(database, next, probes.last(name), baselines.as_ref(), leader, &time);
+                    let heard = |holder: &_| desk.heard_of(name, holder);
+                    shown.add(database, next, probes.last(name), baselines.as_ref(), statuses, heard);
+                    learned.extend(baselines.and_then(|known| Some((name.clone(), known.statement?))));
                 }
                 for scaler in homeless {
                     batch.homeless(scaler, &time);
                 }
+                batch.of_decisions(telling.acts());
+                telling.show(&databases, &nexts, &learned, &batch, desk.streams());
                 writer.send_replace(Arc::new(batch));
+                self.picture.send_replace(Arc::new(shown.finish()));
+            } else {
+                telling.stop();
+                self.picture.send_if_modified(|picture| std::mem::take(picture).epoch.is_some());
             }
         }
     }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::controllers::target::is_paused;
 use crate::domain::control::Scaled;
-use crate::domain::decide::{Behaviour, Mode, ScalerSpec};
+use crate::domain::decide::{Behaviour, Mode, ScalerSpec, rules};
 use crate::domain::ledger::Budget;
 use crate::probe::Settings;
-use crate::resources::{self, ConnectionBudgetSpec, PoolScaler};
+use crate::resources::{self, ConnectionBudgetSpec, PoolScaler, SourceType};
 
 /// What a PostgreSQL keeps for superusers unless it is told otherwise, for as long as it hasn't been asked.
 const SUPERUSER_RESERVED: u32 = 3;
@@ -50,6 +50,7 @@ pub(super) fn scaled(id: &str, scaler: &PoolScaler, surge: u32, is_held: bool) -
     };
     let replicas = (spec.min_replicas.unsigned_abs(), spec.max_replicas.unsigned_abs());
     let connections = (spec.pool.floor.unsigned_abs(), spec.pool.ceiling.unsigned_abs());
+    let scrape = spec.source.scrape.as_ref().filter(|_| spec.source.kind == SourceType::Scrape);
     let mode = match spec.mode {
         resources::Mode::Observe => Mode::Observe,
         resources::Mode::Enforce => Mode::Enforce,
@@ -59,6 +60,8 @@ pub(super) fn scaled(id: &str, scaler: &PoolScaler, surge: u32, is_held: bool) -
         target: spec.target_utilization,
         mode,
         is_paused: is_held || is_paused(scaler),
+        is_fixed: spec.source.kind == SourceType::Scrape,
+        report_every: scrape.map_or(rules::REPORT_EVERY, |scrape| seconds(scrape.interval_seconds)),
         behaviour,
         ..ScalerSpec::new(id, replicas, connections)
     };
@@ -70,7 +73,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::decide::rules;
 
     /// What the schema says of a field that isn't set is the rule that counts.
     #[test]

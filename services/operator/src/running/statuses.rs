@@ -6,12 +6,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::workloads::{Database, Scaler};
 use crate::controllers::conditions::{
-    BUDGET_SATISFIED, DATABASE_BOTTLENECK, Finding, METRICS_FRESH, PAUSED, PROBED, READY, SCALING_LIMITED, updated,
+    BUDGET_SATISFIED, DATABASE_BOTTLENECK, Finding, METRICS_FRESH, PAUSED, PODS_WITHIN_BOUNDS, PROBED, READY,
+    SCALING_LIMITED, updated,
 };
 use crate::controllers::target::is_paused;
 use crate::domain::control::Next;
 use crate::domain::decide::{Baselines, Class, Constraint as Limit, Decision, Outcome, Probe};
-use crate::domain::ledger::{Budget, ScalerId, View};
+use crate::domain::ledger::{Budget, Entry, Excess, ScalerId, Standing, View};
 use crate::resources::{
     ConditionStatus, ConnectionBudgetStatus, Constraint, DecisionInputs, HolderCharge, LastDecision, OperationBaseline,
     PoolScaler, PoolScalerStatus, PoolTotals, ScalerShare, Wanted,
@@ -84,10 +85,18 @@ fn totals(id: &ScalerId, next: &Next) -> PoolTotals {
     let own = || next.ledger.entries.iter().filter(|entry| entry.scaler.as_ref() == Some(id));
     let seen = next.seen.get(id).copied().unwrap_or_default();
     PoolTotals {
-        granted: whole(own().filter_map(|entry| Some(entry.granted?.connections)).sum()),
+        granted: whole(own().filter_map(has).sum()),
         open: whole(own().map(|entry| entry.open).sum()),
         in_use: whole(seen.in_use),
         waiting: whole(seen.waiting),
+    }
+}
+
+/// What a pod may have open by a grant, or because its pool is its own.
+pub(super) fn has(entry: &Entry) -> Option<u32> {
+    match entry.standing {
+        Standing::OwnPool { .. } => Some(entry.charged),
+        _ => entry.granted.map(|grant| grant.connections),
     }
 }
 
@@ -156,7 +165,9 @@ fn findings(
     if let Some(decision) = decision {
         let is_stale = decision.class == Class::MetricsStale;
         let reason = if is_stale { "ReportsMissing" } else { "ReportsFresh" };
-        findings.push(Finding::new(METRICS_FRESH, !is_stale, reason, decision.why.clone()));
+        let unread = scaler.unread.as_ref().filter(|_| is_stale).map(|why| format!(" {why}."));
+        let why = cut(&format!("{}{}", decision.why, unread.unwrap_or_default()), MAX_MESSAGE);
+        findings.push(Finding::new(METRICS_FRESH, !is_stale, reason, why));
         let is_behind = decision.class.is_behind();
         let reason = if is_behind { decision.class.name() } else { "NoSign" };
         findings.push(Finding::new(DATABASE_BOTTLENECK, is_behind, reason, decision.why.clone()));
@@ -175,7 +186,40 @@ fn findings(
         )
     };
     findings.push(Finding::new(BUDGET_SATISFIED, provided, reason, message));
+    findings.push(within_bounds(ledger, id));
     findings
+}
+
+/// Whether pods say that they need more than the scaler allows a pod. More than its ceiling does no harm: it isn't granted. A pod
+/// with a higher floor opens more than was set aside for it, where it finds no operator.
+fn within_bounds(ledger: &View, id: &ScalerId) -> Finding {
+    let own = ledger.entries.iter().filter(|entry| entry.scaler.as_ref() == Some(id));
+    let beyond: Vec<_> = own.filter_map(|entry| Some((&entry.name, entry.excess?))).collect();
+    let others = |count: usize| if count > 1 { format!(", and so do {} others", count - 1) } else { String::new() };
+    let is_above = |(_, Excess { asked, believed }): &&(_, Excess)| asked.floor > believed.floor;
+    let count = beyond.iter().filter(is_above).count();
+    if let Some((pod, Excess { asked, believed })) = beyond.iter().find(is_above) {
+        let message = format!(
+            "the pod {pod} opens {} connections where it finds no operator{}, and pool.floor is {}: raise that to {}, or lower the \
+             floors of its pools",
+            asked.floor,
+            others(count),
+            believed.floor,
+            asked.floor
+        );
+        return Finding::new(PODS_WITHIN_BOUNDS, false, "FloorTooHigh", message);
+    }
+    let message = match beyond.first() {
+        None => "no pod asks for more than pool.floor and pool.ceiling".to_owned(),
+        Some((pod, Excess { asked, believed })) => format!(
+            "the pod {pod} could use {} connections{}, and is granted {} at the most: for more, raise pool.ceiling",
+            asked.ceiling,
+            others(beyond.len()),
+            believed.ceiling
+        ),
+    };
+    let reason = if beyond.is_empty() { "WithinBounds" } else { "CeilingBounds" };
+    Finding::new(PODS_WITHIN_BOUNDS, true, reason, message)
 }
 
 /// A budget's status after a decision.
@@ -232,7 +276,7 @@ fn share(id: &ScalerId, view: &View) -> ScalerShare {
     }
 }
 
-fn holder(entry: &crate::domain::ledger::Entry) -> HolderCharge {
+fn holder(entry: &Entry) -> HolderCharge {
     HolderCharge {
         pod: entry.name.as_str().to_owned(),
         scaler: entry.scaler.as_ref().map(|id| id.as_str().to_owned()).unwrap_or_default(),
@@ -266,7 +310,9 @@ fn budget_findings(
             kind: PROBED,
             status: ConditionStatus::Unknown,
             reason: "NoAddress",
-            message: "spec.database says no address: nobody can tell whether the database is the bottleneck".to_owned(),
+            message: "spec.database says no address: nobody can tell whether the database is the bottleneck, pods are granted \
+                      their floors and no more, and what pods held that are gone stays charged"
+                .to_owned(),
         },
         (None, Some(_)) => Finding {
             kind: PROBED,

@@ -4,26 +4,30 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Client, ResourceExt as _};
+use opentelemetry::trace::{self, SpanKind};
+use selvage_telemetry::span::Span;
 use tokio::sync::watch;
 
 use super::statuses;
-use super::workloads::Database;
+use super::workloads::{Database, scaler_id};
 use crate::controllers::report::Reports;
 use crate::controllers::target::Target;
 use crate::domain::control::Next;
 use crate::domain::decide::{Baselines, Probe};
 use crate::resources::{ConnectionBudget, ConnectionBudgetStatus, PoolScaler, PoolScalerStatus};
+use crate::telemetry::acts::{Acts, Deciding};
+use crate::telemetry::counts::{self, Written};
 
 /// All that one decision wants written.
 #[derive(Default)]
 pub(super) struct Batch {
-    replicas: Vec<(PoolScaler, i32)>,
-    scalers: Vec<(PoolScaler, PoolScalerStatus)>,
-    budgets: Vec<(ConnectionBudget, ConnectionBudgetStatus)>,
+    replicas: Vec<(PoolScaler, i32, Option<Deciding>)>,
+    pub(super) scalers: Vec<(PoolScaler, PoolScalerStatus)>,
+    pub(super) budgets: Vec<(ConnectionBudget, ConnectionBudgetStatus)>,
 }
 
 impl Batch {
-    /// What was decided for a database.
+    /// What was decided for a database; the statuses of its budget and of its scalers.
     pub(super) fn add(
         &mut self,
         database: &Database<'_>,
@@ -32,18 +36,28 @@ impl Batch {
         baselines: Option<&Baselines>,
         leader: &str,
         now: &Time,
-    ) {
+    ) -> (Option<&ConnectionBudgetStatus>, &[(PoolScaler, PoolScalerStatus)]) {
+        let before = self.scalers.len();
         for (id, scaler) in &database.scalers {
             if scaler.refused.is_none()
                 && let Some(replicas) = next.replicas.get(id)
             {
-                self.replicas.push((scaler.object.clone(), i32::try_from(*replicas).unwrap_or(i32::MAX)));
+                let replicas = i32::try_from(*replicas).unwrap_or(i32::MAX);
+                self.replicas.push((scaler.object.clone(), replicas, None));
             }
             let status = statuses::of_scaler(id, scaler, next, baselines, now);
             self.scalers.push((scaler.object.clone(), status));
         }
         let status = statuses::of_budget(database, next, probe, baselines, leader, now);
         self.budgets.push((database.object.clone(), status));
+        (self.budgets.last().map(|(_, status)| status), &self.scalers[before..])
+    }
+
+    /// Which decisions the replicas are of, for their traces.
+    pub(super) fn of_decisions(&mut self, acts: &Acts) {
+        for (scaler, _, deciding) in &mut self.replicas {
+            *deciding = acts.deciding(&scaler_id(scaler));
+        }
     }
 
     /// A scaler without a budget.
@@ -64,8 +78,14 @@ async fn write_all(client: Client, instance: String, mut batches: watch::Receive
     while batches.changed().await.is_ok() {
         let batch = batches.borrow_and_update().clone();
         // Replicas first: somebody waits for them.
-        for (scaler, replicas) in &batch.replicas {
-            set(&client, scaler, *replicas).await;
+        for (scaler, replicas, deciding) in &batch.replicas {
+            let write = deciding.as_ref().map_or_else(Span::none, |deciding| {
+                Span::within(&deciding.context(), SpanKind::Client, "set replicas")
+            });
+            let is_set = write.run(set(&client, scaler, *replicas)).await;
+            if let (Some(recorded), false) = (write.recorded(), is_set) {
+                recorded.set_status(trace::Status::error("the replicas can't be set"));
+            }
         }
         for (object, status) in &batch.scalers {
             if let Err(error) = scalers.report(object, status).await {
@@ -82,7 +102,8 @@ async fn write_all(client: Client, instance: String, mut batches: watch::Receive
     }
 }
 
-async fn set(client: &Client, scaler: &PoolScaler, replicas: i32) {
+/// Whether the replicas are set.
+async fn set(client: &Client, scaler: &PoolScaler, replicas: i32) -> bool {
     let (namespace, reference) = (scaler.namespace().unwrap_or_default(), &scaler.spec.target_ref);
     let set = async {
         let target = Target::find(client, &namespace, reference).await?;
@@ -92,13 +113,17 @@ async fn set(client: &Client, scaler: &PoolScaler, replicas: i32) {
             _ => Ok(None),
         }
     };
-    match set.await {
+    let set = set.await;
+    match &set {
         Ok(Some(before)) => {
+            counts::wrote(Written::Replicas, true);
             tracing::info!(scaler = scaler.name_any(), target = reference.name, before, replicas, "replicas are set");
         }
         Ok(None) => {}
         Err(error) => {
+            counts::wrote(Written::Replicas, false);
             tracing::warn!(scaler = scaler.name_any(), error = format!("{error:#}"), "replicas can't be set");
         }
     }
+    set.is_ok()
 }

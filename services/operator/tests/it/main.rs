@@ -5,6 +5,7 @@
 
 mod broker;
 mod cluster;
+mod deciding;
 mod definitions;
 mod kinds;
 mod leading;
@@ -13,5 +14,8 @@ mod probing;
 mod reporting;
 mod rights;
 mod scaling;
+mod scraping;
+mod showing;
+mod telemetry;
 mod tokens;
 mod watching;

@@ -11,6 +11,7 @@ use kube::core::NamespaceResourceScope;
 use selvage_operator::controllers::conditions::{Finding, READY, updated};
 use selvage_operator::controllers::kinds::stale_kinds;
 use selvage_operator::controllers::owners::Owners;
+use selvage_operator::controllers::readers::Readers;
 use selvage_operator::controllers::report::Reports;
 use selvage_operator::controllers::rights::{CLUSTER, NAMESPACED, OWN, Right};
 use selvage_operator::controllers::target::Target;
@@ -82,6 +83,7 @@ async fn refused(client: &Client, scaler: &PoolScaler, turn: u64) -> Vec<String>
         "regarding": {"namespace": "default", "kind": "PoolScaler", "name": "cart"},
     });
     let event = serde_json::from_value(event).expect("an event");
+    let user = serde_json::from_value(json!({"username": "somebody"})).expect("a user");
     let tried: Vec<(&str, anyhow::Result<()>)> = vec![
         ("lease", lease().await),
         ("pods", watches::<Pod>(client).await),
@@ -99,6 +101,7 @@ async fn refused(client: &Client, scaler: &PoolScaler, turn: u64) -> Vec<String>
         ("secret", secrets.get("url").await.map(drop).map_err(Into::into)),
         ("kinds", stale_kinds(client).await.map(drop)),
         ("tokens", Tokens::new(client.clone()).owner("x").await.map(drop).map_err(Into::into)),
+        ("readers", Readers::new(client.clone()).may_list(&user, "default").await.map(drop).map_err(Into::into)),
     ];
     let failed = tried.into_iter().filter_map(|(what, tried)| tried.err().map(|error| format!("{what}: {error:#}")));
     failed.collect()

@@ -1,13 +1,13 @@
 //! Whole sets of objects, by watches that may die.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use selvage_operator::controllers::generation;
-use selvage_operator::controllers::pods::{Phase, of_target, phase, trim};
+use selvage_operator::controllers::pods::{Phase, PodSelector, phase, trim};
 use selvage_operator::controllers::watched::{Seen, Verdict, WEDGED, Watched, verdict};
 use selvage_operator::resources::PoolScaler;
 use serde_json::{Value, json};
@@ -60,13 +60,14 @@ async fn a_set_is_whole_and_follows_what_happens() {
     pods.patch_status("c", &PatchParams::default(), &Patch::Merge(&ready)).await.unwrap();
     let of_cart = || {
         let all = watched.all().unwrap();
-        let found = of_target(all.iter().map(AsRef::as_ref), "default", "app=cart").unwrap();
-        found.into_iter().map(|pod| (pod.name, pod.phase)).collect::<Vec<_>>()
+        let selector = PodSelector::read("app=cart").unwrap();
+        let found = selector.of(all.iter().map(AsRef::as_ref), "default");
+        found.map(|pod| (pod.name_any(), phase(pod))).collect::<BTreeMap<_, _>>()
     };
     let is_trimmed = |pod: &std::sync::Arc<Pod>| pod.spec.as_ref().is_some_and(|spec| spec.containers.is_empty());
     assert!(watched.all().unwrap().iter().all(is_trimmed), "of its spec only the node is kept");
     let wanted = |c| [("a".to_owned(), Phase::Starting), ("b".to_owned(), Phase::Starting), ("c".to_owned(), c)];
-    until(&mut seen, "it is ready", || of_cart() == wanted(Phase::Ready)).await;
+    until(&mut seen, "it is ready", || of_cart() == wanted(Phase::Ready).into()).await;
 
     // What doesn't matter wakes nobody.
     let revision = seen.borrow_and_update().revision;

@@ -50,6 +50,12 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// That of one that leads in `epoch` until then.
+    #[cfg(test)]
+    pub(crate) fn leading(epoch: u64, until: Instant) -> Self {
+        Self { lead: Some((epoch, until)), ..Self::default() }
+    }
+
     /// Our epoch and its end, by this process's clock.
     pub fn lead(&self) -> Option<(u64, Instant)> {
         self.lead

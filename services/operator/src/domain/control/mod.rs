@@ -43,7 +43,8 @@ impl Config {
     fn for_ledger(&self) -> BTreeMap<ScalerId, ledger::ScalerSpec> {
         let specs = self.scalers.iter().map(|(id, Scaled { spec, .. })| {
             let bounds = Bounds { floor: spec.floor, ceiling: spec.ceiling };
-            (id.clone(), ledger::ScalerSpec { bounds, max_replicas: spec.max_replicas, surge: spec.surge })
+            let (max_replicas, surge, is_fixed) = (spec.max_replicas, spec.surge, spec.is_fixed);
+            (id.clone(), ledger::ScalerSpec { bounds, max_replicas, surge, is_fixed })
         });
         specs.collect()
     }
@@ -161,6 +162,13 @@ impl Control {
         self.reports.insert(holder.clone(), reported.pools);
     }
 
+    /// A pod whose pool is its own was looked at. Its run, in `holder`, is a number that another run doesn't have.
+    pub fn measured(&mut self, holder: &Holder, report: decide::Report, now: Moment) {
+        self.ledger.measured(&holder.pod, report.limit, report.open);
+        self.reports.retain(|other, report| other.pod != holder.pod || now.since(report.at) < FORGOTTEN_AFTER);
+        self.reports.insert(holder.clone(), report);
+    }
+
     /// A pod's stream has ended. What it said last stays, and grows old.
     pub fn detached(&mut self, holder: &Holder, now: Moment) {
         self.ledger.detached(holder, now);
@@ -177,6 +185,11 @@ impl Control {
     /// How long things take where nobody lacks anything, for whoever leads next.
     pub fn baselines(&self) -> Baselines {
         self.memory.baselines()
+    }
+
+    /// What a run said last of its pools.
+    pub fn heard(&self, holder: &Holder) -> Option<&decide::Report> {
+        self.reports.get(holder)
     }
 
     /// What is to be done. To be called each second, and after a report at an edge of saturation.

@@ -1,3 +1,5 @@
+mod fixed;
+
 use std::time::Duration;
 
 use super::super::decide::{Class, Database, Outcome, Uses};
@@ -89,6 +91,7 @@ impl World {
             scaler: scaler(),
             phase: Phase::Bound,
             bounds: None,
+            address: None,
         });
         let workloads = Workloads {
             pods: PodSet { listed_at: self.now, pods: pods.collect() },
@@ -122,7 +125,11 @@ impl World {
             .map(|(index, pod)| Sessions { boot: boot(index), pod: name(index), count: pod.limit })
             .collect();
         sessions.push(Sessions { boot: "57a9ce12".into(), pod: "stranger".into(), count: self.strangers });
-        self.control.probed(probe, Some(Look { started_at: self.now, sessions, others: 2 }), self.now);
+        self.control.probed(
+            probe,
+            Some(Look { started_at: self.now, sessions, unnamed: Vec::new(), others: 2 }),
+            self.now,
+        );
     }
 
     fn report(&mut self, index: usize) {

@@ -69,18 +69,19 @@ impl Case<'_> {
         }
     }
 
-    /// Connections that each pod can come to have: its ceiling, or less where the budget has no more.
-    pub(super) fn attainable(&self) -> u32 {
-        let all = self.evidence.limit.saturating_add(self.ledger.headroom());
-        all.checked_div(self.evidence.heard()).map_or(self.spec.ceiling, |most| self.spec.within(most))
-    }
-
     /// Replicas at which the target's share of their connections, and of their CPU, would be in use.
     fn needed(&self) -> u32 {
         let Evidence { steady_demand, ready, cpu, .. } = self.evidence;
-        let for_pool = ceil(self.spec.for_demand(*steady_demand) / f64::from(self.attainable().max(1)));
+        let for_pool = ceil(self.spec.for_demand(*steady_demand) / f64::from(self.of_one_pod()));
         let for_cpu = cpu.map_or(0, |cpu| ceil(f64::from(*ready) * cpu / self.spec.target));
         for_pool.max(for_cpu)
+    }
+
+    /// Connections that one more pod brings: its ceiling, or less where the budget has no more, or where pools can't be resized.
+    pub(super) fn of_one_pod(&self) -> u32 {
+        let left = if self.spec.is_fixed { 0 } else { self.ledger.headroom() };
+        let all = self.evidence.limit.saturating_add(left);
+        all.checked_div(self.evidence.heard()).map_or(self.spec.ceiling, |each| each.min(self.spec.ceiling)).max(1)
     }
 
     fn replicas(&self, needed: u32, memory: &ScalerMemory) -> u32 {
@@ -109,6 +110,11 @@ impl Case<'_> {
         }
         let within = |window| had(&memory.replicas, window, self.now);
         let mut replicas = raw;
+        if spec.is_fixed && self.evidence.highest > spec.ceiling {
+            // What the ledger set aside for each isn't what each would have.
+            constraints.push(Constraint::PoolsExceed(self.evidence.highest, spec.ceiling));
+            replicas = replicas.min(present);
+        }
         if replicas > present {
             let base = within(spec.behaviour.up_every).min().unwrap_or(present).min(present);
             let by_factor = ceil(f64::from(base) * spec.behaviour.up_factor);
@@ -144,6 +150,9 @@ impl Case<'_> {
     /// Connections per pod, before and after what constrains them.
     fn connections(&self, memory: &mut ScalerMemory, constraints: &mut Vec<Constraint>) -> (u32, u32) {
         let (spec, evidence) = (self.spec, self.evidence);
+        if spec.is_fixed {
+            return (spec.ceiling, spec.ceiling);
+        }
         let heard = evidence.heard();
         let in_force = evidence.limit.checked_div(heard).map(|mean| spec.within(mean));
         let last = memory.connections.or(in_force).map_or(self.quiet, |last| spec.within(last));

@@ -124,7 +124,7 @@ pub(super) fn classify(
     let is_well = !scaler.is_slow() && condition.has_room(scaler.pressed_since);
     // Floors are set aside for further pods: each of them comes with connections that nobody else may have.
     let may_grow = is_well && scaler.replicas < affordable.min(spec.max_replicas);
-    let is_spent = is_spent(scaler, headroom);
+    let is_spent = is_spent(spec, scaler, headroom);
     if is_spent && !may_grow {
         return Class::BudgetBound;
     }
@@ -141,9 +141,13 @@ pub(super) fn classify(
     if !scaler.is_pressed && scaler.calm_for >= spec.behaviour.calm_for { Class::Calm } else { Class::Hold }
 }
 
-/// People wait for connections of which the ledger can't give one more to each pod.
-pub(super) fn is_spent(scaler: &Evidence, headroom: u32) -> bool {
-    scaler.pressed_reports >= rules::PRESSED_REPORTS && scaler.has_waiters && headroom < scaler.ready.max(1)
+/// People wait for connections of which the ledger can't give one more to each pod. A pool that can't be resized has the whole of
+/// its ceiling already.
+pub(super) fn is_spent(spec: &ScalerSpec, scaler: &Evidence, headroom: u32) -> bool {
+    !spec.is_fixed
+        && scaler.pressed_reports >= rules::PRESSED_REPORTS
+        && scaler.has_waiters
+        && headroom < scaler.ready.max(1)
 }
 
 impl Condition<'_> {

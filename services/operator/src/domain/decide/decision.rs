@@ -69,6 +69,8 @@ pub enum Constraint {
     Observed,
     /// The workload was set to no replicas by hand.
     SwitchedOff,
+    /// Pods whose pools are their own have more than their ceiling: the first number instead of the second.
+    PoolsExceed(u32, u32),
 }
 
 impl Constraint {
@@ -88,12 +90,16 @@ impl Constraint {
             Self::Paused => "paused",
             Self::Observed => "observed",
             Self::SwitchedOff => "switchedOff",
+            Self::PoolsExceed(..) => "poolsExceed",
         }
     }
 
+    /// The names of those that keep somebody from having what is needed.
+    pub const LACKS: [&'static str; 6] = ["maxReplicas", "floors", "ceiling", "headroom", "cut", "poolsExceed"];
+
     /// Whether it keeps somebody from having what is needed.
     pub fn is_lack(&self) -> bool {
-        matches!(self, Self::MaxReplicas(_) | Self::Floors(_) | Self::Ceiling(_) | Self::Headroom(_) | Self::Cut(_))
+        Self::LACKS.contains(&self.name())
     }
 }
 
@@ -113,6 +119,11 @@ impl fmt::Display for Constraint {
             Self::Paused => f.write_str("paused"),
             Self::Observed => f.write_str("only observed"),
             Self::SwitchedOff => f.write_str("set to no replicas by hand"),
+            Self::PoolsExceed(has, said) => write!(
+                f,
+                "a pod's pools have up to {has} connections, and spec.pool says {said}: set floor and ceiling to {has}, or \
+                 configure the pods with {said}; replicas don't grow before"
+            ),
         }
     }
 }

@@ -25,8 +25,10 @@ pub(super) struct Evidence {
     pub(super) rates: Rates,
     /// By the name of the pool, all pods together.
     pub(super) pools: BTreeMap<String, PoolEvidence>,
-    /// Every pod that was heard is at its ceiling.
+    /// Every pod that was heard is at its ceiling, or can't be given another limit.
     pub(super) is_at_ceiling: bool,
+    /// The highest limit that a pod said.
+    pub(super) highest: u32,
     /// Mean over the pods that know it.
     pub(super) cpu: Option<f64>,
     /// Connections that all pods together would use now if they had them.
@@ -119,7 +121,8 @@ impl Evidence {
                 continue;
             };
             is_new |= evidence.add(memory, &pod.holder, report);
-            evidence.is_at_ceiling &= report.limit >= spec.ceiling;
+            evidence.is_at_ceiling &= spec.is_fixed || report.limit >= spec.ceiling;
+            evidence.highest = evidence.highest.max(report.limit);
             if let Some(share) = report.cpu {
                 cpu = (cpu.0 + share, cpu.1 + 1);
             }
@@ -129,7 +132,7 @@ impl Evidence {
         evidence.use_times(memory, now);
         evidence.pressure(spec, memory, is_new, now);
         evidence.demands(spec, memory, now);
-        evidence.trial(memory, now);
+        evidence.trial(spec, memory, now);
         evidence
     }
 
@@ -190,24 +193,29 @@ impl Evidence {
             }
         }
         let (mut count, mut seconds, mut compared, mut normal) = (0.0, 0.0, 0.0, 0.0);
-        let mut worst = 0.0;
+        let (mut worst, mut is_known) = (0.0, false);
         for (operation, recent) in &memory.recent {
             count += recent.count;
             seconds += recent.seconds;
             let known = memory.baselines.get(operation).and_then(super::memory::Baseline::seconds);
-            if let Some(baseline) = known.filter(|_| recent.count >= rules::RECENT_USES) {
-                compared += recent.seconds;
-                normal += recent.count * baseline;
-                let mean = recent.seconds / recent.count;
-                self.normal += u32::from(mean / baseline < rules::SLOW);
-                if mean / baseline > worst {
-                    worst = mean / baseline;
-                    self.slowest = Some((operation.clone(), mean, baseline));
-                }
+            let Some(baseline) = known.filter(|_| recent.count >= rules::RECENT_USES) else {
+                // Nothing is known against it, so it is as it always was.
+                (compared, normal) = (compared + recent.seconds, normal + recent.seconds);
+                continue;
+            };
+            let mean = recent.seconds / recent.count;
+            let is_slower = mean - baseline >= rules::SLOW_BY;
+            compared += recent.seconds;
+            normal += if is_slower { recent.count * baseline } else { recent.seconds };
+            is_known = true;
+            self.normal += u32::from(!is_slower || mean / baseline < rules::SLOW);
+            if is_slower && mean / baseline > worst {
+                worst = mean / baseline;
+                self.slowest = Some((operation.clone(), mean, baseline));
             }
         }
         self.use_time = (count > 0.0).then(|| seconds / count);
-        self.slowness = (normal > 0.0).then(|| compared / normal);
+        self.slowness = (is_known && normal > 0.0).then(|| compared / normal);
     }
 
     fn pressure(&mut self, spec: &ScalerSpec, memory: &mut ScalerMemory, is_new: bool, now: Moment) {
@@ -261,14 +269,16 @@ impl Evidence {
     }
 
     /// Whether a raised limit gets more done, as long as people wait before it and after.
-    fn trial(&mut self, memory: &mut ScalerMemory, now: Moment) {
+    fn trial(&mut self, spec: &ScalerSpec, memory: &mut ScalerMemory, now: Moment) {
         let rate = |(begin, since): (u64, Moment), (end, until): (u64, Moment)| {
             let uses = end.saturating_sub(begin);
             (uses, uses as f64 / until.since(since).as_secs_f64().max(0.001))
         };
         let here = (memory.used, now);
         let level = |before| Some(Level { limit: self.limit, began: here, seen: here, before });
-        if !self.has_waiters || self.heard() == 0 || self.is_cpu_bound() {
+        // Uses that are told in lumps, each some seconds, make no rates for a window of a few.
+        let is_told_seldom = spec.report_every > rules::REPORT_EVERY;
+        if is_told_seldom || !self.has_waiters || self.heard() == 0 || self.is_cpu_bound() {
             (memory.level, memory.trial) = (None, None);
         } else if let Some(trial) = memory.trial {
             let (uses, after) = rate(trial.began, here);
@@ -421,7 +431,10 @@ impl<'a> Condition<'a> {
             Outcome::NoSlot | Outcome::Failed(_) => None,
         });
         let baseline = memory.statement.seconds();
-        let slowness = answer.zip(baseline).map(|(answer, baseline)| answer.statement.as_secs_f64() / baseline);
+        let slowness = answer.zip(baseline).map(|(answer, baseline)| {
+            let statement = answer.statement.as_secs_f64();
+            if (0.0..rules::SLOW_BY).contains(&(statement - baseline)) { 1.0 } else { statement / baseline }
+        });
         let lasts = |since: &mut Option<Moment>, is_so: bool| {
             *since = is_so.then(|| since.unwrap_or(now));
             since.map(|since| now.since(since))

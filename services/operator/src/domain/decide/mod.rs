@@ -89,8 +89,8 @@ pub fn decide(
             classify(scaler, (index, &evidence), &condition, (headroom, affordable), remembered)
         })
         .collect();
-    let is_budget_spent = classes.iter().zip(&evidence).any(|(class, scaler)| {
-        *class == Class::BudgetBound || *class == Class::ReplicaBound && is_spent(scaler, headroom)
+    let is_budget_spent = classes.iter().zip(specs.iter().zip(&evidence)).any(|(class, (spec, scaler))| {
+        *class == Class::BudgetBound || *class == Class::ReplicaBound && is_spent(spec, scaler, headroom)
     });
     let pods: u32 = evidence.iter().map(|scaler| scaler.ready).sum();
     let share = spec.concurrency.map(|most| most / pods.max(1));

@@ -107,7 +107,7 @@ pub(super) fn of(case: &Case<'_>, replicas: u32, connections: u32, needed: u32, 
                 pressure(case),
                 full(case),
                 scaler.steady_demand,
-                case.attainable(),
+                case.of_one_pod(),
                 percent(case.spec.target)
             ),
             if replicas > present {
@@ -248,9 +248,10 @@ fn pressure(case: &Case<'_>) -> String {
 fn full(case: &Case<'_>) -> String {
     let scaler = case.evidence;
     match scaler.cpu {
+        _ if case.spec.is_fixed => "the pods' pools are their own".into(),
         Some(cpu) if scaler.is_cpu_bound() => format!("the pods use {} of their CPU", percent(cpu)),
         _ if scaler.is_at_ceiling => format!("every pod is at its ceiling of {}", case.spec.ceiling),
-        _ if is_spent(scaler, case.ledger.headroom()) => {
+        _ if is_spent(case.spec, scaler, case.ledger.headroom()) => {
             "the budget's other connections are set aside for the floors of pods that may come".into()
         }
         _ => format!("the ceilings of all pods, {} each, won't do", case.spec.ceiling),
@@ -308,6 +309,9 @@ fn bottleneck(case: &Case<'_>, cut: Option<u32>) -> String {
 }
 
 fn recovery(case: &Case<'_>) -> String {
+    if case.spec.is_fixed {
+        return "It doesn't scale out before that is over; its pools are their own, so that they can't be cut.".into();
+    }
     format!(
         "It never scales out meanwhile; the cut is taken back by {} each {} while the probe's statement is \
          within {} of its baseline, and \

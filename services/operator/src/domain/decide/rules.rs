@@ -77,6 +77,7 @@ rules! {
     DOWN_EVERY: Time(60), "s", "The period of it: what it leads to is seen before the next step.";
     CPU_BOUND: Number(0.9), "share of the pod's CPU", "From here on a pod is short of CPU, and further connections don't help it.";
     SLOW: Number(1.5), "× baseline", "A use time, or the probe's statement, from here on is slow: load alone moves them less.";
+    SLOW_BY: Number(0.001), "s", "A time that is longer by less isn't slow, however short its baseline: a busy machine's scheduling does that, and 0.9 ms instead of 0.4 ms are nobody's lack.";
     BOUND_FOR: Time(5), "s", "So long people wait, and one kind of evidence against the database lasts, before it is called the bottleneck; also how long a raised limit is given to show what it gains.";
     RAISED: Number(0.1), "share of the limit", "A raise of this much is a trial of whether connections are what is lacking.";
     GAINED: Number(0.05), "share of throughput", "A trial that gains less has failed: the lack is behind the connections.";

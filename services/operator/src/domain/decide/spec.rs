@@ -32,6 +32,9 @@ pub struct ScalerSpec {
     pub target: f64,
     /// How often its pods are heard.
     pub report_every: Duration,
+    /// Its pods' pools are their own: their limits can't be changed, and replicas alone are decided on. Floor and ceiling are
+    /// the size that the pools are said to have.
+    pub is_fixed: bool,
     /// Whether what is decided is also done.
     pub mode: Mode,
     /// Nothing is to be changed for now.
@@ -92,6 +95,7 @@ impl ScalerSpec {
             ceiling: connections.1,
             target: rules::TARGET,
             report_every: rules::REPORT_EVERY,
+            is_fixed: false,
             mode: Mode::Enforce,
             is_paused: false,
             behaviour: Behaviour::default(),

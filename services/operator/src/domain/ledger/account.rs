@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::charge::{Charge, SETTLING};
 use super::inputs::{Hello, ObservedPod, Phase, Report};
-use super::names::{BootId, Bounds, Grant, PodName, ScalerId, total};
+use super::names::{Address, BootId, Bounds, Grant, PodName, ScalerId, total};
+use super::own::Own;
 use crate::domain::moment::Moment;
 
 /// For how long the server must show no session of a run that seems to be over, and may not be. A message that was sent
@@ -14,6 +15,9 @@ pub const RELEASE_AFTER: Duration = Duration::from_secs(30);
 
 /// Names in `application_name` may be cut from this length on: 63 bytes without a boot id and a slash.
 const NAME_SHOWN: usize = 54;
+
+/// What the server keeps of an `application_name`, in bytes.
+const SHOWN_AT_MOST: usize = 63;
 
 /// Since when something seems to be over, and for how long the server has shown nothing of it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,6 +55,9 @@ impl Over {
 #[derive(Clone, Debug)]
 pub(super) struct Run {
     pub(super) boot: BootId,
+    /// What it said in its hello; of one that only the server shows, what is known of its pod.
+    pub(super) asked: Bounds,
+    /// What of that it may be granted.
     pub(super) bounds: Bounds,
     pub(super) charge: Charge,
     /// Its stream is there.
@@ -73,6 +80,7 @@ impl Run {
     fn new(boot: BootId, bounds: Bounds, charge: Charge) -> Self {
         Self {
             boot,
+            asked: bounds,
             bounds,
             charge,
             attached: false,
@@ -98,6 +106,11 @@ impl Run {
 
     pub(super) fn is_over(&self) -> bool {
         self.over.since.is_some()
+    }
+
+    /// Its pools take no fewer than it may be granted at the most.
+    pub(super) fn is_beyond(&self) -> bool {
+        self.asked.floor > self.bounds.ceiling
     }
 
     /// What it last had by a grant, or else by itself.
@@ -127,13 +140,15 @@ pub(super) struct Account {
     pub(super) runs: Vec<Run>,
     /// It may have runs from before this leader that nobody has shown yet.
     pub(super) unheard: bool,
+    /// Of a pod whose pool is its own.
+    pub(super) own: Option<Own>,
     over: Over,
 }
 
 impl Account {
     /// Of a pod that a former leader may have granted something, if it is `unheard`.
     pub(super) fn new(name: PodName, bounds: Bounds, presence: Presence, unheard: bool) -> Self {
-        Self { name, scaler: None, bounds, presence, runs: Vec::new(), unheard, over: Over::default() }
+        Self { name, scaler: None, bounds, presence, runs: Vec::new(), unheard, own: None, over: Over::default() }
     }
 
     /// Connections that the pod may have, or open by itself.
@@ -148,11 +163,12 @@ impl Account {
     }
 
     fn with_unknown_runs(&self, known: u32) -> u32 {
-        match (self.unheard, self.runs.is_empty()) {
+        let known = match (self.unheard, self.runs.is_empty()) {
             (true, _) => known.max(self.bounds.ceiling),
             (false, true) => self.bounds.floor,
             (false, false) => known,
-        }
+        };
+        self.own.as_ref().map_or(known, |own| known.max(own.at_most(self.bounds.ceiling)))
     }
 
     /// What is charged only because a new leader hasn't heard, or not looked for, all that may be there.
@@ -186,9 +202,15 @@ impl Account {
         matches!(self.presence, Presence::Listed(phase) if phase != Phase::Ended)
     }
 
-    pub(super) fn listed(&mut self, pod: &ObservedPod, bounds: Bounds, now: Moment) {
+    pub(super) fn listed(&mut self, pod: &ObservedPod, bounds: Bounds, is_fixed: bool, now: Moment) {
+        if is_fixed {
+            self.own.get_or_insert_default().comes_from(pod.address.as_ref());
+        }
         self.name = pod.name.clone();
-        self.scaler = Some(pod.scaler.clone());
+        if self.scaler.replace(pod.scaler.clone()).is_none() {
+            // What it said before anybody knew whose it is was measured by all scalers.
+            self.runs.iter_mut().for_each(|run| run.bounds = run.asked.below_ceiling(bounds));
+        }
         self.bounds = bounds;
         self.presence = Presence::Listed(pod.phase);
         if pod.phase == Phase::Ended { self.over.begin(now) } else { self.over.undo() }
@@ -206,16 +228,20 @@ impl Account {
         self.runs.iter_mut().find(|run| run.boot == *boot)
     }
 
-    pub(super) fn attached(&mut self, boot: &BootId, hello: &Hello, epoch: u64, now: Moment) {
+    /// It says hello; `spec` is what its scaler allows. A pod is believed up to that, or to what was known of it before.
+    pub(super) fn attached(&mut self, boot: &BootId, hello: &Hello, spec: Bounds, epoch: u64, now: Moment) {
+        let most = if self.scaler.is_some() { self.bounds.or(spec) } else { spec };
         if self.run(boot).is_none() {
             // A container begins again only after some seconds, so these are few, and each is released in its time.
-            let charge = self.new_charge(epoch, hello.bounds);
-            self.runs.push(Run::new(boot.clone(), hello.bounds, charge));
+            let bounds = hello.bounds.below_ceiling(most);
+            let charge = self.new_charge(epoch, bounds);
+            self.runs.push(Run::new(boot.clone(), bounds, charge));
         }
         let Some(run) = self.run(boot) else { return };
-        (run.attached, run.reported, run.detached_at, run.bounds) = (true, false, None, hello.bounds);
+        (run.attached, run.reported, run.detached_at) = (true, false, None);
+        (run.asked, run.bounds) = (hello.bounds, hello.bounds.below_ceiling(most));
         run.greeted_at.get_or_insert(now);
-        self.bounds = hello.bounds;
+        self.bounds = hello.bounds.within(most);
         self.spoke(boot, now);
     }
 
@@ -271,9 +297,21 @@ impl Account {
             self.unheard = false;
         }
         let attached = !self.has_ended() && self.runs.iter().any(|run| run.attached);
-        let shown = total(sessions.iter().map(|(_, count)| *count));
+        let own = self.own.as_ref().map_or(0, |own| own.shown);
+        let shown = total(sessions.iter().map(|(_, count)| *count).chain([own]));
         self.over.looked(began, shown.max(u32::from(attached)));
         self.over.is_quiet_for(if self.has_ended() { Duration::ZERO } else { RELEASE_AFTER }, began)
+    }
+
+    /// Whether a session is of this pod, whose pool is its own. A name is cut at 63 bytes.
+    pub(super) fn owns(&self, address: Option<&Address>, application: &str) -> bool {
+        let is_named = || {
+            application == self.name.as_str()
+                || application.len() >= SHOWN_AT_MOST && self.name.as_str().starts_with(application)
+        };
+        self.own
+            .as_ref()
+            .is_some_and(|own| address.is_some_and(|address| own.address.as_ref() == Some(address)) || is_named())
     }
 
     /// Whether `application_name` means this pod.

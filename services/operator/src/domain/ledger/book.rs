@@ -6,6 +6,7 @@ use super::account::{Account, Presence, Stray};
 use super::budget::{Budget, Purse};
 use super::inputs::{Hello, Look, ObservedPod, Phase, PodSet, Report, ScalerSpec};
 use super::names::{BootId, Bounds, Holder, PodName, PodUid, ScalerId};
+use super::own::told_apart;
 use crate::domain::moment::Moment;
 
 /// A scaler, and how much of it former decisions have provided for.
@@ -161,17 +162,25 @@ impl Ledger {
     }
 
     fn pod(&mut self, pod: &ObservedPod, of_this_reign: bool, now: Moment) {
-        let spec = self.scalers.get(&pod.scaler).map(|scaler| scaler.spec.bounds);
+        let scaler = self.scalers.get(&pod.scaler).map(|scaler| scaler.spec);
+        let spec = scaler.map(|spec| spec.bounds);
+        let is_own = self.accounts.get(&pod.uid).is_some_and(|account| account.own.is_some());
+        let is_fixed = is_own || scaler.is_some_and(|spec| spec.is_fixed);
         // What a pod says, or what was said of it once, holds for it: only new pods have new bounds.
         let known =
             self.accounts.get(&pod.uid).filter(|account| account.scaler.is_some()).map(|account| account.bounds);
-        let bounds = pod.bounds.or(known).or(spec).unwrap_or(Bounds { floor: 0, ceiling: 0 });
+        let bounds = match (known, spec) {
+            // A ceiling that was said too low, and then corrected, was never what the pod kept to.
+            (Some(known), Some(spec)) if is_fixed && spec.ceiling > known.ceiling => Some(spec),
+            _ => known.or(spec),
+        };
+        let bounds = pod.bounds.or(bounds).unwrap_or(Bounds { floor: 0, ceiling: 0 });
         let unheard = self.is_unheard();
         let account = self
             .accounts
             .entry(pod.uid.clone())
             .or_insert_with(|| Account::new(pod.name.clone(), bounds, Presence::Listed(pod.phase), unheard));
-        account.listed(pod, bounds, now);
+        account.listed(pod, bounds, is_fixed, now);
         // On no node after the leader began: nothing of it has run before.
         if of_this_reign && pod.phase == Phase::Unbound && account.runs.is_empty() {
             account.unheard = false;
@@ -191,11 +200,16 @@ impl Ledger {
     pub fn attached(&mut self, holder: &Holder, hello: &Hello, now: Moment) {
         let Some(epoch) = self.reign.map(|reign| reign.epoch) else { return };
         // A pod that isn't listed may be a new one, or one whose object is gone, and that a former leader granted something.
+        let scaler = self.accounts.get(&holder.pod).and_then(|account| account.scaler.as_ref());
+        let spec = match scaler.and_then(|scaler| self.scalers.get(scaler)) {
+            Some(scaler) => scaler.spec.bounds,
+            None => self.largest_bounds(),
+        };
         let account = self
             .accounts
             .entry(holder.pod.clone())
-            .or_insert_with(|| Account::new(hello.name.clone(), hello.bounds, Presence::Unlisted, true));
-        account.attached(&holder.boot, hello, epoch, now);
+            .or_insert_with(|| Account::new(hello.name.clone(), hello.bounds.within(spec), Presence::Unlisted, true));
+        account.attached(&holder.boot, hello, spec, epoch, now);
         #[cfg(test)]
         if let (Some(flaw), Some(run)) = (
             self.mutant.and_then(super::Mutant::of_charge),
@@ -229,13 +243,26 @@ impl Ledger {
         }
     }
 
+    /// A pod whose pool is its own says what its pools' maximum is, and what it has open.
+    pub fn measured(&mut self, pod: &PodUid, most: u32, open: u32) {
+        if let Some(own) = self.accounts.get_mut(pod).and_then(|account| account.own.as_mut()) {
+            (own.most, own.open) = (most, open);
+        }
+    }
+
     /// What the server showed. A look that began before one that came already is ignored.
     pub fn backends(&mut self, look: &Look, now: Moment) {
         if look.started_at < self.looked_at {
             return;
         }
         self.looked_at = look.started_at;
-        self.purse.saw_others(look.others, now);
+        let (own, others) = told_apart(&self.accounts, &look.unnamed);
+        // Before all pods are listed nobody can tell whose those are that name no run.
+        let is_told_apart = look.unnamed.is_empty() || self.reign.is_some_and(|reign| reign.listed);
+        if !is_told_apart {
+            return;
+        }
+        self.purse.saw_others(look.others.saturating_add(others), now);
         let Some(reign) = self.reign.filter(|reign| look.started_at >= reign.since) else { return };
 
         let mut of_pod: BTreeMap<PodUid, Vec<_>> = BTreeMap::new();
@@ -250,6 +277,9 @@ impl Ledger {
         let began = look.started_at;
         self.accounts.retain(|uid, account| {
             let sessions = of_pod.get(uid).map_or(&[][..], Vec::as_slice);
+            if let Some(known) = &mut account.own {
+                known.shown = own.get(uid).copied().unwrap_or(0);
+            }
             !account.looked(began, sessions, reign.epoch, now)
         });
         for (boot, shown) in &strays {

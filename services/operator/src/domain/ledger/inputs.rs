@@ -1,6 +1,6 @@
 //! What the ledger is told.
 
-use super::names::{BootId, Bounds, GrantId, PodName, PodUid, ScalerId};
+use super::names::{Address, BootId, Bounds, GrantId, PodName, PodUid, ScalerId};
 use crate::domain::moment::Moment;
 
 /// How many pods of a scaler there can be, and what each of them may have.
@@ -12,6 +12,9 @@ pub struct ScalerSpec {
     pub max_replicas: u32,
     /// Pods that a roll-out adds to them.
     pub surge: u32,
+    /// Their pools are their own: nobody grants them anything, and each may open its ceiling whenever it likes. Floor and
+    /// ceiling are the same then.
+    pub is_fixed: bool,
 }
 
 impl ScalerSpec {
@@ -50,6 +53,8 @@ pub struct ObservedPod {
     /// What its template says of its pools, if it does. It matters where pods of two templates exist and the leader
     /// changes; without it, the scaler's bounds are taken for those of all its pods.
     pub bounds: Option<Bounds>,
+    /// The address that it connects from, once it has one. It tells sessions of a pod whose pool is its own.
+    pub address: Option<Address>,
 }
 
 /// All pods of all scalers of this database, at one version of the API server's.
@@ -97,13 +102,26 @@ pub struct Sessions {
     pub count: u32,
 }
 
+/// Sessions that name no run of ours: of a pod whose pool is its own, or of somebody else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unnamed {
+    /// Where they come from, unless it is the server's own machine.
+    pub address: Option<Address>,
+    /// Their `application_name`. That of a pod may be the pod's name, where an address on the way is translated.
+    pub application: String,
+    /// How many, in any state.
+    pub count: u32,
+}
+
 /// The server's sessions (`pg_stat_activity`), from one statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Look {
     /// When the statement was sent: it shows no earlier state than this.
     pub started_at: Moment,
-    /// Those of pods.
+    /// Those of runs of ours.
     pub sessions: Vec<Sessions>,
-    /// Those of everybody else, except superusers.
+    /// Those that name no run.
+    pub unnamed: Vec<Unnamed>,
+    /// Those that are certainly others'.
     pub others: u32,
 }

@@ -53,15 +53,33 @@
 //! Lease has lapsed by its own clock; what it sent before was for pods that the new one charges. A pod that comes later
 //! has never known a former leader.
 //!
+//! **Pods whose pools are their own** ([`ScalerSpec::is_fixed`]) take no grants, so none of this binds them. They may open
+//! their ceiling at any time, from their first moment to their last. So their floor is their ceiling: each of their scaler's
+//! places is worth it, taken or not. What is charged and set aside for them together is then never less than places times
+//! ceiling, whatever is heard of them, seen or lost; a container that is started again while the server still ends what the
+//! former left, takes another place, as everywhere. A charge is more than the ceiling while the pod says that its pools'
+//! maximum is, or the server shows more sessions of it. It begins with the pod's first list, or is set aside before, and ends as
+//! that of any pod: when the pod is missing from the whole set, and the server has shown none of its sessions for 30 s after
+//! that, or at once if its containers had ended. Its sessions name no run. They are known by the address that the pod had, or by
+//! `application_name` if that is the pod's name; those that can't be told from others' are charged twice, as the pod's and as
+//! others', which wastes and exceeds nothing.
+//!
 //! # Where that ends
 //!
 //! What stops the rest is the role's `CONNECTION LIMIT`:
 //! - *More pods than places, while no leader lives*, for example after `kubectl scale` by hand: each of them opens its
 //!   floor after 10 s. With a leader, they wait until the others have come down.
+//! - *More pods than places of a scaler whose pools are their own*: nobody can keep them waiting. The same if `maxReplicas` is
+//!   lowered while pods start that no list has shown yet.
+//! - *A pod whose pool is larger than its scaler's ceiling*, until it has said so or the server has shown it.
+//! - *Somebody else at the address of a pod whose pool is its own*, for instance a sidecar, or another process of the node with
+//!   `hostNetwork`: its sessions count as the pod's, up to what is charged to that.
 //! - *A process whose pod's object is gone* (deletion by force, a lost node), that had no session for 30 s while it had
 //!   no stream, or in the first look of a new leader, and connects again.
 //! - *A scaler whose floor or ceiling is lowered while pods of the former template exist and the leader changes*,
 //!   unless the template says them ([`ObservedPod::bounds`]).
+//! - *A pod whose floor is above its scaler's*: what it says of itself is believed up to the scaler's bounds, or one pod could have
+//!   everything set aside for it. Each that begins alone then opens more than was set aside ([`Excess`]).
 //! - *A budget that becomes smaller*: it is exceeded until pods have come down, which begins at once; nothing is
 //!   granted meanwhile but floors.
 //! - *Within one pod*, a connection that is replaced may overlap with the former for some milliseconds: the budget's
@@ -83,6 +101,7 @@ mod budget;
 mod charge;
 mod inputs;
 mod names;
+mod own;
 mod share;
 mod split;
 mod view;
@@ -96,10 +115,10 @@ pub use account::RELEASE_AFTER;
 pub use book::Ledger;
 pub use budget::Budget;
 pub use charge::SETTLING;
-pub use inputs::{Hello, Look, ObservedPod, Phase, PodSet, Report, ScalerSpec, Sessions};
-pub use names::{BootId, Bounds, Grant, GrantId, Holder, PodName, PodUid, ScalerId};
+pub use inputs::{Hello, Look, ObservedPod, Phase, PodSet, Report, ScalerSpec, Sessions, Unnamed};
+pub use names::{Address, BootId, Bounds, Grant, GrantId, Holder, PodName, PodUid, ScalerId};
 pub use split::{Claim, split};
-pub use view::{Entry, ScalerView, Standing, View};
+pub use view::{Entry, Excess, ScalerView, Standing, View};
 
 /// A part of the safety argument that is left out, to see that the simulation finds it missing.
 #[cfg(test)]
@@ -112,6 +131,8 @@ enum Mutant {
     ForgetsSurge,
     ForgetsFormerRuns,
     RefundsOnDelete,
+    /// A pod whose pool is its own is charged what it has open, and not what it may open.
+    TrustsOwnPools,
     /// Not the ledger's: a pod takes grants of former leaders.
     TakesOldLeaders,
 }

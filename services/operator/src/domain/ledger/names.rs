@@ -43,6 +43,10 @@ name! {
     PodName
 }
 name! {
+    /// The address that connections come from, as the server and the API server write it.
+    Address
+}
+name! {
     /// One run of a pod's process: eight hexadecimal digits that it chose when it began.
     BootId
 }
@@ -85,6 +89,22 @@ pub struct Bounds {
 }
 
 impl Bounds {
+    /// The larger of both, each.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self { floor: self.floor.max(other.floor), ceiling: self.ceiling.max(other.ceiling) }
+    }
+
+    /// No more than `most`, each: what is set aside and charged for what a pod merely says of itself.
+    pub(super) fn within(self, most: Self) -> Self {
+        let ceiling = self.ceiling.min(most.ceiling);
+        Self { floor: self.floor.min(most.floor).min(ceiling), ceiling }
+    }
+
+    /// No more than the ceiling of `most`: what one run is granted, which takes no fewer than its floor.
+    pub(super) fn below_ceiling(self, most: Self) -> Self {
+        Self { floor: self.floor.min(most.ceiling), ceiling: self.ceiling.min(most.ceiling) }
+    }
+
     /// The nearest number within.
     pub(super) fn clamp(self, connections: u32) -> u32 {
         connections.min(self.ceiling).max(self.floor)

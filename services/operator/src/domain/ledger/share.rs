@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::account::{Account, Presence, Run};
 use super::book::Ledger;
 use super::inputs::Phase;
-use super::names::{Grant, GrantId, Holder, PodUid, ScalerId, total};
+use super::names::{Bounds, Grant, GrantId, Holder, PodUid, ScalerId, total};
 use super::split::{Claim, split};
 use crate::domain::moment::Moment;
 
@@ -65,6 +65,12 @@ impl Ledger {
         {
             return 0;
         }
+        #[cfg(test)]
+        if self.mutant == Some(super::Mutant::TrustsOwnPools)
+            && let Some(own) = &account.own
+        {
+            return own.shown;
+        }
         account.charged(now)
     }
 
@@ -111,7 +117,18 @@ impl Ledger {
         if self.mutant == Some(super::Mutant::ForgetsSurge) {
             return spec.places() - spec.surge;
         }
+        #[cfg(test)]
+        if self.mutant == Some(super::Mutant::TrustsOwnPools) && spec.is_fixed {
+            return 0;
+        }
         spec.places()
+    }
+
+    /// What a pod of an unknown scaler is believed to need.
+    pub(super) fn largest_bounds(&self) -> Bounds {
+        let of_specs = self.scalers.values().map(|scaler| scaler.spec.bounds);
+        let of_pods = self.accounts.values().map(|account| account.bounds);
+        of_specs.chain(of_pods).fold(Bounds { floor: 0, ceiling: 0 }, Bounds::or)
     }
 
     /// What a run of an unknown pod may have.
@@ -161,7 +178,9 @@ impl Ledger {
         let mut seats = Vec::new();
         for (uid, account) in self.accounts.iter().filter(|(_, account)| account.is_served()) {
             let Some(scaler) = &account.scaler else { continue };
-            for (index, run) in account.runs.iter().enumerate().filter(|(_, run)| run.attached && run.reported) {
+            for (index, run) in
+                account.runs.iter().enumerate().filter(|(_, run)| run.attached && run.reported && !run.is_beyond())
+            {
                 let has = run.has();
                 let wanted = run.bounds.clamp(run.wanted.unwrap_or(has));
                 let ends = account.presence == Presence::Listed(Phase::Terminating);

@@ -55,6 +55,7 @@ impl Shop {
             scaler: "shop/cart".into(),
             phase: *phase,
             bounds: None,
+            address: None,
         });
         let set = PodSet { listed_at: at(listed_at), pods: pods.collect() };
         self.ledger.pods(&set, at(self.now));
@@ -68,7 +69,7 @@ impl Shop {
             pod: PodName::from(holder.pod.as_str()),
             count,
         });
-        let look = Look { started_at: at(self.now), sessions: shown.collect(), others: 0 };
+        let look = Look { started_at: at(self.now), sessions: shown.collect(), unnamed: Vec::new(), others: 0 };
         self.ledger.backends(&look, at(self.now));
     }
 
@@ -139,7 +140,7 @@ fn budget(connections: u32) -> Budget {
 }
 
 fn scalers(max_replicas: u32) -> BTreeMap<ScalerId, ScalerSpec> {
-    [("shop/cart".into(), ScalerSpec { bounds: BOUNDS, max_replicas, surge: 1 })].into()
+    [("shop/cart".into(), ScalerSpec { bounds: BOUNDS, max_replicas, surge: 1, is_fixed: false })].into()
 }
 
 #[test]
@@ -381,7 +382,7 @@ fn a_weightier_scaler_has_more() {
     for (pod, scaler) in [("a", "shop/cart"), ("b", "shop/web")] {
         let uid: PodUid = pod.into();
         let scaler = scaler.into();
-        pods.push(ObservedPod { uid, name: pod.into(), scaler, phase: Phase::Bound, bounds: None });
+        pods.push(ObservedPod { uid, name: pod.into(), scaler, phase: Phase::Bound, bounds: None, address: None });
         shop.begins(pod, "1");
     }
     shop.ledger.demands(&BTreeMap::new(), &[("shop/web".into(), 3)].into());
@@ -419,6 +420,7 @@ fn a_pod_with_a_lower_floor_keeps_the_place_of_one_with_a_higher() {
         scaler: "shop/cart".into(),
         phase: Phase::Bound,
         bounds: Some(Bounds { floor: 1, ceiling: 4 }),
+        address: None,
     };
     shop.ledger.pods(&PodSet { listed_at: at(shop.now), pods: vec![pod] }, at(shop.now));
     let view = shop.view();
@@ -435,7 +437,8 @@ fn a_name_that_is_cut_and_a_boot_id_that_two_pods_chose_are_told_apart() {
     shop.wanted = 2;
     shop.ticks(3);
     let sessions = |pod: &str, count| Sessions { boot: "1".into(), pod: pod.into(), count };
-    let look = Look { started_at: at(shop.now), sessions: vec![sessions(&long[..54], 5), sessions("b", 2)], others: 0 };
+    let shown = vec![sessions(&long[..54], 5), sessions("b", 2)];
+    let look = Look { started_at: at(shop.now), sessions: shown, unnamed: Vec::new(), others: 0 };
     shop.ledger.backends(&look, at(shop.now));
     let charges: Vec<_> = shop.view().entries.iter().map(|entry| entry.charged).collect();
     assert_eq!(charges, [5, 2]);
@@ -467,6 +470,51 @@ fn a_pod_that_says_hello_again_with_one_pool_more_is_granted_that_ones_floor() {
     shop.ledger.attached(&holder("a", "1"), &hello, at(shop.now));
     shop.tick();
     assert_eq!((shop.has("a", "1"), shop.view().charged), (5, 5));
+}
+
+#[test]
+fn a_pod_that_asks_for_more_than_its_scaler_allows_is_granted_and_charged_no_more_than_that() {
+    let mut shop = Shop::new(40);
+    for pod in ["a", "b"] {
+        shop.begins(pod, "1");
+    }
+    shop.wanted = 6;
+    shop.ticks(3);
+    let before = (shop.view().set_aside, shop.view().budget);
+    assert_eq!((shop.has("a", "1"), shop.has("b", "1")), (6, 6));
+
+    // Absurd, and by far more than there is.
+    let absurd = |floor, ceiling| Hello { name: "b".into(), bounds: Bounds { floor, ceiling } };
+    shop.ledger.attached(&holder("b", "1"), &absurd(7, 30_000), at(shop.now));
+    shop.wanted = 30_000;
+    shop.ticks(3);
+    assert_eq!((shop.has("a", "1"), shop.has("b", "1")), (12, 12), "its scaler's ceiling, like everybody else");
+    assert_eq!((shop.view().set_aside, shop.view().budget), before, "and no more is set aside for those that come");
+    let excess = shop.view().entries.iter().find_map(|entry| Some((entry.name.to_string(), entry.excess?)));
+    let (asked, believed) = (Bounds { floor: 7, ceiling: 30_000 }, BOUNDS);
+    assert_eq!(excess, Some(("b".to_owned(), Excess { asked, believed })));
+
+    // A new run that can't do with what it may have at the most.
+    shop.ends("b", "1");
+    shop.left.clear();
+    shop.begins("b", "2");
+    shop.ledger.attached(&holder("b", "2"), &absurd(20_000, 30_000), at(shop.now));
+    shop.ticks(33);
+    assert_eq!(shop.has("b", "2"), 0);
+    assert!(shop.standing("b").starts_with("12 is granted nothing: the floors of its pools add up to 20000"));
+    assert_eq!((shop.has("a", "1"), shop.view().set_aside, shop.view().excess), (12, before.0, 0));
+}
+
+#[test]
+fn a_stranger_that_asks_for_everything_is_charged_what_a_pod_may_have() {
+    let mut shop = Shop::new(40);
+    let hello = Hello { name: "x".into(), bounds: Bounds { floor: 900, ceiling: 30_000 } };
+    shop.ledger.attached(&holder("x", "1"), &hello, at(shop.now));
+    assert_eq!(shop.view().charged, 12, "a former leader may have granted it no more");
+    // The API server shows it later, as a pod of the scaler.
+    shop.begins("x", "2");
+    shop.ticks(3);
+    assert!(shop.view().entries.iter().all(|entry| entry.charged <= 12), "{:?}", shop.view().entries);
 }
 
 #[test]

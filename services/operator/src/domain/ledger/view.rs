@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::account::{Account, Presence, RELEASE_AFTER, Run};
 use super::book::Ledger;
-use super::names::{BootId, Grant, GrantId, PodName, PodUid, ScalerId, total};
+use super::names::{BootId, Bounds, Grant, GrantId, PodName, PodUid, ScalerId, total};
 use crate::domain::moment::Moment;
 
 /// Where a charge comes from, and what it waits for. As words by `Display`.
@@ -31,6 +31,13 @@ pub enum Standing {
     },
     /// It has no grant yet, for even its floor doesn't fit.
     WaitsForFloor,
+    /// Its pools take no fewer connections than its scaler allows a pod at the most: it is granted none.
+    Beyond {
+        /// What its pools' floors add up to.
+        floor: u32,
+        /// What it may be granted at the most.
+        ceiling: u32,
+    },
     /// A grant was sent, and it hasn't said yet that it has taken it.
     Unconfirmed,
     /// Its stream is there, and it hasn't reported in this epoch.
@@ -46,6 +53,13 @@ pub enum Standing {
     },
     /// It said hello, and the API server hasn't shown its pod yet.
     Unlisted,
+    /// Its pool is its own, and nobody grants it anything.
+    OwnPool {
+        /// Its pools' maximum, as it said; 0 before it has said anything.
+        most: u32,
+        /// Sessions that the server showed last.
+        sessions: u32,
+    },
     /// Another run of its pod has taken its place, or its pod is gone.
     Over {
         /// Sessions that the server showed last.
@@ -69,6 +83,11 @@ impl fmt::Display for Standing {
             }
             Self::Limited { wanted } => write!(f, "wants {wanted}, and has its share of what there is"),
             Self::WaitsForFloor => write!(f, "waits for its first grant: its floor doesn't fit into the budget yet"),
+            Self::Beyond { floor, ceiling } => write!(
+                f,
+                "is granted nothing: the floors of its pools add up to {floor}, and the PoolScaler's pool.ceiling is {ceiling}; \
+                 raise that, or lower the floors"
+            ),
             Self::Unconfirmed => write!(f, "hasn't said yet that it has taken its newest grant"),
             Self::Unreported => write!(f, "is attached, and hasn't reported to this leader yet"),
             Self::NeverAttached => write!(f, "never attached: its floor is kept for it"),
@@ -79,6 +98,17 @@ impl fmt::Display for Standing {
                 write!(f, "is without a stream for {} s: it keeps its last grant, and stays charged", since.as_secs())
             }
             Self::Unlisted => write!(f, "is attached, and the API server hasn't shown its pod yet"),
+            Self::OwnPool { most: 0, sessions } => {
+                write!(
+                    f,
+                    "has a pool of its own, and is charged its maximum for as long as it is there; the server shows {sessions}"
+                )
+            }
+            Self::OwnPool { most, sessions } => write!(
+                f,
+                "has a pool of its own, of {most} at most, and is charged its maximum for as long as it is there; the server \
+                 shows {sessions}"
+            ),
             Self::Over { sessions } => write!(
                 f,
                 "is gone, and charged until the server has shown no session of it for up to {release} s; it shows \
@@ -91,6 +121,15 @@ impl fmt::Display for Standing {
             ),
         }
     }
+}
+
+/// A hello that says more than the scaler allows a pod, in connections of all its pools together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Excess {
+    /// What it said.
+    pub asked: Bounds,
+    /// What is set aside for it and what it may be granted.
+    pub believed: Bounds,
 }
 
 /// What is charged to one run, or to a pod without one.
@@ -114,6 +153,8 @@ pub struct Entry {
     pub share: u32,
     /// Connections that it may have.
     pub charged: u32,
+    /// What its hello said, where that is more than is believed.
+    pub excess: Option<Excess>,
     /// Why.
     pub standing: Standing,
 }
@@ -168,6 +209,7 @@ impl Ledger {
             open: 0,
             share: 0,
             charged: stray.shown.max(self.largest_ceiling()),
+            excess: None,
             standing: Standing::Stray { sessions: stray.shown },
         });
         let scalers = self.scalers.iter().map(|(id, scaler)| {
@@ -212,15 +254,18 @@ fn entries(uid: &PodUid, account: &Account, now: Moment) -> Vec<Entry> {
             open: run.charge.open(),
             share: run.share,
             charged: run.charged(now),
+            excess: excess(account, run),
             standing: standing(account, run, now),
         })
         .collect();
     let unknown = account.charged(now) - known;
     if unknown > 0 || entries.is_empty() {
-        let standing = match account.unheard {
-            _ if account.is_over() => Standing::Over { sessions: 0 },
-            true => Standing::Inherited,
-            false => Standing::NeverAttached,
+        let own = account.own.as_ref();
+        let standing = match (own, account.unheard) {
+            _ if account.is_over() => Standing::Over { sessions: own.map_or(0, |own| own.shown) },
+            (Some(own), _) => Standing::OwnPool { most: own.most, sessions: own.shown },
+            (None, true) => Standing::Inherited,
+            (None, false) => Standing::NeverAttached,
         };
         entries.push(Entry {
             pod: Some(uid.clone()),
@@ -229,13 +274,19 @@ fn entries(uid: &PodUid, account: &Account, now: Moment) -> Vec<Entry> {
             scaler: account.scaler.clone(),
             granted: None,
             accepted: None,
-            open: 0,
+            open: own.map_or(0, |own| own.open),
             share: 0,
             charged: unknown,
+            excess: None,
             standing,
         });
     }
     entries
+}
+
+fn excess(account: &Account, run: &Run) -> Option<Excess> {
+    let believed = Bounds { floor: account.bounds.floor, ceiling: run.bounds.ceiling };
+    (run.attached && run.asked.or(believed) != believed).then_some(Excess { asked: run.asked, believed })
 }
 
 fn standing(account: &Account, run: &Run, now: Moment) -> Standing {
@@ -252,6 +303,7 @@ fn standing(account: &Account, run: &Run, now: Moment) -> Standing {
     match run.newest {
         _ if account.presence == Presence::Unlisted => Standing::Unlisted,
         _ if !run.reported => Standing::Unreported,
+        None if run.is_beyond() => Standing::Beyond { floor: run.asked.floor, ceiling: run.bounds.ceiling },
         None => Standing::WaitsForFloor,
         Some(_) if run.charged(now) > has => Standing::Shrinking { to: has },
         Some(grant) if run.charge.accepted() != Some(grant.id) => Standing::Unconfirmed,

@@ -51,8 +51,12 @@ impl Ledger {
     pub(super) fn new() -> Self {
         let (superuser_reserved, reserve, others) = (SUPERUSERS, RESERVE, OTHERS);
         let budget = Budget { max_connections: MAX_CONNECTIONS, superuser_reserved, reserved: 0, reserve, others };
-        let spec =
-            |index: usize| ScalerSpec { bounds: BOUNDS, max_replicas: SERVICES[index].max_replicas, surge: SURGE };
+        let spec = |index: usize| ScalerSpec {
+            bounds: BOUNDS,
+            max_replicas: SERVICES[index].max_replicas,
+            surge: SURGE,
+            is_fixed: false,
+        };
         let scalers = (0..SERVICES.len()).map(|index| (scaler(index), spec(index)));
         Self {
             ledger: selvage_operator::domain::ledger::Ledger::new(budget, scalers.collect()),
@@ -87,7 +91,10 @@ impl Ledger {
                 let Holder { pod: name, boot } = holder(pod.id);
                 Sessions { boot, pod: name.as_str().into(), count: pod.sessions() }
             });
-            self.ledger.backends(&Look { started_at: now, sessions: sessions.collect(), others: OTHERS }, now);
+            self.ledger.backends(
+                &Look { started_at: now, sessions: sessions.collect(), unnamed: Vec::new(), others: OTHERS },
+                now,
+            );
         }
     }
 
@@ -130,6 +137,7 @@ impl Ledger {
             scaler: scaler(index),
             phase: if pod.is_ending() { Phase::Terminating } else { Phase::Bound },
             bounds: Some(BOUNDS),
+            address: None,
         });
         self.ledger.pods(&PodSet { listed_at: now, pods: observed.collect() }, now);
     }

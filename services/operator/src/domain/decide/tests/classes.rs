@@ -79,8 +79,18 @@ fn reports_that_come_back_as_zero_are_none() {
     world.pods(0, 6);
     world.loads[0] = Load { in_use: 8, uses: 800, ..QUIET };
     let connections = world.run(30).connections;
-    world.loads[0] =
-        Load { limit: 0, in_use: 0, waiting: 0, refused: 0, uses: 0, millis: 0, held: None, cpu: None, spare: 0 };
+    world.loads[0] = Load {
+        limit: 0,
+        in_use: 0,
+        waiting: 0,
+        refused: 0,
+        uses: 0,
+        millis: 0,
+        micros: 0,
+        held: None,
+        cpu: None,
+        spare: 0,
+    };
     for _ in 0..1000 {
         let decision = world.second();
         assert_eq!((decision.replicas, decision.connections), (6, connections), "{}", decision.why);

@@ -175,3 +175,15 @@ fn what_one_pool_has_to_spare_serves_nobody_who_waits_at_another() {
     let calm = world.run(400);
     assert_eq!((calm.class, calm.replicas), (Class::Calm, 2), "{}", calm.reason());
 }
+
+#[test]
+fn a_short_use_that_takes_a_little_longer_is_not_slow_and_neither_is_one_of_which_nothing_is_known() {
+    for (micros, class) in [(900, Class::PoolTooSmall), (1_300, Class::PoolTooSmall), (1_500, Class::SlowQuery)] {
+        let mut world = World::new();
+        world.loads[0] = Load { uses: 2000, millis: 0, micros: 400, ..QUIET };
+        world.run(70);
+        world.loads[0] = Load { uses: 2000, millis: 0, micros, ..PRESSED };
+        let decision = world.run(15);
+        assert_eq!(decision.class, class, "{micros} µs instead of 400: {}", decision.reason());
+    }
+}

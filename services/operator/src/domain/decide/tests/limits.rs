@@ -124,12 +124,12 @@ fn the_ledgers_view_is_taken_over() {
     let max_connections = 100;
     let budget = ledger::Budget { max_connections, superuser_reserved: 3, reserved: 2, reserve: 5, others: 10 };
     let bounds = ledger::Bounds { floor: 2, ceiling: 20 };
-    let spec = ledger::ScalerSpec { bounds, max_replicas: 3, surge: 1 };
+    let spec = ledger::ScalerSpec { bounds, max_replicas: 3, surge: 1, is_fixed: false };
     let mut ledger = ledger::Ledger::new(budget, [("shop/stars".into(), spec)].into());
     let stray = ledger::Sessions { boot: "4a9c01ff".into(), pod: "stars-7".into(), count: 9 };
     let now = Moment::after_start(Duration::from_secs(9));
     ledger.lead(1, now + Duration::from_secs(9), now);
-    ledger.backends(&ledger::Look { started_at: now, sessions: vec![stray], others: 0 }, now);
+    ledger.backends(&ledger::Look { started_at: now, sessions: vec![stray], unnamed: Vec::new(), others: 0 }, now);
     let view = LedgerView::of(&ledger.view(now));
     // Seven pods have floors; a stray may be any pod, and is charged as the largest.
     assert_eq!((view.budget, view.set_aside, view.charged, view.headroom()), (80, 14, 20, 46));

@@ -1,5 +1,6 @@
 mod classes;
 mod evidence;
+mod fixed;
 mod limits;
 mod properties;
 mod table;

@@ -27,7 +27,7 @@ fn load() -> impl Strategy<Value = Load> {
     let random = (0..25u32, 0..25u32, 0..100u32, 0..3000u64, 0..3000u64, 1..100u64, held, (cpu, 0..9u32)).prop_map(
         |(limit, in_use, waiting, refused, uses, millis, held, (cpu, spare))| {
             let (limit, in_use) = (limit, in_use.min(limit));
-            Load { limit, in_use, waiting, refused, uses, millis, held, cpu, spare }
+            Load { limit, in_use, waiting, refused, uses, millis, micros: 0, held, cpu, spare }
         },
     );
     prop_oneof![random, Just(QUIET), Just(PRESSED), Just(FULL)]

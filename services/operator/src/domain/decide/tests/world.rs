@@ -17,6 +17,8 @@ pub(super) struct Load {
     pub(super) refused: u64,
     pub(super) uses: u64,
     pub(super) millis: u64,
+    /// Beside the milliseconds.
+    pub(super) micros: u64,
     pub(super) held: Option<u64>,
     pub(super) cpu: Option<f64>,
     /// Connections of a second pool, which are idle: nobody comes there.
@@ -24,8 +26,18 @@ pub(super) struct Load {
 }
 
 /// Two connections of ten in use.
-pub(super) const QUIET: Load =
-    Load { limit: 10, in_use: 2, waiting: 0, refused: 0, uses: 200, millis: 10, held: None, cpu: None, spare: 0 };
+pub(super) const QUIET: Load = Load {
+    limit: 10,
+    in_use: 2,
+    waiting: 0,
+    refused: 0,
+    uses: 200,
+    millis: 10,
+    micros: 0,
+    held: None,
+    cpu: None,
+    spare: 0,
+};
 /// All of ten in use, and five wait.
 pub(super) const PRESSED: Load = Load { in_use: 10, waiting: 5, uses: 1000, ..QUIET };
 /// All of the ceiling in use, and many wait.
@@ -121,7 +133,7 @@ fn next(before: Option<&Report>, load: Load, now: Moment) -> Report {
         let uses = before.uses.first().cloned().unwrap_or_default();
         (uses.count, uses.time, before.refused)
     });
-    let time = time + Duration::from_millis(load.uses * load.millis);
+    let time = time + Duration::from_micros(load.uses * (load.millis * 1000 + load.micros));
     let main = PoolPart {
         name: "main".into(),
         limit: load.limit,

@@ -21,7 +21,7 @@ impl World {
         let view = self.calm_view()?;
         for entry in &view.entries {
             let fits = match entry.standing {
-                Standing::Satisfied => true,
+                Standing::Satisfied | Standing::OwnPool { .. } => true,
                 Standing::Limited { .. } => view.headroom == 0,
                 _ => false,
             };
@@ -30,7 +30,7 @@ impl World {
             }
         }
         let granted: u32 = view.entries.iter().filter_map(|entry| entry.granted).map(|grant| grant.connections).sum();
-        let open: u32 = self.processes.iter().map(|process| process.open).sum();
+        let open: u32 = self.processes.iter().filter(|process| !process.is_fixed).map(|process| process.open).sum();
         let ready = self.processes.iter().filter(|process| process.alive).all(Process::is_ready);
         if granted != open || !ready {
             return Err(format!("{granted} granted, {open} open, of {view:#?}"));
@@ -40,9 +40,10 @@ impl World {
 
     /// From now on one pod wants all that it can have, and the others want nothing.
     pub(super) fn one_wants_all(&mut self, chosen: u64) {
-        let alive = self.processes.iter().filter(|process| process.alive).count();
+        let can_have_more = |process: &Process| process.alive && !process.is_fixed;
+        let alive = self.processes.iter().filter(|process| can_have_more(process)).count();
         let chosen = chosen as usize % alive.max(1);
-        for (nth, process) in self.processes.iter_mut().filter(|process| process.alive).enumerate() {
+        for (nth, process) in self.processes.iter_mut().filter(|process| can_have_more(process)).enumerate() {
             (process.wanted, process.load) = if nth == chosen { (u32::MAX, u32::MAX) } else { (0, 0) };
         }
     }
@@ -50,7 +51,7 @@ impl World {
     /// It has it, as far as the floors of the others leave it.
     pub(super) fn one_has_all(&self) -> Result<(), String> {
         let view = self.calm_view()?;
-        for process in self.processes.iter().filter(|process| process.alive) {
+        for process in self.processes.iter().filter(|process| process.alive && !process.is_fixed) {
             let wanted = process.wanted.clamp(process.bounds.floor, process.bounds.ceiling);
             let has_it = process.limit() == wanted && process.open == wanted;
             let has_rest = wanted > process.limit() && view.headroom == 0 && process.open == process.limit();

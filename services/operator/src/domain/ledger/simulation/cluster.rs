@@ -1,6 +1,6 @@
 //! The API server's pods, the controller that keeps a workload's number of them, and the kubelets that run them.
 
-use super::super::{Bounds, ObservedPod, Phase, PodName, PodUid, ScalerSpec};
+use super::super::{Address, Bounds, ObservedPod, Phase, PodName, PodUid, ScalerSpec};
 use super::world::{Event, Millis, World};
 
 pub(super) struct Pod {
@@ -8,6 +8,8 @@ pub(super) struct Pod {
     pub(super) uid: PodUid,
     pub(super) name: PodName,
     pub(super) bounds: Bounds,
+    /// Its pool is its own.
+    pub(super) is_fixed: bool,
     generation: u32,
     /// As the API server has it; nothing once it was deleted.
     pub(super) object: Option<Phase>,
@@ -28,12 +30,13 @@ pub(super) struct Workload {
     pub(super) surge: u32,
     /// The most replicas that the leader has provided for.
     pub(super) max_replicas: u32,
+    pub(super) is_fixed: bool,
 }
 
 impl Workload {
     pub(super) fn new(spec: ScalerSpec) -> Self {
-        let ScalerSpec { bounds, max_replicas, surge } = spec;
-        Self { bounds, generation: 0, replicas: max_replicas, surge, max_replicas }
+        let ScalerSpec { bounds, max_replicas, surge, is_fixed } = spec;
+        Self { bounds, generation: 0, replicas: max_replicas, surge, max_replicas, is_fixed }
     }
 
     /// Pods for which floors are set aside.
@@ -89,6 +92,7 @@ impl World {
             uid: PodUid::from(format!("u{index}").as_str()),
             name: PodName::from(format!("shop-{scaler}-{index}").as_str()),
             bounds: self.workloads[scaler].bounds,
+            is_fixed: self.workloads[scaler].is_fixed,
             generation: self.workloads[scaler].generation,
             object: None,
             version: 0,
@@ -184,7 +188,13 @@ impl World {
         let known = &self.pods[pod];
         let scaler = self.scalers[known.scaler].clone();
         let (uid, name, bounds) = (known.uid.clone(), known.name.clone(), Some(known.bounds));
-        known.object.map(|phase| ObservedPod { uid, name, scaler, phase, bounds })
+        // It has an address once it is on a node.
+        let address = known.object.filter(|phase| *phase != Phase::Unbound).map(|_| self.address(pod));
+        known.object.map(|phase| ObservedPod { uid, name, scaler, phase, bounds, address })
+    }
+
+    pub(super) fn address(&self, pod: usize) -> Address {
+        format!("10.0.{}.{}", pod / 256, pod % 256).as_str().into()
     }
 }
 

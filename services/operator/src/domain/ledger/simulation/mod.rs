@@ -109,6 +109,12 @@ fn a_pod_that_takes_a_former_leaders_grant_is_found() {
     is_found(Mutant::TakesOldLeaders, Trouble::OperatorPauses);
 }
 
+#[test]
+fn trusting_pods_whose_pools_are_their_own_is_found() {
+    // In which half of the runs they are, the seed says.
+    is_found(Mutant::TrustsOwnPools, Trouble::Deleted);
+}
+
 /// The boundary is where it is said to be: without it, what some runs did would have been too much.
 #[test]
 fn beyond_the_plan_floors_that_pods_open_alone_can_exceed_the_budget() {

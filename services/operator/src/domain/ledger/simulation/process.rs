@@ -29,6 +29,8 @@ pub(super) struct Process {
     pub(super) pod: usize,
     pub(super) holder: Holder,
     pub(super) bounds: Bounds,
+    /// Its pool is its own: it knows no broker.
+    pub(super) is_fixed: bool,
     pub(super) alive: bool,
     known_epoch: u64,
     newest: Option<Grant>,
@@ -56,11 +58,12 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn new(pod: usize, holder: Holder, bounds: Bounds, now: Millis) -> Self {
+    pub(super) fn new(pod: usize, holder: Holder, bounds: Bounds, is_fixed: bool, now: Millis) -> Self {
         Self {
             pod,
             holder,
             bounds,
+            is_fixed,
             alive: true,
             known_epoch: 0,
             newest: None,
@@ -90,14 +93,20 @@ impl Process {
 
     pub(super) fn limit(&self) -> u32 {
         match self.newest {
+            _ if self.is_fixed => self.bounds.ceiling,
             Some(grant) => grant.connections,
             None if self.began_alone => self.bounds.floor,
             None => 0,
         }
     }
 
+    /// What it always has open: a pool of its own keeps one.
+    pub(super) fn least(&self) -> u32 {
+        if self.is_fixed { 1 } else { self.bounds.floor }
+    }
+
     pub(super) fn is_ready(&self) -> bool {
-        self.alive && self.limit() > 0 && self.open >= self.bounds.floor
+        self.alive && self.limit() > 0 && self.open >= self.least()
     }
 
     pub(super) fn report(&self) -> Report {

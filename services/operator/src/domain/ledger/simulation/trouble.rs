@@ -305,8 +305,10 @@ impl World {
         let mut configured = self.configured.clone();
         if let Some(spec) = configured.scalers.get_mut(&id) {
             match self.random.between(0, 2) {
+                // Fewer, where nobody can keep pods waiting that start: that is beyond the boundary.
+                0 if spec.is_fixed => spec.max_replicas = self.random.count(spec.max_replicas, 3),
                 0 => spec.max_replicas = self.random.count(1, 3),
-                1 => {
+                1 if !spec.is_fixed => {
                     let floor = self.random.count(1, 2);
                     spec.bounds = Bounds { floor, ceiling: floor + self.random.count(1, 40) };
                 }

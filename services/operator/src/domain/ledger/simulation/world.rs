@@ -4,7 +4,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
-use super::super::{BootId, Bounds, Budget, Holder, Look, Mutant, Report, ScalerId, ScalerSpec, Sessions};
+use super::super::{BootId, Bounds, Budget, Holder, Look, Mutant, Report, ScalerId, ScalerSpec, Sessions, Unnamed};
 use super::cluster::{Pod, Workload};
 use super::operator::Operator;
 use super::process::{Down, Process};
@@ -149,8 +149,9 @@ pub(super) struct Configured {
 
 /// A budget that the floors fit into, with some of what the pods would take beyond them.
 pub(super) fn scarce(specs: &BTreeMap<ScalerId, ScalerSpec>, random: &mut Random) -> Budget {
-    // A pod that was made before may have the higher floor of the two that there are.
-    let floors: u32 = specs.values().map(|spec| spec.places() * 2).sum();
+    // A pod that was made before may have the higher floor of the two that there are, unless its pool is its own.
+    let floor = |spec: &ScalerSpec| if spec.is_fixed { spec.bounds.floor } else { 2 };
+    let floors: u32 = specs.values().map(|spec| spec.places() * floor(spec)).sum();
     let most: u32 = specs.values().map(|spec| spec.max_replicas * (spec.bounds.ceiling - spec.bounds.floor)).sum();
     let above = most * random.count(10, 90) / 100;
     Budget { max_connections: floors + above + 10, superuser_reserved: 3, reserved: 2, reserve: 3, others: 2 }
@@ -251,8 +252,14 @@ impl World {
         let mut specs = BTreeMap::new();
         for id in &scalers {
             let floor = if random.percent(80) { 1 } else { 2 };
-            let bounds = Bounds { floor, ceiling: floor + random.count(1, 40) };
-            let spec = ScalerSpec { bounds, max_replicas: random.count(1, 3), surge: random.count(1, 2) };
+            let mut bounds = Bounds { floor, ceiling: floor + random.count(1, 40) };
+            // In half of the runs the second of two workloads has pools of its own.
+            let is_fixed = !specs.is_empty() && (seed / 17) % 4 >= 2;
+            if is_fixed {
+                let size = bounds.ceiling.min(12);
+                bounds = Bounds { floor: size, ceiling: size };
+            }
+            let spec = ScalerSpec { bounds, max_replicas: random.count(1, 3), surge: random.count(1, 2), is_fixed };
             specs.insert(id.clone(), spec);
         }
         let budget = scarce(&specs, &mut random);
@@ -413,8 +420,8 @@ impl World {
             self.processes[index].load = if self.random.percent(60) { u32::MAX } else { 0 };
         }
         let process = &self.processes[index];
-        let (limit, open, floor) = (process.limit(), process.open, process.bounds.floor);
-        let aim = process.load.max(floor).min(limit);
+        let (limit, open) = (process.limit(), process.open);
+        let aim = process.load.max(process.least()).min(limit);
         if open > limit && (!process.stubborn || self.random.percent(3)) {
             let count = self.random.count(1, open - limit);
             self.closes(index, count);
@@ -447,6 +454,9 @@ impl World {
         }
         let pause = self.random.between(900, 1_100);
         self.after(pause, Event::ProcessTicks(index));
+        if self.processes[index].is_fixed {
+            return;
+        }
         self.processes[index].looks_at_its_stream(now);
         match self.processes[index].stream {
             None => {
@@ -476,19 +486,26 @@ impl World {
 
     /// All sessions of the server.
     pub(super) fn look(&self, began: Millis) -> Look {
-        let shown = self.processes.iter().filter(|process| process.sessions() > 0).map(|process| Sessions {
+        let has_some = |process: &&Process| process.sessions() > 0;
+        let own = self.processes.iter().filter(has_some).filter(|process| process.is_fixed).map(|process| Unnamed {
+            address: Some(self.address(process.pod)),
+            application: String::new(),
+            count: process.sessions(),
+        });
+        let granted = self.processes.iter().filter(has_some).filter(|process| !process.is_fixed);
+        let shown = granted.map(|process| Sessions {
             boot: process.boot().clone(),
             pod: self.pods[process.pod].name.clone(),
             count: process.sessions(),
         });
-        Look { started_at: moment(began), sessions: shown.collect(), others: self.others }
+        Look { started_at: moment(began), sessions: shown.collect(), unnamed: own.collect(), others: self.others }
     }
 
     pub(super) fn new_process(&mut self, pod: usize) -> usize {
         let index = self.processes.len();
         let boot = BootId::from(format!("{index:08x}").as_str());
         let holder = Holder { pod: self.pods[pod].uid.clone(), boot };
-        let mut process = Process::new(pod, holder, self.pods[pod].bounds, self.now);
+        let mut process = Process::new(pod, holder, self.pods[pod].bounds, self.pods[pod].is_fixed, self.now);
         process.wanted = if self.calm { u32::MAX } else { self.random.count(0, 40) };
         let takes_all = self.calm || self.callers == Callers::TakeAll;
         process.load = if takes_all { u32::MAX } else { process.wanted };
@@ -534,7 +551,8 @@ impl World {
             let mut alone: Vec<_> = self
                 .processes
                 .iter()
-                .filter(|process| self.pods[process.pod].scaler == scaler && process.began_alone)
+                .filter(|process| self.pods[process.pod].scaler == scaler)
+                .filter(|process| process.began_alone || process.is_fixed)
                 // A leader that comes later grants it that, for it has it.
                 .map(|process| process.sessions().min(process.bounds.floor))
                 .collect();
