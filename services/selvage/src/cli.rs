@@ -14,6 +14,8 @@ pub(crate) enum Command {
     Token(Token),
     /// Whether a deployment's pools fit into its database
     Budget(crate::budget::Budget),
+    /// What the operator has decided and granted: live, or of one workload as a sentence
+    Pool(crate::pool::Pools),
     /// Print a trace as a tree, from Jaeger: what a request did, and where it waited for a pool
     Trace(crate::trace::Trace),
     /// Make the keys of a shop in separate processes, and the list of who may sign what

@@ -16,7 +16,7 @@ use selvage_rpc::{Channel, InProcess, Target};
 
 use crate::cli::{Command, OperationsAccess, Serve};
 use crate::data::DataFolder;
-use crate::{budget, import, token, trace};
+use crate::{budget, import, pool, token, trace};
 
 /// Connections of each service's main pool: one process on one file needs few, and each costs a thread and some memory.
 /// 4 × 0.7 ÷ 0.5 ms a read = 5,600 reads a second, beyond what one machine renders.
@@ -99,7 +99,11 @@ impl Process for House {
             cart: channel(),
             checkout: channel(),
             delivery: channel(),
-            operations: selvage_web::Operations { processes: vec![("shop".to_owned(), channel())], access },
+            operations: selvage_web::Operations {
+                processes: vec![("shop".to_owned(), channel())],
+                access,
+                scaler: None,
+            },
         };
         let settings = selvage_web::Settings {
             currency: currency.to_string(),
@@ -126,6 +130,7 @@ impl Process for House {
             Command::Import(import) => import::import(&import).await,
             Command::Token(token) => token::print(&token),
             Command::Budget(budget) => budget::run(&budget),
+            Command::Pool(pools) => pool::run(&pools).await,
             Command::Trace(trace) => trace::run(&trace).await,
             Command::Keys(keys) => KeyFolder::make(&keys.folder, &HOLDERS).map(drop),
         }

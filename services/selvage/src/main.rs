@@ -5,6 +5,8 @@ mod cli;
 mod data;
 mod house;
 mod import;
+mod pool;
+mod terminal;
 mod token;
 mod trace;
 

@@ -21,7 +21,9 @@ if (watched && "EventSource" in window) {
     events.addEventListener(part.dataset.part, (event) => {
       // Who is about to use something in it isn't disturbed: the next change brings it.
       if (part.dataset.part === "faults" && part.contains(document.activeElement)) document.activeElement.blur();
+      const open = [...part.querySelectorAll("details[open][data-keep]")].map((each) => each.dataset.keep);
       part.innerHTML = event.data;
+      for (const each of part.querySelectorAll("details[data-keep]")) each.open = open.includes(each.dataset.keep);
     });
   }
   addEventListener("pagehide", () => events.close());

@@ -74,12 +74,12 @@ impl Parts {
         let doors = Arc::new(Doors::new(&secret, peers.operations.access, clock.clone(), secure));
         let sessions = Arc::new(Sessions::new(issuer, clock, secure));
         let categories = Arc::new(Categories::new(shop.clone(), sessions.clone()));
-        let processes = Processes::new(peers.operations.processes);
+        let (processes, scaler) = (Processes::new(peers.operations.processes), peers.operations.scaler);
         Self {
             frames: Frames::new(shop.clone(), categories.clone(), csrf.clone()),
             home: Arc::new(Home::new(shop.clone(), sessions.clone(), categories.clone())),
             trackers: Trackers::new(shop.clone(), life.clone()),
-            operations: Arc::new(OperationsParts::new(doors.clone(), processes, csrf.clone(), life)),
+            operations: Arc::new(OperationsParts::new(doors.clone(), processes, scaler, csrf.clone(), life)),
             settings: Arc::new(settings),
             shop,
             sessions,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use selvage_proto::money::Currency;
 use selvage_rpc::{Channel, Target};
 
-use crate::operations::{Access, Operations};
+use crate::operations::{Access, Decider, Operations};
 use crate::settings::{Peers, Settings};
 
 /// The pages' own arguments.
@@ -23,6 +23,16 @@ pub struct Args {
     /// The delivery service
     #[arg(long, env = "SELVAGE_DELIVERY", value_name = "HOST:PORT", default_value = "127.0.0.1:50054")]
     pub delivery: Target,
+    /// The operator that scales the shop, whose decisions and grants the operations page then shows
+    #[arg(long, env = "SELVAGE_OPERATOR", value_name = "HOST:PORT", requires = "operator_token_file")]
+    pub operator: Option<Target>,
+    /// File with the token by which the operator knows the pages: of a service account that may list poolscalers.selvage.dev, for the
+    /// audience selvage-operator
+    #[arg(long, env = "SELVAGE_OPERATOR_TOKEN_FILE", value_name = "FILE", requires = "operator")]
+    pub operator_token_file: Option<PathBuf>,
+    /// The namespace whose decisions are shown; without it all, which the service account must be allowed
+    #[arg(long, env = "SELVAGE_OPERATOR_NAMESPACE", value_name = "NAME", requires = "operator")]
+    pub operator_namespace: Option<String>,
     /// File with the secret key that guests' sessions are signed with; the services must trust it with the role guest
     #[arg(long, env = "SELVAGE_ISSUER_KEY", value_name = "FILE")]
     pub issuer_key: PathBuf,
@@ -55,7 +65,12 @@ impl Args {
             [&self.catalogue, &self.cart, &self.checkout, &self.delivery].map(|target| Channel::to(target.clone()));
         let processes = [("catalogue", &catalogue), ("cart", &cart), ("checkout", &checkout), ("delivery", &delivery)];
         let processes = processes.map(|(name, channel)| (name.to_owned(), channel.clone())).to_vec();
-        let operations = Operations { processes, access: Access::Token };
+        let scaler = self.operator.clone().zip(self.operator_token_file.clone()).map(|(target, token_file)| Decider {
+            channel: Channel::to(target),
+            token_file,
+            namespace: self.operator_namespace.clone().unwrap_or_default(),
+        });
+        let operations = Operations { processes, access: Access::Token, scaler };
         Peers { catalogue, cart, checkout, delivery, operations }
     }
 }
@@ -71,5 +86,8 @@ mod tests {
         assert!(!parsed(&["web"]), "its key is missing");
         assert!(!parsed(&["web", "--issuer-key", "k", "--currency", "eur"]));
         assert!(!parsed(&["web", "--issuer-key", "k", "--cart", "nowhere"]));
+        let operator = ["web", "--issuer-key", "k", "--operator", "operator:50060"];
+        assert!(!parsed(&operator), "it knows nobody without a token");
+        assert!(parsed(&[&operator[..], &["--operator-token-file", "t", "--operator-namespace", "shop"]].concat()));
     }
 }

@@ -22,7 +22,7 @@
 //! | [`view`] | pure: services' messages made into what templates show |
 //! | `drawn`, `assets` | drawn pictures; style sheets and scripts |
 //! | `settings` | what the process is told |
-//! | `operations` | who may look at `/ops`, and what the processes say |
+//! | `operations` | who may look at `/ops`, and what the processes and the operator say |
 //! | `cookies`, `mac` | encrypted cookies; keyed hashes |
 //! | `cached`, `fields`, `peer` | a value kept for a while; fields of queries and forms; a request's address |
 //!
@@ -85,7 +85,7 @@ mod shop;
 pub mod view;
 
 pub use app::App;
-pub use operations::{Access, Operations};
+pub use operations::{Access, Decider, Operations};
 pub use process::Web;
 pub use server::serve;
 pub use settings::{Peers, Settings};

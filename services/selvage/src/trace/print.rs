@@ -6,6 +6,7 @@ use super::id::TraceId;
 use super::span::Span;
 use super::sums::Sums;
 use super::tree::{self, Line, Stray};
+use crate::terminal;
 
 /// Columns of the bar that shows when a span was under way.
 const BAR: u64 = 24;
@@ -99,16 +100,8 @@ fn words(span: &Span, line: &Line) -> String {
     words
 }
 
-/// Text that others wrote, safe to show on a terminal: nothing in it moves the cursor or turns the direction.
 fn clean(text: &str) -> String {
-    let moves =
-        |letter: char| letter.is_control() || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let mut letters = text.chars().map(|letter| if moves(letter) { '\u{fffd}' } else { letter });
-    let mut shown: String = letters.by_ref().take(MAX_LETTERS).collect();
-    if letters.next().is_some() {
-        shown.push('…');
-    }
-    shown
+    terminal::clean(text, MAX_LETTERS)
 }
 
 fn summary(count: usize, sums: &Sums) -> String {

@@ -4,17 +4,23 @@
 //! open page gets its parts by server-sent events, each when it has changed. Without scripts it loads itself again. Its
 //! alerts have the names and the conditions of the fast alerts in Prometheus, so that both say the same.
 //!
+//! Where the pages are told of the operator, they show what it has decided and granted. They ask it with the token of their own service
+//! account, and show its answer to whose token a process has just taken.
+//!
 //! The token of whoever looks is kept in a cookie that only `web` can read. The one-process shop is open to its own machine; the peer's
 //! address, the name that was asked for and the absence of any sign of a proxy must all say so, since a page elsewhere could
 //! lead a browser on this machine to 127.0.0.1.
 
 mod access;
+mod decisions;
 mod processes;
 
 use selvage_identity::Issuer;
 use selvage_rpc::Channel;
 
 pub(crate) use access::{Doors, MAX_TOKEN, Operator, is_here};
+pub use decisions::Decider;
+pub(crate) use decisions::Told;
 pub(crate) use processes::{Answers, MAX_INSTANCES, Process, Processes, Seen};
 
 /// Who may look at the operations page.
@@ -34,6 +40,8 @@ pub struct Operations {
     pub processes: Vec<(String, Channel)>,
     /// Who may look.
     pub access: Access,
+    /// The operator that scales the shop, whose decisions and grants are shown too; nothing where there is none.
+    pub scaler: Option<Decider>,
 }
 
 impl std::fmt::Debug for Operations {

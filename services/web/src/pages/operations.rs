@@ -1,12 +1,13 @@
 //! The operations page: the shop's processes as they are, again each second, and the switches of their faults.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{FromRef, FromRequest, FromRequestParts as _, Request, State};
 use axum::response::{IntoResponse as _, Response};
-use futures::StreamExt as _;
+use futures::{StreamExt as _, stream};
 use http::header;
 use selvage_boot::Life;
 use tokio::sync::Semaphore;
@@ -20,12 +21,13 @@ use crate::assets;
 use crate::csrf::Csrf;
 use crate::fields::Fields;
 use crate::frame::page;
-use crate::operations::{Answers, Doors, MAX_TOKEN, Operator, Process, Processes, Seen};
+use crate::operations::{Answers, Decider, Doors, MAX_TOKEN, Operator, Process, Processes, Seen, Told};
 use crate::problem::Problem;
 use crate::session::Visitor;
 use crate::view::operations::alert::{Alert, alerts};
 use crate::view::operations::fault::{Active, DEFAULT_LASTING, Switches, active, asked};
 use crate::view::operations::pool::PoolCards;
+use crate::view::operations::scaling::Scaling;
 use crate::view::operations::totals::Totals;
 use crate::view::operations::{Decision, decisions};
 
@@ -38,6 +40,7 @@ const REFRESH: u32 = 15;
 pub(crate) struct OperationsParts {
     doors: Arc<Doors>,
     processes: Processes,
+    scaler: Option<Decider>,
     csrf: Arc<Csrf>,
     watchers: Arc<Semaphore>,
     life: Life,
@@ -47,8 +50,14 @@ type Shared = State<Arc<OperationsParts>>;
 
 impl OperationsParts {
     /// Pages about `processes` for whom `doors` lets in; what is watched ends with `life`.
-    pub(crate) fn new(doors: Arc<Doors>, processes: Processes, csrf: Arc<Csrf>, life: Life) -> Self {
-        Self { doors, processes, csrf, watchers: Arc::new(Semaphore::new(MAX_WATCHERS)), life }
+    pub(crate) fn new(
+        doors: Arc<Doors>,
+        processes: Processes,
+        scaler: Option<Decider>,
+        csrf: Arc<Csrf>,
+        life: Life,
+    ) -> Self {
+        Self { doors, processes, scaler, csrf, watchers: Arc::new(Semaphore::new(MAX_WATCHERS)), life }
     }
 }
 
@@ -116,6 +125,33 @@ struct PoolsPart {
 #[template(path = "ops/decisions.html")]
 struct DecisionsPart {
     decisions: Vec<Decision>,
+    has_operator: bool,
+}
+
+#[derive(Template)]
+#[template(path = "ops/scaling.html")]
+struct ScalingPart {
+    /// Why nothing is shown; empty if something is.
+    away: String,
+    scaling: Scaling,
+}
+
+impl ScalingPart {
+    /// What the operator said, for somebody whose token one of the processes has just taken, and none has refused.
+    fn new(processes: &[Process], told: &Told) -> Self {
+        let takes = |process: &Process| matches!(process.seen, Seen::Here(_));
+        let refuses = |process: &Process| matches!(process.seen, Seen::Refused);
+        let is_let_in = processes.iter().any(takes) && !processes.iter().any(refuses);
+        match told {
+            _ if !is_let_in => Self::away("no process has taken your token yet"),
+            Told::Away(why) => Self::away(why),
+            Told::Here(said) => Self { away: String::new(), scaling: Scaling::new(said) },
+        }
+    }
+
+    fn away(why: &str) -> Self {
+        Self { away: why.to_owned(), scaling: Scaling::default() }
+    }
 }
 
 #[derive(Template)]
@@ -125,6 +161,9 @@ struct FaultsPart {
     csrf: String,
 }
 
+/// The part with what the operator says.
+const SCALING: &str = "scaling";
+
 /// The parts of the page that change, each sent again only when it has.
 struct Parts {
     alerts: AlertsPart,
@@ -132,28 +171,33 @@ struct Parts {
     pools: PoolsPart,
     decisions: DecisionsPart,
     faults: FaultsPart,
+    /// Where there is an operator, once it has said something, or that it doesn't.
+    scaling: Option<ScalingPart>,
 }
 
 impl Parts {
-    fn new(processes: &[Process], csrf: String) -> Self {
+    fn new(processes: &[Process], has_operator: bool, told: Option<&Told>, csrf: String) -> Self {
         Self {
             alerts: AlertsPart { alerts: alerts(processes) },
             totals: TotalsPart { totals: Totals::new(processes) },
             pools: PoolsPart { cards: PoolCards::new(processes) },
-            decisions: DecisionsPart { decisions: decisions(processes) },
+            decisions: DecisionsPart { decisions: decisions(processes), has_operator },
             faults: FaultsPart { faults: active(processes), csrf },
+            scaling: told.map(|told| ScalingPart::new(processes, told)),
         }
     }
 
     /// By the names under which the script knows them.
-    fn render(&self) -> [(&'static str, askama::Result<String>); 5] {
-        [
+    fn render(&self) -> Vec<(&'static str, askama::Result<String>)> {
+        let mut parts = vec![
             ("alerts", self.alerts.render()),
             ("totals", self.totals.render()),
             ("pools", self.pools.render()),
             ("decisions", self.decisions.render()),
             ("faults", self.faults.render()),
-        ]
+        ];
+        parts.extend(self.scaling.as_ref().map(|scaling| (SCALING, scaling.render())));
+        parts
     }
 }
 
@@ -196,14 +240,20 @@ pub(crate) async fn show(State(app): Shared, operator: Operator, Query(fields): 
 }
 
 async fn shown(app: &OperationsParts, operator: &Operator, notice: String, alert: String) -> Page {
-    let processes = app.processes.look(&operator.token).await;
+    let asked = async {
+        match &app.scaler {
+            Some(scaler) => Some(scaler.look().await),
+            None => None,
+        }
+    };
+    let (processes, told) = tokio::join!(app.processes.look(&operator.token), asked);
     if processes.iter().any(|process| matches!(process.seen, Seen::Refused)) {
         return Ok(redirect_to("/ops/sign-in?notice=refused"));
     }
     let csrf = csrf(app, operator);
     Ok(page(&OperationsPage {
         around: Surroundings::new(csrf.clone(), operator.is_signed_in),
-        parts: Parts::new(&processes, csrf),
+        parts: Parts::new(&processes, told.is_some(), told.as_ref(), csrf),
         switches: Switches::new(&processes),
         default_lasting: DEFAULT_LASTING,
         notice,
@@ -212,20 +262,45 @@ async fn shown(app: &OperationsParts, operator: &Operator, notice: String, alert
     }))
 }
 
+/// What an open page learns.
+enum Update {
+    Processes(Vec<Process>),
+    Operator(Told),
+}
+
 /// `GET /ops/events`
 pub(crate) async fn events(State(app): Shared, operator: Operator) -> Page {
     let permit = app.watchers.clone().try_acquire_owned().map_err(|_| Problem::busy())?;
     let token = csrf(&app, &operator);
-    let mut updates = Box::pin(app.processes.watch(&operator.token, &app.life));
+    let of_processes = app.processes.watch(&operator.token, &app.life).map(Update::Processes);
+    let of_operator = match app.scaler.clone() {
+        Some(scaler) => scaler.watch(app.life.clone()).map(Update::Operator).boxed(),
+        None => stream::empty().boxed(),
+    };
+    let has_operator = app.scaler.is_some();
+    let mut updates = Box::pin(stream::select(of_processes, of_operator));
     let stream = async_stream::stream! {
         let _permit = permit;
         let ends = Instant::now() + live::STREAM_BOUND;
-        let mut shown: [String; 5] = Default::default();
-        while let Ok(Some(processes)) = tokio::time::timeout_at(ends, updates.next()).await {
-            for (shown, (name, part)) in shown.iter_mut().zip(Parts::new(&processes, token.clone()).render()) {
-                if let Ok(part) = part && part != *shown {
+        let mut shown: BTreeMap<&'static str, String> = BTreeMap::new();
+        let (mut processes, mut told) = (Vec::new(), None);
+        while let Ok(Some(update)) = tokio::time::timeout_at(ends, updates.next()).await {
+            let parts = match update {
+                Update::Processes(seen) => {
+                    processes = seen;
+                    Parts::new(&processes, has_operator, told.as_ref(), token.clone()).render()
+                }
+                Update::Operator(said) => {
+                    let part = ScalingPart::new(&processes, &said).render();
+                    told = Some(said);
+                    // Before any process has said a word, nobody knows who may see it.
+                    if processes.is_empty() { Vec::new() } else { vec![(SCALING, part)] }
+                }
+            };
+            for (name, part) in parts {
+                if let Ok(part) = part && shown.get(name) != Some(&part) {
                     let event = live::event(name, &part);
-                    *shown = part;
+                    shown.insert(name, part);
                     yield Ok::<_, Infallible>(event);
                 }
             }

@@ -4,6 +4,7 @@ pub(crate) mod alert;
 pub(crate) mod fault;
 pub(crate) mod picture;
 pub(crate) mod pool;
+pub(crate) mod scaling;
 pub(crate) mod totals;
 
 use selvage_proto::operations::v1::{LimitChange, ProcessStatus};
