@@ -14,9 +14,12 @@
 {{- $floor = add $floor (int64 $pool.floor) $listeners -}}
 {{- $ceiling = add $ceiling (int64 ($pool.ceiling | default $pool.limit)) $listeners -}}
 {{- end -}}
+{{- $most := $values.maxReplicas | default (add (int64 $values.replicas) 1) | int64 }}
+{{- /* Another autoscaler than our operator counts no connections: it may have as many pods as it is said here that there may be. */}}
+{{- $isOthers := and (eq $values.scaledBy "autoscaler") (not .root.Values.budget.withOperator) (ne (int64 $values.maxReplicas) 0) }}
 name: {{ .component }}
-replicas: {{ int64 $values.replicas }}
-most: {{ $values.maxReplicas | default (add (int64 $values.replicas) 1) | int64 }}
+replicas: {{ ternary $most (int64 $values.replicas) $isOthers }}
+most: {{ $most }}
 surge: {{ ternary 0 (int64 $settings.strategy.maxSurge) (eq $settings.strategy.type "Recreate") }}
 limit: {{ $limit }}
 floor: {{ $floor }}

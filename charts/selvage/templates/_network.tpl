@@ -85,7 +85,7 @@
 {{ include "selvage.rule" (dict "side" "from" "peers" $peers "ports" (list (get $services .component).port)) }}
 {{- end }}
 
-{{/* The way of a service's pods to the operator; nothing without one. Takes the root itself. */}}
+{{/* The way of a service's pods, of the pages and of the operator's replicas among themselves to the operator; nothing without one. Takes the root itself. */}}
 {{- define "selvage.brokerRule" -}}
 {{- if .Values.operator.enabled -}}
 {{ include "selvage.rule" (dict "side" "to" "peers" (include "selvage.peer" (dict "root" . "component" "operator") | fromYamlArray) "ports" (list (include "selvage.operatorFacts" . | fromYaml).port)) }}

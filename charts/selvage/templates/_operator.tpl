@@ -95,6 +95,18 @@ urlSecretRef:
 {{- end }}
 {{- end }}
 
+{{/* What the pages are told of the operator. Takes the root. */}}
+{{- define "selvage.decisionsEnv" -}}
+{{- if .Values.operator.enabled }}
+- name: SELVAGE_OPERATOR
+  value: {{ printf "%s:%v" (include "selvage.name" (dict "root" . "component" "operator")) (include "selvage.operatorFacts" . | fromYaml).port | quote }}
+- name: SELVAGE_OPERATOR_TOKEN_FILE
+  value: /etc/selvage/broker/token
+- name: SELVAGE_OPERATOR_NAMESPACE
+  value: {{ .Release.Namespace }}
+{{- end }}
+{{- end }}
+
 {{/* Which pod it is, for what the operator and its clients say. */}}
 {{- define "selvage.podEnv" -}}
 - name: SELVAGE_POD_NAME

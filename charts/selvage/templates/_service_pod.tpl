@@ -67,9 +67,9 @@ volumeMounts:
     name: {{ include "selvage.name" . }}-pools
     defaultMode: 292
 {{- include "selvage.databaseVolumes" (dict "root" .root "account" (include "selvage.account" . | fromYaml)) }}
+{{- end }}
 {{- if .root.Values.operator.enabled }}
 {{ include "selvage.brokerVolume" . }}
-{{- end }}
 {{- end }}
 {{- if and (eq .component "checkout") (not .settings.mail.secret) }}
 - name: mail
@@ -87,11 +87,11 @@ volumeMounts:
   mountPath: /etc/selvage/pools
   readOnly: true
 {{- include "selvage.databaseMounts" (dict "root" .root "account" (include "selvage.account" . | fromYaml)) }}
+{{- end }}
 {{- if .root.Values.operator.enabled }}
 - name: broker
   mountPath: /etc/selvage/broker
   readOnly: true
-{{- end }}
 {{- end }}
 {{- if and (eq .component "checkout") (not .settings.mail.secret) }}
 - name: mail
@@ -107,6 +107,8 @@ volumeMounts:
 {{- if .facts.grpc }}
 {{- include "selvage.databaseEnv" (dict "root" .root "account" (include "selvage.account" . | fromYaml)) }}
 {{- include "selvage.brokerEnv" . }}
+{{- else }}
+{{- include "selvage.decisionsEnv" .root }}
 {{- end }}
 {{- include "selvage.telemetryEnv" .root }}
 {{- end }}

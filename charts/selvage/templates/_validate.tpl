@@ -118,6 +118,11 @@
 {{- if not .Values.budget.withOperator -}}
 {{- fail "operator.enabled: the operator shares out what is above the floors, so set budget.withOperator: true, for the sum that counts then" -}}
 {{- end -}}
+{{- range $server, $budget := .Values.budget.servers -}}
+{{- if not (include "selvage.probeSecret" (dict "root" $ "server" $server)) -}}
+{{- fail (printf "budget.servers.%s.probe.secret: the operator has to see which sessions the server has. Without that it grants pods their floors and no more, and what pods held that are gone is never free again. Name a Secret with the address of a role that has pg_monitor" $server) -}}
+{{- end -}}
+{{- end -}}
 {{- range $component := include "selvage.stored" . | fromYamlArray -}}
 {{- $own := get $.Values $component -}}
 {{- if and (eq $.Values.operator.mode "Enforce") (ne $own.scaledBy "autoscaler") -}}

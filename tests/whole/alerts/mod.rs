@@ -4,7 +4,7 @@
 //! # How to add an alert
 //!
 //! 1. **Write the rule** into the file of its kind in `charts/selvage/files/alerts`. It may use the metrics of `metrics.txt`
-//!    and no others. It has a severity (critical wakes somebody, warning waits for the morning, info is for the record), a
+//!    and `operator.txt`, and no others. It has a severity (critical wakes somebody, warning waits for the morning, info is for the record), a
 //!    summary of one sentence that names whatever the rule is grouped by, a description with the likely cause, and a
 //!    `runbook_url` that ends in the alert's name. The group `selvage-fast` is evaluated each second, for what must be seen
 //!    within seconds: its rules look at gauges as they are, and have no `for`.

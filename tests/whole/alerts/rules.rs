@@ -40,7 +40,8 @@ fn every_alert_says_what_is_wrong_with_which_pool_why_and_what_to_do() {
         assert!(summary.len() > 20 && !summary.contains('\n') && summary.ends_with('.'), "{name}: {summary}");
         // What it is grouped by, it names.
         let query = text(alert, "query");
-        for label in ["service_name", POOL, "outbox", "kind", "fault"] {
+        let labels = ["service_name", POOL, "outbox", "kind", "fault", "scaler", "constraint", "budget", "what"];
+        for label in labels {
             let names = summary.contains(&format!("$labels.{label}"));
             assert_eq!(has(query, label), names, "{name}: {label} in '{summary}'");
         }

@@ -16,12 +16,15 @@ use selvage_tests::prometheus::shipped;
 use super::promql::Names;
 use super::{fault, groups, is_alert, rules, text};
 
+/// What the shop exports.
 const LIST: &str = include_str!("metrics.txt");
+/// What the operator exports beside it: a test of services/operator holds that against a running one.
+const OF_THE_OPERATOR: &str = include_str!("operator.txt");
 /// What every series of ours has.
 const ALWAYS: &str = "service_name";
 /// Prometheus makes these itself, with the labels of a target, and those of alerts.
 const OF_PROMETHEUS: [(&str, &[&str]); 2] =
-    [("up", &["instance", "job"]), ("ALERTS", &["alertname", "alertstate", "severity", "burn"])];
+    [("up", &["instance", "job"]), ("ALERTS", &["alertname", "alertstate", "severity", "burn", "seen_by"])];
 
 /// A metric of the list.
 #[derive(Debug)]
@@ -30,9 +33,9 @@ struct Metric<'a> {
     labels: BTreeSet<&'a str>,
 }
 
-/// The list: metrics by name.
-fn listed() -> BTreeMap<&'static str, Metric<'static>> {
-    let lines = LIST.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+/// A list: metrics by name.
+fn listed(list: &'static str) -> BTreeMap<&'static str, Metric<'static>> {
+    let lines = list.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     let metrics = lines.map(|line| {
         let mut words = line.split(' ');
         let (Some(kind), Some(name)) = (words.next(), words.next()) else { panic!("no metric: {line}") };
@@ -42,11 +45,11 @@ fn listed() -> BTreeMap<&'static str, Metric<'static>> {
     metrics.collect()
 }
 
-/// The series that can be asked for, with their labels: those of the list, and what the rules record of them.
+/// The series that can be asked for, with their labels: those of the lists, and what the rules record of them.
 pub(crate) fn known() -> BTreeMap<String, BTreeSet<String>> {
     let owned = |labels: &BTreeSet<&str>| labels.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
     let mut known = BTreeMap::new();
-    for (name, metric) in listed() {
+    for (name, metric) in listed(LIST).into_iter().chain(listed(OF_THE_OPERATOR)) {
         let labels = owned(&metric.labels);
         if metric.kind == "histogram" {
             known.insert(format!("{name}_bucket"), labels.iter().cloned().chain(["le".to_owned()]).collect());
@@ -105,6 +108,7 @@ fn mentioned(text: &str) -> impl Iterator<Item = &str> {
         "selvage_stock_",
         "selvage_transaction_",
         "selvage_orders",
+        "selvage_operator_",
     ];
     let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_' && letter != ':');
     // What ends in an underscore is the beginning of several, in a pattern.
@@ -158,7 +162,7 @@ fn exported(page: &str) -> BTreeMap<String, (String, BTreeSet<String>)> {
 fn differences(page: &str) -> Vec<String> {
     let exported = exported(page);
     let mut differences = Vec::new();
-    for (name, metric) in listed() {
+    for (name, metric) in listed(LIST) {
         match exported.get(name) {
             None => differences.push(format!("{name} isn't exported")),
             Some((kind, labels)) => {
@@ -173,7 +177,7 @@ fn differences(page: &str) -> Vec<String> {
     let strange = exported.keys().filter(|name| {
         let ours =
             ["selvage_", "db_client_", "rpc_", "http_", "process_"].iter().any(|begins| name.starts_with(begins));
-        ours && !listed().contains_key(name.as_str())
+        ours && !listed(LIST).contains_key(name.as_str())
     });
     differences.extend(strange.map(|name| format!("{name} is exported, and not on the list")));
     differences
@@ -234,6 +238,8 @@ async fn the_running_shop_exports_what_is_on_the_list_and_nothing_else_of_ours()
 
 #[test]
 fn no_series_stands_on_the_list_twice() {
-    let lines: Vec<_> = LIST.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
-    assert_eq!(lines.len(), listed().len());
+    for list in [LIST, OF_THE_OPERATOR] {
+        let lines = list.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        assert_eq!(lines.count(), listed(list).len());
+    }
 }

@@ -25,6 +25,9 @@ const BY_TEMPLATE: &[(&str, &str)] = &[
     ("broker", "the operator's Service, where there is an operator"),
     ("broker-token-file", "a token that is mounted, where there is an operator"),
     ("broker-budget", "made of `budget`, where there is an operator"),
+    ("operator", "the operator's Service, where there is an operator"),
+    ("operator-token-file", "a token that is mounted, where there is an operator"),
+    ("operator-namespace", "the release's own, where there is an operator"),
     ("pod-namespace", "the pod's own, where there is an operator"),
     ("pod-name", "the pod's own, where there is an operator"),
     ("pod-uid", "the pod's own, where there is an operator"),
@@ -161,7 +164,8 @@ fn pods_listen_are_called_and_probed_where_the_binaries_are() {
         // Whoever it calls by an option it finds at the Service of that name.
         for option in list(&binary, "options").iter().filter(|option| text(option, "type") == "target") {
             let called = text(option, "name");
-            if called == "broker" {
+            // Those are said where there is an operator: `chart::operator` has that.
+            if ["broker", "operator"].contains(&called) {
                 continue;
             }
             let at = port(&of(called), "listen");

@@ -209,6 +209,26 @@ fn each_server_has_its_own_sum() {
     assert!(error.contains("at the server 'orders'") && error.contains("39 > 38"), "{error}");
 }
 
+/// An autoscaler that counts no connections may start all pods that there may be: the sum and the role's limit are of those.
+#[test]
+fn another_autoscaler_than_the_operator_is_counted_with_its_most_replicas() {
+    let Some(helm) = helm() else { return };
+    let with = |most: u32, connections: u32| {
+        helm.template(&Values::none().with(&json!({
+            "checkout": {"scaledBy": "autoscaler", "replicasHandedOver": true, "maxReplicas": most},
+            "budget": {"servers": {"main": {"maxConnections": connections}}},
+        })))
+    };
+    // (2 + 1) × (9 + 4 + 4) + (6 + 1) × 13 = 142, and 10 that aren't for the services.
+    let error = with(6, 151).expect_err("one too few");
+    assert!(error.contains("142 > 141: does NOT fit, 1 too many"), "{error}");
+    let objects = selvage_tests::helm::Objects::read(&with(6, 152).expect("it fits"));
+    let job =
+        objects.of_kind("Job").find(|job| selvage_tests::helm::name(job).starts_with("shop-selvage-checkout-migrate-"));
+    let arguments = &job.expect("a migration")["spec"]["template"]["spec"]["containers"][0]["args"];
+    assert!(arguments.to_string().contains("--connection-limit=91"), "{arguments}");
+}
+
 /// A pooler changes what the sum means: it is refused, or its size is in the sum.
 #[test]
 fn a_pooler_is_refused_or_counted() {

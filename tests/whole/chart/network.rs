@@ -155,18 +155,37 @@ fn within_the_shop_exactly_the_needed_ways_are_open() {
 }
 
 #[test]
-fn the_operator_is_asked_by_pods_with_a_database_and_asks_the_database_and_the_api_server() {
+fn the_operator_is_asked_by_services_and_pages_and_asks_the_database_the_api_server_and_its_leader() {
     let Some(helm) = helm() else { return };
     let objects = helm.objects(&super::with_operator());
     let operator = Party::own("operator");
     for (component, _) in PARTIES {
-        let asks = ["catalogue", "cart", "checkout", "delivery"].contains(&component);
+        let asks = ["catalogue", "cart", "checkout", "delivery", "web"].contains(&component);
         assert_eq!(is_open(&objects, &Party::own(component), &operator, (TCP, 50060)), asks, "{component}");
         assert_eq!(is_open(&objects, &operator, &Party::own(component), (TCP, 5432)), component == "postgres");
         assert!(!is_open(&objects, &operator, &Party::own(component), (TCP, 8080)));
     }
+    assert!(is_open(&objects, &operator, &operator, (TCP, 50060)), "one that doesn't lead asks the one that does");
     assert!(is_open(&objects, &operator, &Party::outside([10, 96, 0, 1]), (TCP, 443)), "the API server");
     assert!(!is_open(&objects, &Party::pod("elsewhere", &[]), &operator, (TCP, 50060)));
+}
+
+#[test]
+fn the_operator_reads_metrics_of_others_where_it_is_let() {
+    let Some(helm) = helm() else { return };
+    let (operator, java) = (Party::own("operator"), Party::pod(OWN, &[("app", "invoices")]));
+    let elsewhere = Party::pod("elsewhere", &[("app", "invoices")]);
+    let closed = helm.objects(&super::with_operator());
+    assert!(!is_open(&closed, &operator, &java, (TCP, 8080)));
+    let ports = super::with_operator().with(&json!({"networkPolicy": {"scrapePorts": [8080]}}));
+    let open = helm.objects(&ports);
+    assert!(is_open(&open, &operator, &java, (TCP, 8080)) && is_open(&open, &operator, &elsewhere, (TCP, 8080)));
+    assert!(!is_open(&open, &operator, &java, (TCP, 8081)) && !is_open(&open, &Party::own("cart"), &java, (TCP, 8080)));
+    let to = json!([{"podSelector": {"matchLabels": {"app": "invoices"}}}]);
+    let narrowed = helm.objects(&ports.with(&json!({"networkPolicy": {"scrapePorts": [8080], "scrapeTo": to}})));
+    assert!(
+        is_open(&narrowed, &operator, &java, (TCP, 8080)) && !is_open(&narrowed, &operator, &elsewhere, (TCP, 8080))
+    );
 }
 
 #[test]

@@ -36,6 +36,7 @@ fn it_may_do_what_it_needs_and_nothing_else() {
         "/secrets get of some names",
         "apps/deployments list,watch",
         "apps/deployments/scale get,patch",
+        "apps/statefulsets/scale get,patch",
         "autoscaling/horizontalpodautoscalers list",
         "coordination.k8s.io/leases create",
         "coordination.k8s.io/leases get,update of some names",
@@ -49,9 +50,28 @@ fn it_may_do_what_it_needs_and_nothing_else() {
     let cluster = [
         "apiextensions.k8s.io/customresourcedefinitions get of some names",
         "authentication.k8s.io/tokenreviews create",
+        "authorization.k8s.io/subjectaccessreviews create",
     ];
     let role = objects.one("ClusterRole", "selvage-shop-selvage-operator");
     assert_eq!(rules(role), cluster.map(ToOwned::to_owned).into());
+}
+
+/// What else may be scaled is named, and no more than its scale is touched.
+#[test]
+fn it_may_scale_what_is_named_and_nothing_else() {
+    let Some(helm) = helm() else { return };
+    let scales = |targets: Value| {
+        let objects = helm.objects(&with_operator().with(&json!({"operator": {"enabled": true, "targets": targets}})));
+        let rules = rules(objects.one("Role", "shop-selvage-operator"));
+        rules.into_iter().filter(|rule| rule.contains("/scale ")).collect::<Vec<_>>()
+    };
+    assert_eq!(scales(json!([])), ["apps/deployments/scale get,patch"]);
+    let rollouts = scales(json!([{"group": "argoproj.io", "resource": "rollouts"}]));
+    assert_eq!(rollouts, ["apps/deployments/scale get,patch", "argoproj.io/rollouts/scale get,patch"]);
+    let refused = helm.template(
+        &with_operator().with(&json!({"operator": {"enabled": true, "targets": [{"group": "*", "resource": "*"}]}})),
+    );
+    assert!(refused.is_err(), "each by its name");
 }
 
 #[test]
@@ -80,6 +100,26 @@ fn each_service_with_a_database_has_a_scaler_and_is_told_where_to_ask() {
     let web = &objects.one("Deployment", "shop-selvage-web")["spec"];
     assert_eq!(web["replicas"], 1, "web has no database: nothing of it is the operator's");
     assert!(!variables(&web["template"]["spec"]["containers"][0]).contains_key("SELVAGE_BROKER"));
+}
+
+/// The pages may list PoolScalers, which is what the operator asks of who wants to see its decisions, and nothing else.
+#[test]
+fn the_pages_are_told_where_to_ask_what_was_decided_and_may() {
+    let Some(objects) = rendered() else { return };
+    let pod = &objects.one("Deployment", "shop-selvage-web")["spec"]["template"]["spec"];
+    let said = variables(&pod["containers"][0]);
+    assert_eq!(said["SELVAGE_OPERATOR"]["value"], "shop-selvage-operator:50060");
+    assert_eq!(said["SELVAGE_OPERATOR_NAMESPACE"]["value"], "selvage");
+    let file = said["SELVAGE_OPERATOR_TOKEN_FILE"]["value"].as_str().expect("a file");
+    let mounts = pod["containers"][0]["volumeMounts"].as_array().expect("mounts");
+    let mounted = mounts.iter().find(|mount| file.starts_with(mount["mountPath"].as_str().expect("a path")));
+    let volumes = pod["volumes"].as_array().expect("volumes");
+    let volume = volumes.iter().find(|volume| volume["name"] == mounted.expect("it is mounted")["name"]).expect("it");
+    assert_eq!(volume["projected"]["sources"][0]["serviceAccountToken"]["audience"], "selvage-operator");
+    let role = "shop-selvage-web-decisions";
+    assert_eq!(rules(objects.one("Role", role)), ["selvage.dev/poolscalers list".to_owned()].into());
+    let binding = objects.one("RoleBinding", role);
+    assert_eq!(binding["subjects"][0]["name"], pod["serviceAccountName"]);
 }
 
 /// The operator listens where its binary does, and two of it run.

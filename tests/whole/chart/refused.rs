@@ -82,6 +82,10 @@ fn cases() -> Vec<(Value, &'static [&'static str])> {
         (json!({"httpRoute": {"enabled": true}}), &["httpRoute.parentRefs: name the gateway"]),
         (json!({"catalogue": {"replicas": 3}}), &["the pools don't fit without an operator", "99 > 90", "9 too many"]),
         (
+            json!({"budget": {"withOperator": true}, "operator": {"enabled": true}}),
+            &["budget.servers.main.probe.secret: the operator has to see", "a role that has pg_monitor"],
+        ),
+        (
             json!({"budget": {"withOperator": true}, "cart": {"maxReplicas": 40}}),
             &["not even an operator could keep within the budget", "(40 + 1 + 40) × 2 = 162"],
         ),
