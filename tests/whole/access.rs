@@ -82,8 +82,13 @@ const MAY: &[(&str, &[Who])] = &[
     ("selvage.operations.v1.Operations/Watch", LOOK),
 ];
 
-/// What the shop doesn't serve and none of its keys opens: the operator asks for tokens of Kubernetes. Its own tests say whose.
-const OF_THE_CLUSTER: &[&str] = &["selvage.pool.v1.PoolBroker/Attach"];
+/// What the shop doesn't serve and none of its keys opens: the operator asks for tokens of Kubernetes. Its own tests say whose: a pod's
+/// for the broker (`broker/refused.rs`), of whoever may list PoolScalers for what was decided (`deciding.rs`).
+const OF_THE_CLUSTER: &[&str] = &[
+    "selvage.pool.v1.Decisions/ListBudgets",
+    "selvage.pool.v1.Decisions/WatchBudgets",
+    "selvage.pool.v1.PoolBroker/Attach",
+];
 
 /// Calls an rpc with a message that says nothing, and waits for the first word of the answer.
 async fn call(channel: &Channel, token: &str, rpc: &str) -> Result<(), Status> {

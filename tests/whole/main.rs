@@ -14,6 +14,7 @@ mod chart;
 mod cluster;
 mod crash;
 mod dashboards;
+mod decisions;
 mod deploy;
 mod ending;
 mod figures;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use selvage_tests::http::Client;
 
-use crate::pages::purchase::order;
+use crate::pages::purchase::{order, order_patiently};
 use crate::pages::put_into_bag;
 
 /// Somebody comes this often: two a second, each with seven requests, and the nodes share two cores with all else.
@@ -37,8 +37,11 @@ pub(super) struct Load {
     visits: Arc<Mutex<Vec<Visit>>>,
 }
 
+/// Orders what is in somebody's bag.
+type Order = fn(&mut Client) -> String;
+
 /// Buys something at `url`: the path of the order.
-fn buy(url: &str, shelf: &str) -> Result<String, String> {
+fn buy(url: &str, shelf: &str, order: Order) -> Result<String, String> {
     let purchase = AssertUnwindSafe(|| {
         let mut visitor = Client::new(url);
         put_into_bag(&mut visitor, &format!("{shelf}?stock=1"));
@@ -49,7 +52,17 @@ fn buy(url: &str, shelf: &str) -> Result<String, String> {
 }
 
 impl Load {
+    /// They leave if their order isn't placed at once.
     pub(super) fn start(url: &str) -> Self {
+        Self::of(url, order)
+    }
+
+    /// They wait for their orders as browsers do.
+    pub(super) fn of_the_patient(url: &str) -> Self {
+        Self::of(url, order_patiently)
+    }
+
+    fn of(url: &str, order: Order) -> Self {
         let (ended, visits) = (Arc::new(AtomicBool::new(false)), Arc::<Mutex<Vec<Visit>>>::default());
         let (door, every) = (Arc::new(Mutex::new(url.to_owned())), Arc::new(Mutex::new(EVERY)));
         let coming = {
@@ -61,7 +74,7 @@ impl Load {
                     let (number, visits, url) = (came.len(), visits.clone(), door.lock().unwrap().clone());
                     visits.lock().unwrap().push(Visit { began: Instant::now(), left: None });
                     came.push(std::thread::spawn(move || {
-                        let bought = buy(&url, SHELVES[number % SHELVES.len()]);
+                        let bought = buy(&url, SHELVES[number % SHELVES.len()], order);
                         visits.lock().unwrap()[number].left = Some((Instant::now(), bought));
                     }));
                     next += *every.lock().unwrap();

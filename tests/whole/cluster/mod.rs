@@ -4,6 +4,7 @@
 //! `tests/run` runs these by themselves, one after the other, since a cluster takes both cores of a small machine.
 
 mod install;
+mod keda;
 mod leaving;
 mod load;
 mod memory;

@@ -2,6 +2,7 @@
 //! tests that run at the same time share one.
 
 mod crawl;
+mod decided;
 mod forged;
 mod hostile;
 mod imported;

@@ -17,7 +17,7 @@ const LONG: Duration = Duration::from_secs(60);
 const RUNBOOKS: &str = "https://github.com/selvage-shop/selvage/blob/main/k8s/runbooks/";
 
 /// A page of operations: only its runbooks are elsewhere.
-fn page(at: &str, answer: &Answer) -> Markup {
+pub(super) fn page(at: &str, answer: &Answer) -> Markup {
     assert_eq!((answer.status, answer.header("cache-control")), (200, Some("no-store")), "{at}");
     sound_with(at, answer, |address| address.starts_with(RUNBOOKS))
 }
@@ -244,7 +244,7 @@ async fn each_instance_is_shown_and_a_fault_is_started_in_one_or_in_all() {
     assert!(page("/ops/faults", &answer).text().contains(words));
 }
 
-fn sign_in(visitor: &mut Client, token: &str) {
+pub(super) fn sign_in(visitor: &mut Client, token: &str) {
     let form = page("/ops/sign-in", &visitor.get("/ops/sign-in")).form("/ops/sign-in").set("token", token);
     assert_eq!(visitor.post("/ops/sign-in", form.pairs()).location(), "/ops");
 }

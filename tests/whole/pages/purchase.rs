@@ -35,9 +35,14 @@ fn checkout(visitor: &mut Client) -> Form {
     form.set("do", "place")
 }
 
-/// Orders what is in the bag; says where the order is. While the shop is still placing it, it is asked again as a browser does
-/// by itself.
+/// Orders what is in the bag; says where the order is.
 pub(crate) fn order(visitor: &mut Client) -> String {
+    let form = checkout(visitor);
+    visitor.post(&form.action, form.pairs()).location().to_owned()
+}
+
+/// The same; while the shop is still placing the order, it is asked again as a browser does by itself.
+pub(crate) fn order_patiently(visitor: &mut Client) -> String {
     let mut form = checkout(visitor);
     let mut answer = visitor.post(&form.action, form.pairs());
     for _ in 0..ASKS {

@@ -15,16 +15,29 @@ const EVERY: Duration = Duration::from_millis(100);
 const COUNT: &str = "SELECT count(*) FROM pg_stat_activity \
     WHERE backend_type = 'client backend' AND usename IN ('catalogue', 'cart', 'checkout', 'delivery')";
 
+/// With what the server says that it has no connection for somebody.
+const NO_SLOT: [&str; 3] =
+    ["too many clients already", "remaining connection slots are reserved", "too many connections for"];
+
+/// How often the server has refused a connection for want of a slot, since it started.
+pub(in super::super) fn no_slot(release: &Release<'_>) -> usize {
+    let pod = release.pods().into_iter().find(|pod| pod.component == "postgres").expect("PostgreSQL");
+    let log = release.kubectl(&["logs", &pod.name]);
+    log.lines().filter(|line| NO_SLOT.iter().any(|words| line.contains(words))).count()
+}
+
 /// Looks until it is dropped.
-pub(super) struct Backends {
+pub(in super::super) struct Backends {
     seen: Arc<Mutex<Vec<(Instant, i64)>>>,
     looks: JoinHandle<()>,
 }
 
 impl Backends {
     /// Looks through a connection of its own.
-    pub(super) async fn watch(url: &str) -> Self {
-        let pool = Pool::open(Config { limit: 1, ..Config::new("backends", url) }).await.expect("PostgreSQL answers");
+    pub(in super::super) async fn watch(url: &str) -> Self {
+        // By its usual name an operator would take it for a pod that it doesn't know, and set a whole ceiling aside for it.
+        let config = Config { limit: 1, application_name: "backends".to_owned(), ..Config::new("backends", url) };
+        let pool = Pool::open(config).await.expect("PostgreSQL answers");
         let seen = Arc::<Mutex<Vec<_>>>::default();
         let looks = {
             let seen = seen.clone();
@@ -45,7 +58,7 @@ impl Backends {
     }
 
     /// The most since then, and how often it was looked.
-    pub(super) fn most_since(&self, since: Instant) -> (i64, usize) {
+    pub(in super::super) fn most_since(&self, since: Instant) -> (i64, usize) {
         let seen = self.seen.lock().unwrap();
         let seen = seen.iter().filter(|(when, _)| *when >= since).map(|(_, count)| *count);
         (seen.clone().max().unwrap_or_default(), seen.count())

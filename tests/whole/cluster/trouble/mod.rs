@@ -1,12 +1,12 @@
 //! Everything that is done to a cluster, or happens to one, while people buy: one installation, one trouble after the other,
 //! and in the end every order that was placed is delivered.
 
-mod backends;
+pub(super) mod backends;
 mod causes;
 mod door;
 mod operator;
 mod shares;
-mod table;
+pub(super) mod table;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
@@ -147,7 +147,7 @@ impl Shop<'_, '_> {
 }
 
 /// The address of the server, for whoever may do everything.
-fn address(release: &Release<'_>, database: &str) -> String {
+pub(super) fn address(release: &Release<'_>, database: &str) -> String {
     let pod = release.pods().into_iter().find(|pod| pod.component == "postgres").expect("PostgreSQL");
     let password = release.secret("postgres", "superuser");
     format!("postgres://postgres:{password}@{}:5432/{database}?sslmode=disable", pod.address)

@@ -83,7 +83,7 @@ pub(super) fn print(rows: &[Row]) {
 }
 
 /// What somebody met whose request failed, short enough to read.
-pub(super) fn short(why: &str) -> String {
+pub(in super::super) fn short(why: &str) -> String {
     let mut text = String::new();
     let mut within = false;
     for letter in why.chars() {

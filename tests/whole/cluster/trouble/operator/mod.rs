@@ -1,6 +1,8 @@
 //! The operator beside the shop.
 
+mod apart;
 mod replaced;
+mod slow;
 mod surge;
 mod watch;
 
@@ -67,4 +69,9 @@ fn leader(release: &Release<'_>) -> String {
 
 fn epoch(release: &Release<'_>) -> i64 {
     status(release)["epoch"].as_i64().unwrap_or_default()
+}
+
+/// Changes what is asked for.
+fn patch(release: &Release<'_>, kind: &str, name: &str, change: &Value) {
+    release.kubectl(&["patch", kind, &release.name(name), "--type=merge", "--patch", &change.to_string()]);
 }

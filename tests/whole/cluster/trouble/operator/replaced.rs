@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::super::backends::no_slot;
 use super::super::causes::{complete, of_each, upgrade};
 use super::super::{Backends, Load, Row, STEADY_BOUND, Shop, address, eventually, nothing_is_lost, shared, table};
 use super::{SCALED, at_work, budget, epoch, install, leader};
@@ -53,6 +54,8 @@ async fn the_operator_shares_connections_out_and_may_be_killed_gone_and_replaced
         None
     });
     eventually(STEADY_BOUND, "every PoolScaler is at work after all", &release, || at_work(&release) == SCALED);
+    let refused = no_slot(&release);
+    shop.demand(refused == 0, || format!("the server had no connection for {refused}"));
     println!("{}", release.kubectl(&["get", "poolscalers"]));
     println!("{}", release.kubectl(&["get", "connectionbudgets"]));
 

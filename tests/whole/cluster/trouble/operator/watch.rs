@@ -25,6 +25,8 @@ pub(super) struct Pools {
     pub(super) waiting: f64,
     /// Callers who were refused one, since their pods began.
     pub(super) refused: f64,
+    /// The same of the classes critical, normal and sheddable.
+    pub(super) by_class: [f64; 3],
 }
 
 type Seen<T> = Arc<Mutex<Vec<(Instant, T)>>>;
@@ -34,8 +36,11 @@ pub(super) struct Watch {
     replicas: Seen<u32>,
     pools: Seen<Pools>,
     ended: Arc<AtomicBool>,
-    watches: [Child; 2],
+    watches: [Follows; 2],
 }
+
+/// A program that follows objects: another one when it ends, as it does when the API server is silent for long.
+type Follows = Arc<Mutex<Option<Child>>>;
 
 impl Watch {
     /// Of this service, whose pods serve their metrics at `port`.
@@ -43,7 +48,7 @@ impl Watch {
         let (replicas, pools, ended) = (Seen::default(), Seen::default(), Arc::<AtomicBool>::default());
         let addresses = Arc::<Mutex<BTreeMap<String, String>>>::default();
         let known = addresses.clone();
-        let pods = follow(release, &["pods", "--output", PODS], move |line| {
+        let pods = follow(release, &["pods", "--output", PODS], &ended, move |line| {
             let [name, component, address, ending] = line.split(' ').collect::<Vec<_>>()[..] else { return };
             if component != service {
             } else if address.is_empty() || !ending.is_empty() {
@@ -53,7 +58,7 @@ impl Watch {
             }
         });
         let (seen, deployment): (Seen<u32>, _) = (replicas.clone(), release.name(service));
-        let deployments = follow(release, &["deployments", "--output", REPLICAS], move |line| {
+        let deployments = follow(release, &["deployments", "--output", REPLICAS], &ended, move |line| {
             let count = line.strip_prefix(&deployment).and_then(|rest| rest.trim().parse().ok());
             if let Some(count) = count {
                 seen.lock().unwrap().push((Instant::now(), count));
@@ -68,7 +73,11 @@ impl Watch {
                     sum.pods += 1;
                     sum.limit += metrics.sum("selvage_pool_limit", &[]);
                     sum.waiting += metrics.sum("db_client_connection_pending_requests", &[]);
-                    sum.refused += metrics.sum("selvage_pool_refused_total", &[]);
+                    let refused = |class| metrics.sum("selvage_pool_refused_total", &[("class", class)]);
+                    for (sum, class) in sum.by_class.iter_mut().zip(["critical", "normal", "sheddable"]) {
+                        *sum += refused(class);
+                    }
+                    sum.refused = sum.by_class.iter().sum();
                 }
                 seen.lock().unwrap().push((Instant::now(), sum));
                 std::thread::sleep(EVERY);
@@ -95,19 +104,41 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Relaxed);
-        for watch in &mut self.watches {
-            let _ = watch.kill();
-            let _ = watch.wait();
+        for watch in &self.watches {
+            if let Some(child) = watch.lock().unwrap().as_mut() {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
         }
     }
 }
 
 /// Hears each line that kubectl says of objects, now and as they change.
-fn follow(release: &Release<'_>, what: &[&str], mut hear: impl FnMut(&str) + Send + 'static) -> Child {
+fn follow(
+    release: &Release<'_>,
+    what: &[&str],
+    ended: &Arc<AtomicBool>,
+    mut hear: impl FnMut(&str) + Send + 'static,
+) -> Follows {
     let namespace = ["--namespace", &release.namespace, "get", "--watch"];
     let mut command = release.cluster.program("kubectl", &[&namespace, what].concat());
-    let mut child = command.stdout(Stdio::piped()).spawn().expect("kubectl");
-    let stdout = child.stdout.take().expect("piped");
-    std::thread::spawn(move || BufReader::new(stdout).lines().map_while(Result::ok).for_each(|line| hear(&line)));
-    child
+    command.stdout(Stdio::piped());
+    let (follows, end) = (Follows::default(), ended.clone());
+    let followed = follows.clone();
+    std::thread::spawn(move || {
+        loop {
+            let stdout = {
+                let mut child = followed.lock().unwrap();
+                // Under the lock, so that none is started after the last one was killed.
+                if end.load(Ordering::Relaxed) {
+                    return;
+                }
+                child.insert(command.spawn().expect("kubectl")).stdout.take().expect("piped")
+            };
+            BufReader::new(stdout).lines().map_while(Result::ok).for_each(|line| hear(&line));
+            let child = followed.lock().unwrap().take();
+            let _ = child.map(|mut child| child.wait());
+        }
+    });
+    follows
 }

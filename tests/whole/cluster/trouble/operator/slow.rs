@@ -1,0 +1,106 @@
+//! The database server is short of processors: more connections or pods would make it worse.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use selvage_tests::metrics::Metrics;
+
+use super::super::causes::main_process;
+use super::super::{STEADY_BOUND, Shop, eventually};
+use super::watch::Watch;
+use super::{is_so, leader, scaler, status};
+
+/// Where the operator serves its metrics.
+const METRICS: u16 = 9469;
+
+/// The part of one processor that the server has, in per cent.
+const CPU: u32 = 6;
+/// How long nothing may scale out after it was named.
+const WATCHED: Duration = Duration::from_secs(15);
+
+/// A container's limit on processors, restored when this is dropped.
+struct Slowed {
+    file: PathBuf,
+    before: String,
+}
+
+impl Slowed {
+    /// Leaves this many per cent of a processor to the process.
+    fn to(process: u32, per_cent: u32) -> Self {
+        let groups = std::fs::read_to_string(format!("/proc/{process}/cgroup")).expect("its cgroups");
+        let of = |line: &str| {
+            let mut parts = line.splitn(3, ':').skip(1);
+            let (controllers, path) = (parts.next()?, parts.next()?);
+            let path = path.trim_start_matches('/');
+            let is_cpu = controllers.split(',').any(|name| name == "cpu");
+            if is_cpu {
+                Some(Path::new("/sys/fs/cgroup/cpu").join(path).join("cpu.cfs_quota_us"))
+            } else {
+                controllers.is_empty().then(|| Path::new("/sys/fs/cgroup").join(path).join("cpu.max"))
+            }
+        };
+        let files: Vec<_> = groups.lines().filter_map(of).filter(|file| file.is_file()).collect();
+        let file = files.into_iter().next().unwrap_or_else(|| panic!("no limit on processors in {groups}"));
+        let before = std::fs::read_to_string(&file).expect("a limit").trim().to_owned();
+        // Of the usual period, a tenth of a second.
+        let quota = if file.ends_with("cpu.max") {
+            format!("{} 100000", per_cent * 1000)
+        } else {
+            (per_cent * 1000).to_string()
+        };
+        std::fs::write(&file, quota).expect("a limit");
+        Self { file, before }
+    }
+}
+
+impl Drop for Slowed {
+    fn drop(&mut self) {
+        let _ = std::fs::write(&self.file, &self.before);
+    }
+}
+
+/// The server becomes slow under a load that it could carry; nothing scales out, and the database is named.
+pub(super) fn database(shop: &mut Shop<'_, '_>, watch: &Watch) {
+    let began = Instant::now();
+    let (mut scaled, mut counted) = (Vec::new(), 0.0);
+    shop.trouble("a database without processors", |shop| {
+        let pod = shop.release.pods().into_iter().find(|pod| pod.component == "postgres").expect("PostgreSQL");
+        let slowed = Slowed::to(main_process(&pod.uid, "postgres"), CPU);
+        shop.load.come_each(Duration::from_millis(200));
+        eventually(STEADY_BOUND, "the database is named", shop.release, || {
+            is_so(&status(shop.release), "DatabaseBottleneck")
+        });
+        let named = Instant::now();
+        let first = watch.pools_since(began).into_iter().find(|(_, pools)| pools.waiting > 0.0);
+        let since = |at: Instant| named.saturating_duration_since(at).as_secs_f64();
+        let after_first = first.map(|(at, _)| since(at));
+        println!(
+            "  the database is named after {:.1} s, and {after_first:.1?} s after the first who waits",
+            since(began)
+        );
+        // What the alert DatabaseBottleneck counts.
+        let leads = leader(shop.release);
+        let leads = shop.release.pods().into_iter().find(|pod| pod.name == leads).expect("the leader");
+        let metrics = Metrics::of(&format!("{}:{METRICS}", leads.address));
+        counted = metrics.sum("selvage_operator_class", &[("class", "DatabaseBound")]);
+        std::thread::sleep(WATCHED);
+        for service in ["catalogue", "cart", "checkout", "delivery"] {
+            let decision = scaler(shop.release, service)["lastDecision"].clone();
+            println!("  {service}: {}: {}", decision["class"], decision["reason"]);
+        }
+        scaled = watch.replicas_since(began);
+        drop(slowed);
+        let undone = Instant::now();
+        shop.load.come_each(Duration::from_millis(1000));
+        eventually(STEADY_BOUND * 2, "it isn't taken for the bottleneck any more", shop.release, || {
+            !is_so(&status(shop.release), "DatabaseBottleneck")
+        });
+        println!("  and not any more {:.1} s after it has them again", undone.elapsed().as_secs_f64());
+        Some(undone)
+    });
+    shop.demand(counted > 0.0, || "the alert DatabaseBottleneck has nothing to count".to_owned());
+    // Who waited all the while is then served by more pods, which is as it should be.
+    let replicas: Vec<_> = scaled.into_iter().map(|(_, count)| count).collect();
+    println!("  replicas meanwhile: {replicas:?}");
+    shop.demand(replicas.is_sorted_by(|one, next| one > next), || format!("it scaled out: {replicas:?}"));
+}
