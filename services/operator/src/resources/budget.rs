@@ -85,8 +85,8 @@ use super::status::{Condition, HolderCharge, ScalerShare};
 #[schemars(extend("x-kubernetes-validations" = rules::of_budgets()))]
 pub struct ConnectionBudgetSpec {
     /// The database, so that the operator reads its settings, sees who is connected, and notices when it is the database that
-    /// is slow. It keeps one connection for that. Without it, maxConnections must be given, and no decision can say that the
-    /// database is the bottleneck.
+    /// is slow. It keeps one connection for that. Without it, maxConnections must be given, no decision can say that the
+    /// database is the bottleneck, pods are granted their floors and no more, and what pods held that are gone stays charged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database: Option<Database>,
     /// max_connections of the server, 10 to 262143, where it isn't read from it; given as well, the smaller of the two

@@ -58,34 +58,25 @@ const fn scaled(metric: &'static str, scale: f64) -> Name {
 /// The label of OpenTelemetry's conventions, as it was called by and by.
 const STATE: &[&str] = &["db_client_connection_state", "state"];
 
+/// OpenTelemetry's conventions as they are now.
+const CONVENTIONS: Names = Names {
+    dialect: Dialect::OpenTelemetry,
+    whose: "the semantic conventions, and the Java agent from 3.0 on",
+    pool: &["db_client_connection_pool_name", "db_client_connections_pool_name", "pool_name"],
+    in_use: in_state("db_client_connection_count", STATE, "used"),
+    idle: Some(in_state("db_client_connection_count", STATE, "idle")),
+    limit: name("db_client_connection_limit"),
+    waiting: Some(name("db_client_connection_pending_requests")),
+    waited: None,
+    refused: Some(name("db_client_connection_timeouts_total")),
+    uses: Some(name("db_client_connection_use_time_seconds_count")),
+    used: Some(name("db_client_connection_use_time_seconds_sum")),
+};
+
 /// All of them.
 pub const NAMES: &[Names] = &[
-    Names {
-        dialect: Dialect::OpenTelemetry,
-        whose: "the semantic conventions, and the Java agent from 3.0 on",
-        pool: &["db_client_connection_pool_name", "db_client_connections_pool_name", "pool_name"],
-        in_use: in_state("db_client_connection_count", STATE, "used"),
-        idle: Some(in_state("db_client_connection_count", STATE, "idle")),
-        limit: name("db_client_connection_limit"),
-        waiting: Some(name("db_client_connection_pending_requests")),
-        waited: None,
-        refused: Some(name("db_client_connection_timeouts_total")),
-        uses: Some(name("db_client_connection_use_time_seconds_count")),
-        used: Some(name("db_client_connection_use_time_seconds_sum")),
-    },
-    Names {
-        dialect: Dialect::OpenTelemetry,
-        whose: "the semantic conventions before `limit`",
-        pool: &["db_client_connection_pool_name", "db_client_connections_pool_name", "pool_name"],
-        in_use: in_state("db_client_connection_count", STATE, "used"),
-        idle: Some(in_state("db_client_connection_count", STATE, "idle")),
-        limit: name("db_client_connection_max"),
-        waiting: Some(name("db_client_connection_pending_requests")),
-        waited: None,
-        refused: Some(name("db_client_connection_timeouts_total")),
-        uses: Some(name("db_client_connection_use_time_seconds_count")),
-        used: Some(name("db_client_connection_use_time_seconds_sum")),
-    },
+    CONVENTIONS,
+    Names { whose: "the semantic conventions before `limit`", limit: name("db_client_connection_max"), ..CONVENTIONS },
     Names {
         dialect: Dialect::OpenTelemetry,
         whose: "the semantic conventions to 1.24, and the Java agent before 3.0 unless it is told otherwise",
