@@ -2,8 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, Once};
+use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use selvage_tests::http::Client;
@@ -17,6 +17,9 @@ const EVERY: Duration = Duration::from_millis(500);
 const SHELVES: [&str; 6] = ["/c/shirts", "/c/t-shirts", "/c/dresses", "/c/knitwear", "/c/trousers", "/c/jackets"];
 /// So many in a row who buy are taken for a shop that sells again.
 const IN_A_ROW: usize = 4;
+
+/// The name of a thread in which somebody buys.
+const BUYER: &str = "buyer";
 
 /// Somebody who came. They leave at the first request that fails.
 #[derive(Clone)]
@@ -39,6 +42,19 @@ pub(super) struct Load {
 
 /// Orders what is in somebody's bag.
 type Order = fn(&mut Client) -> String;
+
+/// What a buyer met is told with the trouble in which it happened, and not where it happened, with a whole page.
+fn keep_buyers_quiet() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let others = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if std::thread::current().name() != Some(BUYER) {
+                others(panic);
+            }
+        }));
+    });
+}
 
 /// Buys something at `url`: the path of the order.
 fn buy(url: &str, shelf: &str, order: Order) -> Result<String, String> {
@@ -63,6 +79,7 @@ impl Load {
     }
 
     fn of(url: &str, order: Order) -> Self {
+        keep_buyers_quiet();
         let (ended, visits) = (Arc::new(AtomicBool::new(false)), Arc::<Mutex<Vec<Visit>>>::default());
         let (door, every) = (Arc::new(Mutex::new(url.to_owned())), Arc::new(Mutex::new(EVERY)));
         let coming = {
@@ -73,10 +90,11 @@ impl Load {
                 while !ended.load(Ordering::Relaxed) {
                     let (number, visits, url) = (came.len(), visits.clone(), door.lock().unwrap().clone());
                     visits.lock().unwrap().push(Visit { began: Instant::now(), left: None });
-                    came.push(std::thread::spawn(move || {
+                    let buyer = Builder::new().name(BUYER.into()).spawn(move || {
                         let bought = buy(&url, SHELVES[number % SHELVES.len()], order);
                         visits.lock().unwrap()[number].left = Some((Instant::now(), bought));
-                    }));
+                    });
+                    came.push(buyer.expect("a thread"));
                     next += *every.lock().unwrap();
                     std::thread::sleep(next.saturating_duration_since(Instant::now()));
                 }

@@ -96,15 +96,16 @@ pub(super) fn gone_for(cluster: &Cluster, namespace: &str, deployment: &str, las
     scale("1");
 }
 
-/// A node's cable is pulled for this long: returns when it was put back, and when that was.
-pub(super) fn cut_off(cluster: &Cluster, node: u32, lasts: Duration) -> Instant {
+/// A node's cable is pulled for this long; returns when it was pulled, and when it was put back.
+pub(super) fn cut_off(cluster: &Cluster, node: u32, lasts: Duration) -> (Instant, Instant) {
     let node = node.to_string();
     run(&mut cluster.command(&["cut", &node]));
+    let cut = Instant::now();
     std::thread::sleep(lasts);
     run(&mut cluster.command(&["join", &node]));
     let joined = Instant::now();
     cluster.kubectl(&["wait", "--for=condition=Ready", "node", "--all", "--timeout=60s"]);
-    joined
+    (cut, joined)
 }
 
 /// Drains a node as an administrator does, and lets pods on it again.

@@ -218,7 +218,7 @@ impl Case<'_> {
             let is_hard = self.condition.slowness.is_some_and(|slowness| slowness >= rules::HARD_SLOW);
             let factor = if is_hard { rules::CUT_HARD } else { rules::CUT };
             ceil(f64::from(before) * factor).max(floors)
-        } else if self.condition.is_slow() || self.condition.crowded_for.is_some() || memory.cut.is_none() {
+        } else if self.condition.is_slow() || self.condition.is_crowded || memory.cut.is_none() {
             return;
         } else if self.condition.is_well() && !evidence.is_slow() && memory.failed.is_none() {
             if since < rules::RECOVER_WELL_EVERY {

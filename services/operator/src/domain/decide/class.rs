@@ -153,7 +153,6 @@ pub(super) fn is_spent(spec: &ScalerSpec, scaler: &Evidence, headroom: u32) -> b
 impl Condition<'_> {
     /// People wait, and the database itself shows for long enough that it is the bottleneck.
     pub(super) fn is_bound(&self) -> bool {
-        let lasts = |since: Option<std::time::Duration>| since.is_some_and(|since| since >= rules::BOUND_FOR);
-        lasts(self.waiting_for) && (lasts(self.slow_for) || lasts(self.crowded_for))
+        self.waiting_for >= rules::BOUND_FOR && self.slow_for.max(self.crowded_for) >= rules::BOUND_FOR
     }
 }

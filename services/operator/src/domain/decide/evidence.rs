@@ -89,7 +89,7 @@ impl Evidence {
     }
 
     pub(super) fn is_slow(&self) -> bool {
-        self.slowness.is_some_and(|slowness| slowness >= rules::SLOW)
+        is_slow(self.slowness)
     }
 
     pub(super) fn is_cpu_bound(&self) -> bool {
@@ -319,6 +319,10 @@ impl Evidence {
     }
 }
 
+fn is_slow(slowness: Option<f64>) -> bool {
+    slowness.is_some_and(|slowness| slowness >= rules::SLOW)
+}
+
 /// A pod's last report, if it says something about now.
 fn heard<'a>(spec: &ScalerSpec, pod: &'a PodSeen, now: Moment) -> Option<&'a Report> {
     pod.report.as_ref().filter(|report| !report.is_empty() && now.since(report.at) <= spec.heard_within())
@@ -412,9 +416,12 @@ pub(super) struct Condition<'a> {
     pub(super) slowness: Option<f64>,
     /// Its baseline in seconds.
     pub(super) baseline: Option<f64>,
-    pub(super) slow_for: Option<Duration>,
-    pub(super) crowded_for: Option<Duration>,
-    pub(super) waiting_for: Option<Duration>,
+    /// More backends are busy than it has room for, and uses are slow.
+    pub(super) is_crowded: bool,
+    /// How long the statement is slow, it is crowded, and somebody waits.
+    pub(super) slow_for: Duration,
+    pub(super) crowded_for: Duration,
+    pub(super) waiting_for: Duration,
 }
 
 impl<'a> Condition<'a> {
@@ -435,10 +442,6 @@ impl<'a> Condition<'a> {
             let statement = answer.statement.as_secs_f64();
             if (0.0..rules::SLOW_BY).contains(&(statement - baseline)) { 1.0 } else { statement / baseline }
         });
-        let lasts = |since: &mut Option<Moment>, is_so: bool| {
-            *since = is_so.then(|| since.unwrap_or(now));
-            since.map(|since| now.since(since))
-        };
         let compared = scalers.iter().filter(|scaler| scaler.slowness.is_some()).count();
         let slow = scalers.iter().filter(|scaler| scaler.is_slow()).count();
         let busy = answer.map_or(0, |answer| answer.on_cpu.saturating_add(answer.on_io));
@@ -449,14 +452,15 @@ impl<'a> Condition<'a> {
             answer,
             slowness,
             baseline,
-            slow_for: lasts(&mut memory.slow_since, slowness.is_some_and(|slowness| slowness >= rules::SLOW)),
-            crowded_for: lasts(&mut memory.crowded_since, is_crowded),
-            waiting_for: lasts(&mut memory.waiting_since, scalers.iter().any(|scaler| scaler.has_waiters)),
+            is_crowded,
+            slow_for: memory.slow.see(is_slow(slowness), now),
+            crowded_for: memory.crowded.see(is_crowded, now),
+            waiting_for: memory.waiting.see(scalers.iter().any(|scaler| scaler.has_waiters), now),
         }
     }
 
     pub(super) fn is_slow(&self) -> bool {
-        self.slow_for.is_some()
+        is_slow(self.slowness)
     }
 
     /// Whether nothing that the probe says speaks against more connections: it isn't slow, and was asked since `pressed`.

@@ -54,12 +54,25 @@ pub(super) struct DatabaseMemory {
     /// When the probe was last learned from.
     pub(super) learned_at: Option<Moment>,
     pub(super) statement: Baseline,
-    /// Since when the probe's statement is slow.
-    pub(super) slow_since: Option<Moment>,
-    /// Since when more backends are active than the database has room for, and uses are slow.
-    pub(super) crowded_since: Option<Moment>,
-    /// Since when somebody waits, anywhere.
-    pub(super) waiting_since: Option<Moment>,
+    /// The probe's statement is slow.
+    pub(super) slow: Spell,
+    /// More backends are active than the database has room for, and uses are slow.
+    pub(super) crowded: Spell,
+    /// Somebody waits, anywhere.
+    pub(super) waiting: Spell,
+}
+
+/// From when to when something was so, with no break longer than [`rules::BREAK`](super::rules::BREAK).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Spell(Option<(Moment, Moment)>);
+
+impl Spell {
+    /// How long it has been so, with what is seen now. A break adds nothing before it is over.
+    pub(super) fn see(&mut self, is_so: bool, now: Moment) -> Duration {
+        let current = self.0.filter(|(_, last)| now.since(*last) <= rules::BREAK);
+        self.0 = if is_so { Some((current.map_or(now, |(first, _)| first), now)) } else { current };
+        self.0.map_or(Duration::ZERO, |(first, last)| last.since(first))
+    }
 }
 
 /// Of a scaler.

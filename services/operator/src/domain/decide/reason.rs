@@ -288,7 +288,7 @@ fn bottleneck(case: &Case<'_>, cut: Option<u32>) -> String {
             millis(condition.baseline.unwrap_or_default())
         ));
     }
-    if condition.crowded_for.is_some() {
+    if condition.is_crowded {
         let busy = condition.answer.map_or(0, |answer| answer.on_cpu.saturating_add(answer.on_io));
         evidence.push(format!("{busy} backends are busy, more than it has room for"));
     }

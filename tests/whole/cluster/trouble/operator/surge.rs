@@ -165,9 +165,7 @@ async fn a_surge_is_met_within_seconds_and_within_the_budget_whatever_goes_wrong
     apart::for_its_whole_grace(&mut shop);
     spent(&mut shop, &watch);
     calm(&mut shop, &watch);
-    if full {
-        slow::database(&mut shop, &watch);
-    }
+    slow::database(&mut shop, &watch);
     eventually(STEADY_BOUND, "every PoolScaler is at work after all", &release, || at_work(&release) == SCALED);
     shop.demand(!is_so(&status(&release), "DatabaseBottleneck"), || "it is still taken for the bottleneck".to_owned());
 

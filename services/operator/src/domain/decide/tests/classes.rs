@@ -201,6 +201,25 @@ fn a_slow_probe_makes_the_database_the_bottleneck_after_five_seconds_of_waiting(
 }
 
 #[test]
+fn a_database_that_answers_now_and_then_at_its_old_speed_is_the_bottleneck_as_well() {
+    // Seconds from one slow answer to the next one, and whether people wait between them too.
+    for (apart, is_bound) in [(1, true), (3, true), (4, false), (5, false)] {
+        let mut world = World::experienced();
+        world.ledger.charged = 40;
+        let mut classes = Vec::new();
+        for second in 0..20 {
+            let is_slow = second % apart == 0;
+            world.loads = [if is_slow { Load { millis: 20, ..FULL } } else { QUIET }; 2];
+            world.database.statement = if is_slow { STATEMENT * 10 } else { STATEMENT };
+            classes.push(world.second().class);
+        }
+        assert_eq!(classes.contains(&Class::DatabaseBound), is_bound, "{apart}: {classes:?}");
+        let first = classes.iter().position(|class| *class == Class::DatabaseBound);
+        assert!(first.is_none_or(|second| (5..=6).contains(&second)), "{apart}: {classes:?}");
+    }
+}
+
+#[test]
 fn more_busy_backends_than_there_is_room_for_count_only_where_half_of_the_scalers_are_slow() {
     for (busy, slow, is_bound) in [(40, 20, false), (41, 20, true), (41, 14, false)] {
         let mut world = World::experienced();

@@ -99,7 +99,7 @@ fn half_of_the_scalers_must_be_slow_where_more_backends_are_busy_than_there_is_r
         let evidence = |slowness: &f64| Evidence { slowness: Some(*slowness), ..Evidence::default() };
         let scalers: Vec<_> = slownesses.iter().map(evidence).collect();
         let condition = Condition::of(&spec, Some(&probe), &scalers, &mut DatabaseMemory::default(), now);
-        assert_eq!(condition.crowded_for.is_some(), is_crowded, "{busy} {slownesses:?}");
+        assert_eq!(condition.is_crowded, is_crowded, "{busy} {slownesses:?}");
     }
 }
 
