@@ -84,7 +84,7 @@ async fn a_service_ends_within_the_sum_whatever_holds_it_up() {
     let way = Way::to(server.clone()).await;
     let lame_duck = LAME_DUCK.as_millis().to_string();
     let login = database.url().replace(&server, &way.address);
-    let mut service = Alone::start(&login, &tokens, &["--lame-duck-ms", &lame_duck]);
+    let mut service = Alone::start(&login, &tokens, &["--lame-duck-ms", &lame_duck, "--reflection", "on"]);
     eventually(LONG, "it is ready", async || service.health(SERVICE).await == ServingStatus::Serving).await;
 
     let channel = service.connect().await;

@@ -9,6 +9,7 @@
 
 mod access;
 mod alerts;
+mod attacks;
 mod browse;
 mod chart;
 mod cluster;

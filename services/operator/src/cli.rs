@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use kube::Client;
+use selvage_boot::connections::incoming;
 use selvage_boot::{Context, Process};
 use selvage_operator::broker::{Cached, Limits, Server};
 use selvage_operator::controllers::kinds::stale_kinds;
@@ -15,7 +16,6 @@ use selvage_operator::controllers::tokens::Tokens;
 use selvage_operator::decisions;
 use selvage_operator::resources::{definitions, manifest};
 use selvage_operator::running::{Place, Running};
-use tonic::transport::server::TcpIncoming;
 
 /// How long a client's connection may be silent before it is asked whether it lives, and how long it may take to answer: the ledger
 /// relies on a stream whose other end is gone being closed within 20 s.
@@ -87,9 +87,8 @@ impl Process for Operator {
             decisions::Server::new(readers, leadership.clone(), running.picture(), decisions::Limits::default());
         let reviewer = Cached::new(Tokens::new(client));
         let (server, events) = Server::new(reviewer, leadership, Limits::default());
-        let serving = life.clone();
+        let (serving, incoming) = (life.clone(), incoming(listener, &life));
         life.run("grpc", async move {
-            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
             tonic::transport::Server::builder()
                 .http2_keepalive_interval(Some(ASK_AFTER))
                 .http2_keepalive_timeout(Some(ANSWER_WITHIN))

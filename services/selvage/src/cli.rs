@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use selvage_boot::FaultPolicy;
+use selvage_boot::{FaultPolicy, Reflection};
 use selvage_identity::Role;
 use selvage_proto::money::Currency;
 
@@ -33,9 +33,12 @@ pub(crate) struct Data {
 pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) data: Data,
-    /// Serve all gRPC services on this address too, with reflection, for grpcurl and tests
+    /// Serve all gRPC services on this address too, for grpcurl and tests
     #[arg(long, env = "SELVAGE_GRPC", value_name = "ADDR")]
     pub(crate) grpc: Option<SocketAddr>,
+    /// Whether the services there say what they can do to whoever asks, without a token, for grpcurl and the like: on or off
+    #[arg(long, env = "SELVAGE_REFLECTION", value_name = "POLICY", value_enum, default_value = "on")]
+    pub(crate) reflection: Reflection,
     /// How long a parcel stays at each stage of its way, for example 8s, 10m or 6h
     #[arg(long, env = "SELVAGE_CARRIER_STEP", value_name = "TIME", default_value = "8s")]
     pub(crate) carrier_step: selvage_delivery::Step,

@@ -3,8 +3,9 @@
 use std::io::Write as _;
 use std::net::IpAddr;
 
+use selvage_boot::connections::Listener;
 use selvage_boot::{
-    Context, Database, FaultPolicy, Faults, Host, KeyFolder, Keys, Life, Process, Service, Together, grpc, listen,
+    Context, Database, FaultPolicy, Faults, Host, KeyFolder, Keys, Life, Process, Service, Together, grpc,
 };
 use selvage_cart::CartArgs;
 use selvage_catalogue::CatalogueArgs;
@@ -32,6 +33,7 @@ impl Process for House {
     const ABOUT: &'static str =
         "A clothing shop of small gRPC services. Without a command it serves the whole shop in this one process.";
     const PORT: Option<u16> = Some(8080);
+    const CONNECTIONS: usize = selvage_web::CONNECTIONS;
     /// They are at `/metrics` of the shop's port.
     const METRICS_PORT: Option<u16> = None;
     /// One process serves everything: two threads do what a core each could, and idle ones cost memory.
@@ -42,7 +44,7 @@ impl Process for House {
     async fn start(serve: Serve, mut context: Context) -> anyhow::Result<Self> {
         let pages = context.listener()?;
         let rpcs = match serve.grpc {
-            Some(address) => Some(listen::tcp(address, "--grpc").await?),
+            Some(address) => Some(context.listen_to_grpc(address, "--grpc").await?),
             None => None,
         };
         let folder = DataFolder::open(&serve.data.data)?;
@@ -66,7 +68,12 @@ impl Process for House {
         let (way_in, incoming) = InProcess::pair();
         let here = || Target::InProcess(way_in.clone());
 
-        let mut services = Services { together: Together::new(&host), host, folder: &folder, databases: Vec::new() };
+        let mut services = Services {
+            together: Together::new(&host).with_reflection(serve.reflection),
+            host,
+            folder: &folder,
+            databases: Vec::new(),
+        };
         let currency = serve.currency;
         let catalogue = CatalogueArgs { currency: currency.clone(), checkout: Some(here()), seed: true };
         services.start::<selvage_catalogue::App>(catalogue, token("catalogue")?).await?;
@@ -85,7 +92,8 @@ impl Process for House {
         if let Some(listener) = rpcs {
             writeln!(say, "gRPC services at {}", listener.local_addr()?)?;
             let on = behind.clone();
-            behind.run("grpc", async move { grpc::serve(routes, grpc::incoming(listener), &on).await });
+            let incoming = grpc::incoming(listener, &behind);
+            behind.run("grpc", async move { grpc::serve(routes, incoming, &on).await });
         }
         let access = match serve.operations {
             OperationsAccess::Token => selvage_web::Access::Token,
@@ -138,7 +146,7 @@ impl Process for House {
 }
 
 /// Serves the pages until the end of `life`, and ends what is behind them after that; before it, if that can't go on.
-fn serve_pages(listener: tokio::net::TcpListener, web: selvage_web::App, life: &Life, behind: Life) {
+fn serve_pages(listener: Listener, web: selvage_web::App, life: &Life, behind: Life) {
     let (broken, pages_end) = (behind.stopping(), life.clone());
     tokio::spawn(async move {
         broken.await;

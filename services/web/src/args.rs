@@ -39,8 +39,9 @@ pub struct Args {
     /// People reach the shop by https: browsers send the session over nothing else
     #[arg(long, env = "SELVAGE_SECURE_COOKIES")]
     pub secure_cookies: bool,
-    /// Requests come through a proxy of your own: their trace contexts are continued. Without it each request begins a
-    /// trace, and what its sender says is linked
+    /// Requests come through a proxy of your own: their trace contexts are continued, and its address may have all connections,
+    /// since it knows its clients and must bound them itself. Without it each request begins a trace, and what its sender says
+    /// is linked
     #[arg(long, env = "SELVAGE_TRUSTED_PROXY")]
     pub trusted_proxy: bool,
     /// The shop's currency, an ISO 4217 code

@@ -24,7 +24,7 @@
 //! | `settings` | what the process is told |
 //! | `operations` | who may look at `/ops`, and what the processes and the operator say |
 //! | `cookies`, `mac` | encrypted cookies; keyed hashes |
-//! | `cached`, `fields`, `peer` | a value kept for a while; fields of queries and forms; a request's address |
+//! | `cached`, `fields`, `peer`, `places` | a value kept for a while; fields of queries and forms; a request's address; a share of few places |
 //!
 //! # How to add a page
 //!
@@ -76,6 +76,7 @@ mod observed;
 mod operations;
 mod pages;
 mod peer;
+mod places;
 mod problem;
 mod process;
 mod server;
@@ -87,5 +88,5 @@ pub mod view;
 pub use app::App;
 pub use operations::{Access, Decider, Operations};
 pub use process::Web;
-pub use server::serve;
+pub use server::{CONNECTIONS, serve};
 pub use settings::{Peers, Settings};

@@ -2,7 +2,7 @@ use anyhow::Result;
 use selvage_boot::{Context, Keys, NoCommand, Process};
 
 use crate::args::Args;
-use crate::{App, serve};
+use crate::{App, CONNECTIONS, serve};
 
 /// The pages in a process of their own.
 #[derive(Debug)]
@@ -12,6 +12,7 @@ impl Process for Web {
     const NAME: &'static str = "selvage-web";
     const ABOUT: &'static str = "The pages of the Selvage shop.";
     const PORT: Option<u16> = Some(8080);
+    const CONNECTIONS: usize = CONNECTIONS;
     const METRICS_PORT: Option<u16> = Some(9468);
     const THREADS: Option<u8> = None;
     type Args = Args;
@@ -19,6 +20,7 @@ impl Process for Web {
 
     async fn start(args: Args, mut context: Context) -> Result<Self> {
         let listener = context.listener()?;
+        let listener = if args.trusted_proxy { listener.behind_a_proxy() } else { listener };
         let Context { clock, life, .. } = context;
         let mut keys = Keys::new(clock.clone());
         let issuer = keys.issuer(&args.issuer_key)?;

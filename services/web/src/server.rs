@@ -6,20 +6,21 @@ use http::Request;
 use hyper::body::Incoming;
 use hyper_util::service::TowerToHyperService;
 use selvage_boot::Life;
+use selvage_boot::connections::Listener;
 use selvage_boot::http::{self as server, Bounds};
-use tokio::net::TcpListener;
 use tower::ServiceExt as _;
 
 use crate::App;
 use crate::peer::Peer;
 
-/// Browsers keep up to six connections open while somebody looks around; idle ones take about 10 KB each.
-const BOUNDS: Bounds = Bounds { connections: 2_048, headers: Duration::from_secs(15), connection: None };
+/// Connections at once: browsers keep up to six open while somebody looks around; idle ones take about 10 KB each.
+pub const CONNECTIONS: usize = 2_048;
+const BOUNDS: Bounds = Bounds { headers: Duration::from_secs(15), connection: None };
 
 /// Serves `app` until the end of `life`, then lets what is in flight finish, for as long as
 /// [`ending::CALLS`](selvage_boot::ending::CALLS) says: the longest page, placing an order, takes less in all but the worst
 /// case, and the same form sent again then finds its order.
-pub async fn serve(listener: TcpListener, app: App, life: &Life) {
+pub async fn serve(listener: Listener, app: App, life: &Life) {
     let router = app.router();
     let service = |peer| {
         let service = router.clone().map_request(move |mut request: Request<Incoming>| {

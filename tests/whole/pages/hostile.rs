@@ -57,7 +57,7 @@ fn asked() -> Vec<String> {
     ];
     let encoded = texts.iter().map(|text| encode([("", *text)])[1..].to_owned());
     let broken = ["%", "%0", "%zz", "%ff", "%c3%28", "%ed%a0%80", "%00%ff", "&&&=&=", "&a=b&a=c;d"].map(str::to_owned);
-    encoded.chain(broken).chain([300, 3_000, 10_000].map(|length| "a".repeat(length))).collect()
+    encoded.chain(broken).chain([300, 3_000, 7_000].map(|length| "a".repeat(length))).collect()
 }
 
 /// Neither our fault nor theirs to run: a page of ours, whatever it says.
@@ -197,8 +197,9 @@ fn what_is_too_large_or_no_http_is_refused() {
         assert_eq!(answer.status, status, "{length} bytes");
         sound("a large form", &answer);
     }
-    let long = format!("GET /search?q={} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "a".repeat(70_000));
-    assert_eq!(status(&shop.url, long.as_bytes()), 414);
+    // One of more than 32 KiB is refused in the middle: `attacks::slow` has that.
+    let long = format!("GET /search?q={} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "a".repeat(30_000));
+    assert_eq!(status(&shop.url, long.as_bytes()), 200, "a long search finds nothing");
     for (bytes, statuses) in [
         (&b"GET /search?q=<b>\xff\x00 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"[..], &[400][..]),
         (b"GET http://elsewhere.example/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", &[200, 400, 404]),

@@ -203,3 +203,21 @@ fn a_bag_that_changed_behind_the_form_is_told_before_anything_is_ordered() {
     assert!(page.forms(&cancel.action).is_empty() && page.text().contains("Cancelled."));
     assert_eq!(buyer.post(&cancel.action, cancel.pairs()).location().split('?').next(), Some(path));
 }
+
+/// A page that watches an order costs a connection and a stream, of which there are 500.
+#[test]
+fn one_guest_watches_orders_on_some_pages_and_leaves_the_others_to_others() {
+    let shop = stocked();
+    let ordered = || {
+        let mut buyer = shop.visitor();
+        put_into_bag(&mut buyer, "/c/t-shirts?stock=1");
+        let placed = order_patiently(&mut buyer);
+        (buyer, format!("{}/events", placed.split('?').next().unwrap()))
+    };
+    let (first, events) = ordered();
+    let watching: Vec<_> = (0..8).map(|_| first.open(&events)).collect();
+    assert!(watching.iter().all(|stream| stream.status == 200));
+    assert_eq!(first.open(&events).status, 503, "eight are one guest's share");
+    let (second, events) = ordered();
+    assert_eq!(second.open(&events).status, 200);
+}

@@ -34,8 +34,8 @@ fn removal() -> impl Strategy<Value = RemoveOrderedLinesRequest> {
 }
 
 fn is_sound<T>(answer: Result<T, Status>) -> Result<(), TestCaseError> {
-    // Out of range is what is too long for a request at all.
-    let refusals = [Code::NotFound, Code::Aborted, Code::FailedPrecondition, Code::OutOfRange];
+    // Exhausted is what is too long for a request at all.
+    let refusals = [Code::NotFound, Code::Aborted, Code::FailedPrecondition, Code::ResourceExhausted];
     answered_or_refused(answer, &refusals).map_err(TestCaseError::fail)
 }
 

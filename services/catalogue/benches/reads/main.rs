@@ -78,7 +78,8 @@ async fn main() -> ExitCode {
         let routes = services.finish(&life).await.unwrap();
         let (listener, port) = plain::listener().await;
         let life = life.clone();
-        tokio::spawn(async move { grpc::serve(routes, grpc::incoming(listener), &life).await });
+        let incoming = plain::incoming(listener);
+        tokio::spawn(async move { grpc::serve(routes, incoming, &life).await });
         port
     };
     let from_database = serve(pool, 0).await;

@@ -18,6 +18,7 @@ use tonic::body::Body;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::{BoxFuture, Service, StdError};
 use tonic::server::{Grpc, NamedService, UnaryService};
+use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
 pub(crate) async fn listener() -> (TcpListener, u16) {
@@ -40,10 +41,15 @@ pub(crate) async fn two_selects(url: &str, connections: u32, slug: &str) -> u16 
     serve(Plain(Arc::new(Work::TwoSelects(db)))).await
 }
 
+/// The connections of a listener, whose answers are written at once as the services' are.
+pub(crate) fn incoming(listener: TcpListener) -> TcpIncoming {
+    TcpIncoming::from(listener).with_nodelay(Some(true))
+}
+
 async fn serve(plain: Plain) -> u16 {
     let (listener, port) = listener().await;
     let server = tonic::transport::Server::builder().add_service(plain);
-    tokio::spawn(server.serve_with_incoming(selvage_boot::grpc::incoming(listener)));
+    tokio::spawn(server.serve_with_incoming(incoming(listener)));
     port
 }
 

@@ -82,8 +82,8 @@ fn nearly_right() -> impl Strategy<Value = PlaceOrderRequest> {
 }
 
 fn is_sound<T>(answer: Result<T, Status>) -> Result<(), TestCaseError> {
-    // Out of range is what is too long for a request at all.
-    let refusals = [Code::NotFound, Code::Aborted, Code::FailedPrecondition, Code::OutOfRange];
+    // Exhausted is what is too long for a request at all.
+    let refusals = [Code::NotFound, Code::Aborted, Code::FailedPrecondition, Code::ResourceExhausted];
     answered_or_refused(answer, &refusals).map_err(TestCaseError::fail)
 }
 
@@ -132,5 +132,5 @@ async fn a_request_larger_than_any_order_is_refused() {
     let shop = Shop::open(Engine::Sqlite).await;
     let mut huge = purchase("1");
     huge.address.as_mut().unwrap().lines = vec!["x".repeat(1_000); 100];
-    assert_eq!(shop.place("guest-1", huge).await.unwrap_err().code(), Code::OutOfRange);
+    assert_eq!(shop.place("guest-1", huge).await.unwrap_err().code(), Code::ResourceExhausted);
 }

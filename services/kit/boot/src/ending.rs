@@ -19,8 +19,11 @@ pub const CALLS: Duration = Duration::from_secs(11);
 pub const DRAIN: Duration = Duration::from_secs(12);
 /// Then pools say good-bye to their databases, which takes milliseconds, or for ever where a database is gone in silence.
 pub const CLOSE: Duration = Duration::from_secs(4);
-/// At last what is left of traces and metrics is sent, half of the time for each.
+/// Then what is left of traces and metrics is sent, half of the time for each.
 pub const FLUSH: Duration = Duration::from_secs(4);
+/// At last the log is written, and an error if there was one: milliseconds each, or for ever where nobody reads it. Both are
+/// within [`SPARE`].
+pub const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// What is to be granted beyond [`longest`], for a machine that is busy.
 pub const SPARE: Duration = Duration::from_secs(2);
@@ -39,6 +42,7 @@ mod tests {
         // 8 + 12 + 4 + 4 = 28 s: 2 s are left for a machine that is busy.
         let longest = longest(Duration::from_millis(*LAME_DUCK_MS.end()));
         assert!(longest + SPARE <= GRACE, "{longest:?}");
+        assert!(LAST_WORDS * 2 < SPARE);
         assert!(CALLS < DRAIN, "background work goes on for as long as calls may need it");
         assert!(LAME_DUCK_MS.contains(&LAME_DUCK_MS_DEFAULT));
     }

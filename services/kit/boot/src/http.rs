@@ -1,30 +1,27 @@
-//! The HTTP/1.1 server of pages and of metrics: bounded connections, bounded waiting for headers, an orderly end.
+//! The HTTP/1.1 server of pages and of metrics: bounded connections, bounded heads and waiting for them, an orderly end.
 
 use std::error::Error;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
-use hyper::service::Service;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::connections::Listener;
 use crate::{Life, ending};
 
-/// After a failure to accept (files used up, mostly) the next attempt waits for some to be free again.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Bytes of a request's head, and of what is kept of its body or of an answer at a time: a browser's cookies and a long search
+/// have some 10 KiB. hyper would keep 400 KiB for each connection that sends as much.
+const BUFFER: usize = 32 * 1024;
 
-/// What a server's clients may take.
+/// What a server's clients may take, beside connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Connections at once; those beyond wait in the system's backlog.
-    pub connections: usize,
     /// The time for a request's headers to come, and for an idle connection to make the next one.
     pub headers: Duration,
     /// A connection's whole time; `None` where answers may take as long as they do.
@@ -36,7 +33,7 @@ pub struct Bounds {
 ///
 /// HTTP/1.1 alone: browsers speak HTTP/2 only over TLS, which ends before us. Telling the two apart by the first bytes would
 /// wait for these without a bound.
-pub async fn serve<S, B>(listener: TcpListener, bounds: Bounds, service: impl Fn(SocketAddr) -> S, life: &Life)
+pub async fn serve<S, B>(listener: Listener, bounds: Bounds, service: impl Fn(SocketAddr) -> S, life: &Life)
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error: Into<Box<dyn Error + Send + Sync>>>,
     S: Send + 'static,
@@ -44,32 +41,26 @@ where
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(bounds.headers);
+    builder.timer(TokioTimer::new()).header_read_timeout(bounds.headers).max_buf_size(BUFFER);
     let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(bounds.connections));
+    listener.part_with_the_unopened(life);
     loop {
-        let accepted = tokio::select! {
-            accepted = async { (places.clone().acquire_owned().await, listener.accept().await) } => accepted,
+        let (connection, peer) = tokio::select! {
+            accepted = listener.accept() => accepted,
             () = life.stopping() => break,
         };
-        let (place, (stream, peer)) = match accepted {
-            (place, Ok(accepted)) => (place, accepted),
-            (_, Err(error)) => {
-                tracing::warn!(%error, "a connection can't be accepted");
-                life.sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        // Answers are written at once; waiting to fill a packet would only delay them.
-        let _ = stream.set_nodelay(true);
-        let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service(peer)));
+        let (mark, service) = (connection.mark(), service(peer));
+        let service = service_fn(move |request| {
+            mark.open();
+            service.call(request)
+        });
+        let connection = graceful.watch(builder.serve_connection(TokioIo::new(connection), service));
         tokio::spawn(async move {
             // Clients break off all the time; that is theirs to do.
             match bounds.connection {
                 Some(bound) => drop(timeout(bound, connection).await),
                 None => drop(connection.await),
             }
-            drop(place);
         });
     }
     drop(listener);

@@ -49,9 +49,10 @@
 //! ```
 //!
 //! That has `serve` (which may be left out), `schema`, `--metrics-listen` with `/metrics`, `/livez` and `/readyz`, `--threads`,
-//! `--lame-duck-ms`, and an orderly end. What it must wait for before it is of use it awaits in `start`, and says what it is with
-//! [`Life::waits_for`]. A server is spawned with [`Life::run`]: [`grpc::serve`] or [`http::serve`] on [`Context::listener`]. What
-//! it can do beside serving are the subcommands of `Command`.
+//! `--lame-duck-ms`, and an orderly end; with a port also `--max-connections` and `--max-connections-per-peer` ([`connections`]).
+//! What it must wait for before it is of use it awaits in `start`, and says what it is with [`Life::waits_for`]. A server is spawned
+//! with [`Life::run`]: [`grpc::serve`] or [`http::serve`] on [`Context::listener`]. What it can do beside serving are the
+//! subcommands of `Command`.
 //!
 //! # Add a program that does a thing and ends
 //!
@@ -81,9 +82,11 @@
 
 #[cfg(feature = "service")]
 mod broker;
+pub mod connections;
 #[cfg(feature = "service")]
 mod database;
 pub mod ending;
+mod environment;
 #[cfg(feature = "service")]
 pub mod grpc;
 pub mod http;
@@ -113,7 +116,7 @@ pub use schema::Schema;
 #[cfg(feature = "service")]
 pub use selvage_faults::{Broken, Dependency, Faults, Policy as FaultPolicy};
 #[cfg(feature = "service")]
-pub use service::{Host, Service, Stored, Together, fault_policy};
+pub use service::{Host, Reflection, Service, Stored, Together, fault_policy};
 pub use tool::{Tool, tool};
 #[cfg(feature = "service")]
 pub use tuning::{Tuned, TuningFile};
@@ -145,6 +148,7 @@ where
             builder.worker_threads(threads.into());
         }
         let runtime = builder.enable_all().build()?;
+        selvage_telemetry::log_panics();
         selvage_telemetry::metrics::observe_runtime(runtime.handle());
         let outcome = runtime.block_on(work);
         flush(telemetry);
@@ -155,10 +159,8 @@ where
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            #[expect(clippy::print_stderr, reason = "the last words of a command belong to its user, log or no log")]
-            {
-                eprintln!("error: {error:#}");
-            }
+            // They belong to the command's user, log or no log.
+            selvage_telemetry::last_words(&format!("error: {error:#}\n"), ending::LAST_WORDS);
             ExitCode::FAILURE
         }
     }
@@ -175,4 +177,5 @@ fn flush(telemetry: Telemetry) {
     if flushed.recv_timeout(ending::FLUSH).is_err() {
         tracing::warn!("what was left of traces and metrics couldn't be sent in time");
     }
+    selvage_telemetry::flush_log(ending::LAST_WORDS);
 }

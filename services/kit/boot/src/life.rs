@@ -4,6 +4,7 @@ use std::time::Duration;
 use anyhow::{bail, ensure};
 use selvage_context::lease;
 use selvage_telemetry::span::Span;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -169,21 +170,21 @@ impl Life {
         self.end();
     }
 
-    /// Waits for Ctrl-C or SIGTERM, then says that the process leaves, and begins the end after `lame_duck`: until then it
-    /// serves on. A second signal ends the process at once.
+    /// Waits for Ctrl-C, SIGTERM or the end of its terminal, then says that the process leaves, and begins the end after
+    /// `lame_duck`: until then it serves on. A second signal ends the process at once.
     ///
     /// # Errors
     /// If the process may not listen to signals.
     pub fn end_at_signal(&self, lame_duck: Duration) -> std::io::Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let mut signals = Signals::new()?;
         let life = self.clone();
         tokio::spawn(async move {
-            tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} }
+            signals.next().await;
             tracing::info!(lame_duck_ms = lame_duck.as_millis(), "leaving: not ready any more, and still serving");
             life.leave();
             let second = async {
-                tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} }
+                signals.next().await;
+                selvage_telemetry::flush_log(ending::LAST_WORDS);
                 std::process::exit(130);
             };
             let end = async {
@@ -214,9 +215,52 @@ impl Life {
     }
 }
 
+/// The signals that ask a process to end.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    /// `None` for a process that was started to outlive its terminal, as by nohup.
+    hang_up: Option<Signal>,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let hang_up = if ignores_hang_up() { None } else { Some(signal(SignalKind::hangup())?) };
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, hang_up })
+    }
+
+    async fn next(&mut self) {
+        let Self { interrupt, terminate, hang_up } = self;
+        let hang_up = async {
+            match hang_up {
+                Some(hang_up) => drop(hang_up.recv().await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} () = hang_up => {} }
+    }
+}
+
+/// Whether whoever started the process has it ignore SIGHUP.
+fn ignores_hang_up() -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| is_first_ignored(&status))
+}
+
+/// The ignored signals stand as a hexadecimal number, whose lowest bit is SIGHUP's: proc_pid_status(5).
+fn is_first_ignored(status: &str) -> bool {
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).is_some_and(|bits| bits & 1 == 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whether_the_end_of_a_terminal_is_ignored_is_read() {
+        assert!(is_first_ignored("Name:\tx\nSigIgn:\t0000000000001001\n"));
+        assert!(!is_first_ignored("SigIgn:\t0000000000001000\n") && !is_first_ignored("Name:\tx\n"));
+    }
 
     #[tokio::test]
     async fn a_background_task_that_panics_begins_the_end() {

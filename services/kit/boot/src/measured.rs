@@ -10,21 +10,21 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::service::service_fn;
 use selvage_telemetry::metrics;
-use tokio::net::TcpListener;
 
+use crate::connections::Listener;
 use crate::http::{self as server, Bounds};
 use crate::{Life, Phase};
 
-/// Two Prometheus servers, two kubelets' probes, and somebody who looks.
+/// Two Prometheus servers, two kubelets' probes, and somebody who looks, twice over.
+pub(crate) const CONNECTIONS: usize = 16;
 const BOUNDS: Bounds = Bounds {
-    connections: 8,
     headers: Duration::from_secs(5),
     // Prometheus keeps a connection for many fetches, and makes another when it is gone.
     connection: Some(Duration::from_secs(600)),
 };
 
 /// Answers on `listener` until the end of `life`.
-pub(crate) fn serve(listener: TcpListener, life: &Life) {
+pub(crate) fn serve(listener: Listener, life: &Life) {
     let serving = life.clone();
     life.spawn("metrics", async move {
         let service = |_| {

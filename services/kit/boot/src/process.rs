@@ -3,15 +3,16 @@
 use std::convert::Infallible;
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand, value_parser};
 use selvage_context::clock::Clock;
-use tokio::net::TcpListener;
 
-use crate::{Life, Schema, ending, listen, measured};
+use crate::connections::{Bounds, Files, Listener};
+use crate::{Life, Schema, ending, environment, listen, measured};
 
 /// The filter of the log of a process that serves, and of a migration.
 pub(crate) const LOG: &str = "info,sea_orm_migration=warn,sqlx=warn";
@@ -27,6 +28,9 @@ pub trait Process: Sized {
     const ABOUT: &'static str;
     /// The port that it listens on unless `--listen` says otherwise; `None` for a process that nobody calls.
     const PORT: Option<u16>;
+    /// The connections that it takes at once on its port unless `--max-connections` says otherwise, or the limit of open files
+    /// is low. Each takes some 10 KB while it is idle.
+    const CONNECTIONS: usize = 1_024;
     /// The port of its metrics unless `--metrics-listen` says otherwise; `None` for none unless it does.
     const METRICS_PORT: Option<u16>;
     /// Threads that do the work, unless `--threads` says otherwise; `None` for one a core.
@@ -70,7 +74,8 @@ pub struct Context {
     pub clock: Clock,
     /// When to stop, where work is spawned, and whether the process is ready.
     pub life: Life,
-    listener: Option<TcpListener>,
+    listener: Option<Listener>,
+    files: Files,
 }
 
 impl Context {
@@ -78,10 +83,29 @@ impl Context {
     ///
     /// # Errors
     /// If the process has no [`Process::PORT`], or the listener was taken before.
-    pub fn listener(&mut self) -> anyhow::Result<TcpListener> {
+    pub fn listener(&mut self) -> anyhow::Result<Listener> {
         self.listener.take().context("the process has no listener, or no other one")
     }
+
+    /// A further listener, on `address`, for the gRPC that the option `flag` asks for.
+    ///
+    /// # Errors
+    /// As [`listen::tcp`].
+    pub async fn listen_to_grpc(&self, address: SocketAddr, flag: &str) -> anyhow::Result<Listener> {
+        let bounds = self.files.share(FURTHER, FURTHER_CONNECTIONS);
+        Ok(Listener::new(listen::tcp(address, flag).await?, "grpc", bounds))
+    }
 }
+
+/// Of the files that a process may have open, its port takes a half, a further one a quarter, and metrics an eighth. What is
+/// left is for its databases and the services that it calls.
+const MAIN: u64 = 2;
+const FURTHER: u64 = 4;
+const MEASURED: u64 = 8;
+/// Connections of a further listener, unless files are few.
+const FURTHER_CONNECTIONS: usize = 1_024;
+/// What people may ask for: a process with more connections than this should be several.
+const CONNECTIONS: RangeInclusive<i64> = 1..=65_536;
 
 /// The arguments that every process has.
 #[derive(Args, Clone, Debug)]
@@ -105,12 +129,35 @@ struct Listen {
     /// The address to listen on; 0.0.0.0:PORT or [::]:PORT takes all addresses of the machine
     #[arg(long, env = "SELVAGE_LISTEN", value_name = "ADDR")]
     listen: Option<SocketAddr>,
+    /// Connections at once on that address; those beyond wait. By default as many as the process can serve, and no more than
+    /// half of the files that it may open
+    #[arg(long, env = "SELVAGE_MAX_CONNECTIONS", value_name = "CONNECTIONS",
+          value_parser = value_parser!(u32).range(CONNECTIONS))]
+    max_connections: Option<u32>,
+    /// Connections at once from one address, or from one network of 64 bits in IPv6; those beyond are closed. By default
+    /// half of all, but 8 at least; with a trusted proxy all
+    #[arg(long, env = "SELVAGE_MAX_CONNECTIONS_PER_PEER", value_name = "CONNECTIONS",
+          value_parser = value_parser!(u32).range(CONNECTIONS))]
+    max_connections_per_peer: Option<u32>,
+}
+
+impl Listen {
+    /// The bounds of the process's port.
+    fn bounds(&self, files: Files, wanted: usize) -> anyhow::Result<Bounds> {
+        let number = |said: u32| usize::try_from(said).unwrap_or(usize::MAX);
+        let bounds = match self.max_connections {
+            Some(said) => files.said(number(said))?,
+            None => files.share(MAIN, wanted),
+        };
+        Ok(Bounds { of_one_peer: self.max_connections_per_peer.map(number), ..bounds })
+    }
 }
 
 /// Everything that is said to `serve`.
 struct Serve<P: Process> {
     common: Common,
-    listen: Option<SocketAddr>,
+    /// `None` for a process that nobody calls.
+    listen: Option<Listen>,
     own: P::Args,
 }
 
@@ -133,7 +180,7 @@ impl<P: Process> Serve<P> {
 
     fn read(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let listen = match P::PORT {
-            Some(_) => Listen::from_arg_matches(matches)?.listen,
+            Some(_) => Some(Listen::from_arg_matches(matches)?),
             None => None,
         };
         Ok(Self { common: Common::from_arg_matches(matches)?, listen, own: P::Args::from_arg_matches(matches)? })
@@ -151,7 +198,7 @@ pub fn command_line<P: Process>() -> Command {
 
 /// The main of a process.
 pub fn main<P: Process>() -> ExitCode {
-    let matches = command_line::<P>().get_matches();
+    let matches = environment::sober(command_line::<P>()).get_matches();
     let serve = match matches.subcommand() {
         None => Serve::<P>::read(&matches),
         Some(("serve", serve)) => Serve::<P>::read(serve),
@@ -174,18 +221,23 @@ async fn serve_until_told<P: Process>(serve: Serve<P>) -> anyhow::Result<()> {
     let Serve { common, listen, own } = serve;
     let life = Life::starting();
     life.end_at_signal(Duration::from_millis(common.lame_duck_ms))?;
+    let files = Files::raised();
     // Ports first: whoever starts a second one by mistake learns it before anything is touched.
     let listener = match listen {
-        Some(address) => Some(listen::tcp(address, "--listen").await?),
-        None => None,
+        Some(said @ Listen { listen: Some(address), .. }) => {
+            let bounds = said.bounds(files, P::CONNECTIONS)?;
+            Some(Listener::new(listen::tcp(address, "--listen").await?, "main", bounds))
+        }
+        _ => None,
     };
     if let Some(address) = common.metrics_listen {
-        let metrics = listen::tcp(address, "--metrics-listen").await?;
+        let bounds = files.share(MEASURED, measured::CONNECTIONS);
+        let metrics = Listener::new(listen::tcp(address, "--metrics-listen").await?, "metrics", bounds);
         tracing::info!(address = %metrics.local_addr()?, "serving metrics");
         measured::serve(metrics, &life);
     }
-    let address = listener.as_ref().map(TcpListener::local_addr).transpose()?;
-    let context = Context { clock: Clock::system(), life: life.clone(), listener };
+    let address = listener.as_ref().map(Listener::local_addr).transpose()?;
+    let context = Context { clock: Clock::system(), life: life.clone(), listener, files };
     let process = tokio::select! {
         started = P::start(own, context) => Some(started?),
         () = life.stopping() => None,

@@ -3,7 +3,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Subcommand, value_parser};
+use clap::{Args, Subcommand, ValueEnum, value_parser};
 use sea_orm_migration::MigratorTrait;
 use selvage_context::clock::Clock;
 use selvage_identity::{ServiceToken, Verifier};
@@ -94,7 +94,13 @@ impl Together {
         Ok(())
     }
 
-    /// Adds operations, health and reflection, and closes the list.
+    /// The same, which say what they are to whoever asks, if `reflection` is on.
+    #[must_use]
+    pub fn with_reflection(self, reflection: Reflection) -> Self {
+        Self { services: self.services.with_reflection(reflection == Reflection::On), ..self }
+    }
+
+    /// Adds operations, health, and reflection if it is on, and closes the list.
     ///
     /// # Errors
     /// As [`grpc::Services::finish`].
@@ -102,6 +108,15 @@ impl Together {
         self.operations.serve(&mut self.services);
         self.services.finish(life).await
     }
+}
+
+/// Whether a server says what it can do to whoever asks, without a token: for grpcurl and the like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Reflection {
+    /// It doesn't
+    Off,
+    /// It does
+    On,
 }
 
 /// A service in a process of its own.
@@ -116,6 +131,9 @@ pub struct StoredArgs<A: Args> {
     /// Whether faults may be started (slow queries, held connections and the like) in this process: off or allow
     #[arg(long, env = "SELVAGE_FAULTS", value_name = "POLICY", default_value_t, value_parser = fault_policy())]
     faults: FaultPolicy,
+    /// Whether the service says what it can do to whoever asks, without a token, for grpcurl and the like: off or on
+    #[arg(long, env = "SELVAGE_REFLECTION", value_name = "POLICY", value_enum, default_value = "off")]
+    reflection: Reflection,
     #[command(flatten)]
     keys: KeyFiles,
     #[command(flatten)]
@@ -172,7 +190,7 @@ impl<S: Service> Process for Stored<S> {
     type Command = StoredCommand;
 
     async fn start(args: StoredArgs<S::Args>, mut context: Context) -> anyhow::Result<Self> {
-        let StoredArgs { faults, keys: key_files, database, broker, own } = args;
+        let StoredArgs { faults, reflection, keys: key_files, database, broker, own } = args;
         let broker = broker.settings(database.is_server())?;
         let listener = context.listener()?;
         let Context { clock, life, .. } = context;
@@ -187,13 +205,14 @@ impl<S: Service> Process for Stored<S> {
         let (later, serving) = (grpc::Later::default(), life.clone());
         let rest = later.clone();
         tracing::info!(address = %listener.local_addr()?, "listening");
-        life.run("grpc", async move { grpc::serve_later(first, rest, grpc::incoming(listener), &serving).await });
+        let incoming = grpc::incoming(listener, &life);
+        life.run("grpc", async move { grpc::serve_later(first, rest, incoming, &serving).await });
         let database = database.waited_for::<S::Migrator>(S::PROCESS, &life);
         let database = match broker {
             Some(settings) => database.granted_by(broker::start(settings, &life)),
             None => database,
         };
-        let mut together = Together::new(&host);
+        let mut together = Together::new(&host).with_reflection(reflection);
         together.start::<S>(own, host, &database).await?;
         later.set(together.finish(&life).await?);
         Ok(Self { database, service: PhantomData })

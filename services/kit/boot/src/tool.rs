@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use clap::{FromArgMatches, Subcommand};
 
+use crate::environment;
+
 /// A program of commands, without anything to serve. [`tool`] runs it.
 pub trait Tool {
     /// What it is called on the command line, in its log and in traces: "selvage-broom".
@@ -32,7 +34,7 @@ fn command_line<T: Tool>() -> clap::Command {
 
 /// The main of a tool: what it does is done by one thread, and a failure is one sentence on standard error.
 pub fn tool<T: Tool>() -> ExitCode {
-    let matches = command_line::<T>().get_matches();
+    let matches = environment::sober(command_line::<T>()).get_matches();
     let command = T::Command::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     crate::run(T::NAME, T::LOG, Some(1), T::run(command))
 }

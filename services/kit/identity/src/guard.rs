@@ -27,9 +27,14 @@ impl Verifier {
 
     fn admit(&self, headers: &HeaderMap, path: &str) -> Result<Caller, Error> {
         let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = header.and_then(|value| value.strip_prefix("Bearer ")).ok_or_else(|| {
-            Error::new(ErrorCode::Unauthenticated, "a token is needed: metadata 'authorization: Bearer <token>'")
-        })?;
+        // The scheme's case doesn't matter: RFC 9110, 11.1.
+        let parts = header.and_then(|value| value.split_once(' '));
+        let token = parts
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"))
+            .map(|(_, token)| token)
+            .ok_or_else(|| {
+                Error::new(ErrorCode::Unauthenticated, "a token is needed: metadata 'authorization: Bearer <token>'")
+            })?;
         let caller = self.verify(token)?;
         caller.require_rpc(path.trim_start_matches('/'))?;
         Ok(caller)
@@ -136,6 +141,10 @@ mod tests {
         assert_eq!(call(&verifier, Some(&service), WRITE).await, Err(Code::PermissionDenied));
         let any = bearer(&wide, Role::Service);
         assert!(call(&verifier, Some(&any), READ).await.is_ok() && call(&verifier, Some(&any), WRITE).await.is_ok());
+        for scheme in ["bearer", "BEARER"] {
+            let told = any.replacen("Bearer", scheme, 1);
+            assert!(call(&verifier, Some(&told), READ).await.is_ok(), "{scheme}");
+        }
         for token in [None, Some("Bearer "), Some("Bearer x"), Some(service.strip_prefix("Bearer ").unwrap())] {
             assert_eq!(call(&verifier, token, READ).await, Err(Code::Unauthenticated), "{token:?}");
         }

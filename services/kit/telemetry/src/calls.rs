@@ -1,7 +1,6 @@
 //! Remote calls, served and made: a span and a duration for each.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::{LazyLock, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -40,8 +39,8 @@ const SERVER_FAULTS: [&str; 6] =
     ["UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"];
 const UNIMPLEMENTED: &str = "UNIMPLEMENTED";
 /// Health checks come every few seconds and cause nothing, so they are in no trace.
-const HEALTH: &str = "/grpc.health.v1.Health/";
-/// How many methods metrics tell apart: more than all services together have.
+const HEALTH: &str = "grpc.health.v1.Health/";
+/// How many methods that are called metrics tell apart: more than all services together have.
 const MAX_METHODS: usize = 256;
 
 /// The name of the status that `headers` (or trailers) end a call with, if they do.
@@ -73,36 +72,34 @@ enum Side {
 pub struct Call {
     side: Side,
     span: Span,
-    /// `package.Service/Method`.
-    method: Cow<'static, str>,
+    /// `package.Service/Method`, or [`rpc::OTHER`].
+    method: &'static str,
     begun: Instant,
     ended: bool,
 }
 
 impl Call {
-    /// A call that came in with `headers`, to `path`: "/package.Service/Method".
-    pub fn served(path: &str, headers: &HeaderMap) -> Self {
-        let method = name(path);
-        let span = if path.starts_with(HEALTH) {
+    /// A call that came in with `headers`, to `method`: "package.Service/Method", as the descriptors of the services call it.
+    /// `None` is any other, which its caller may have made up.
+    pub fn served(method: Option<&'static str>, headers: &HeaderMap) -> Self {
+        let method = method.unwrap_or(rpc::OTHER);
+        let span = if method.starts_with(HEALTH) {
             Span::none()
         } else {
-            Span::within(&propagation::extract(headers), SpanKind::Server, method.clone())
+            Span::within(&propagation::extract(headers), SpanKind::Server, method)
         };
         Self::begun(Side::Server, span, method)
     }
 
-    /// A call that is made to `path`.
+    /// A call that is made to `path`: "/package.Service/Method", as one of our own clients says it.
     pub fn made(path: &str) -> Self {
-        let method = name(path);
-        Self::begun(Side::Client, Span::here(SpanKind::Client, method.clone()), method)
+        let method = learned(path.trim_start_matches('/'));
+        Self::begun(Side::Client, Span::here(SpanKind::Client, method), method)
     }
 
-    fn begun(side: Side, span: Span, method: Cow<'static, str>) -> Self {
+    fn begun(side: Side, span: Span, method: &'static str) -> Self {
         if let Some(recorded) = span.recorded() {
-            recorded.set_attributes([
-                KeyValue::new(rpc::SYSTEM_NAME, rpc::GRPC),
-                KeyValue::new(rpc::METHOD, method.clone()),
-            ]);
+            recorded.set_attributes([KeyValue::new(rpc::SYSTEM_NAME, rpc::GRPC), KeyValue::new(rpc::METHOD, method)]);
         }
         Self { side, span, method, begun: Instant::now(), ended: false }
     }
@@ -128,11 +125,8 @@ impl Call {
                 recorded.set_status(Status::error(""));
             }
         }
-        let method = match &self.method {
-            _ if code == UNIMPLEMENTED => rpc::OTHER,
-            Cow::Borrowed(known) => known,
-            Cow::Owned(new) => learned(new),
-        };
+        // That of a service which isn't served here.
+        let method = if code == UNIMPLEMENTED { rpc::OTHER } else { self.method };
         record(self.side, method, code, failed, self.begun.elapsed());
     }
 }
@@ -166,23 +160,23 @@ fn record(side: Side, method: &'static str, code: &'static str, failed: bool, to
 }
 
 /// The names of the methods that were called, which live as long as the process: recording a call allocates nothing.
-static KNOWN: LazyLock<RwLock<HashMap<String, &'static str>>> = LazyLock::new(RwLock::default);
+static CALLED: LazyLock<RwLock<HashSet<&'static str>>> = LazyLock::new(RwLock::default);
 
-/// The method that `path` leads to.
-fn name(path: &str) -> Cow<'static, str> {
-    let method = path.trim_start_matches('/');
-    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner).get(method).copied();
-    known.map_or_else(|| Cow::Owned(method.to_owned()), Cow::Borrowed)
-}
-
-/// Remembers the method's name. Methods that don't exist never come here, since they end with UNIMPLEMENTED; the bound holds
-/// even if that were wrong.
+/// The name of a method that is called, remembered. Our own clients call a few; the bound holds even if that were wrong.
 fn learned(method: &str) -> &'static str {
-    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
-    if known.len() >= MAX_METHODS && !known.contains_key(method) {
+    if let Some(known) = CALLED.read().unwrap_or_else(PoisonError::into_inner).get(method) {
+        return known;
+    }
+    let mut called = CALLED.write().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = called.get(method) {
+        return known;
+    }
+    if called.len() >= MAX_METHODS {
         return rpc::OTHER;
     }
-    known.entry(method.to_owned()).or_insert_with(|| Box::leak(method.to_owned().into_boxed_str()))
+    let new: &'static str = Box::leak(method.to_owned().into_boxed_str());
+    called.insert(new);
+    new
 }
 
 #[cfg(test)]
@@ -201,12 +195,11 @@ mod tests {
     }
 
     #[test]
-    fn names_are_learned_and_bounded() {
-        assert_eq!(name("/made.up/Method0"), Cow::<str>::Owned("made.up/Method0".to_owned()));
+    fn names_of_called_methods_are_learned_and_bounded() {
         for number in 0..2 * MAX_METHODS {
             learned(&format!("made.up/Method{number}"));
         }
-        assert!(matches!(name("/made.up/Method0"), Cow::Borrowed("made.up/Method0")));
+        assert!(std::ptr::eq(learned("made.up/Method0"), learned("made.up/Method0")), "nothing is allocated again");
         assert_eq!((learned("made.up/Method0"), learned("made.up/One.too.many")), ("made.up/Method0", rpc::OTHER));
     }
 }

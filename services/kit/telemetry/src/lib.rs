@@ -22,6 +22,7 @@ mod batch;
 pub mod calls;
 mod events;
 mod fields;
+mod lines;
 mod logs;
 pub mod messages;
 pub mod metrics;
@@ -29,19 +30,25 @@ pub mod observed;
 mod otlp;
 mod process;
 pub mod propagation;
+mod repeats;
+mod resource;
 mod settings;
 pub mod span;
+mod unsupported;
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
 use crate::batch::{Export, Stop};
+pub use crate::lines::{flush as flush_log, last_words, log_panics};
 use crate::otlp::send::Collector;
 use crate::settings::{Settings, Traces};
 
@@ -65,8 +72,10 @@ impl Telemetry {
     /// If a variable has a value that makes no sense or isn't supported, or if a file that it names can't be read. The error
     /// names the variable and what it may be; the process should end with it, since nothing was started.
     pub fn start(service: &'static str, default_log: &str) -> anyhow::Result<Self> {
-        let settings = Settings::read(|name| std::env::var(name).ok())?;
-        let resource = resource(service);
+        let variables = variables()?;
+        let filter = logs::filter(variables.get(logs::FILTER).map(String::as_str), default_log)?;
+        let settings = Settings::read(|name| variables.get(name).cloned())?;
+        let resource = resource::of(service, &settings.resource);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let otlp_metrics = settings.metrics.as_ref().is_some_and(|wanted| wanted.otlp.is_some());
         let (mut meters, mut tracer, mut exporting) = (None, None, None);
@@ -77,6 +86,7 @@ impl Telemetry {
                 let provider = metrics::provider(resource.clone(), wanted, runtime.handle())?;
                 opentelemetry::global::set_meter_provider(provider.clone());
                 process::observe();
+                lines::observe();
                 meters = Some(provider);
             }
             if let Some(traces) = settings.traces {
@@ -90,7 +100,7 @@ impl Telemetry {
             propagation::start();
         }
         let sends = tracer.is_some() || otlp_metrics;
-        logs::start(default_log, tracer.clone());
+        logs::start(filter, tracer.clone())?;
         if let Some(tracer) = tracer {
             span::start(tracer);
         }
@@ -129,19 +139,13 @@ fn spans(traces: Traces, resource: Resource) -> anyhow::Result<(SdkTracerProvide
     Ok((provider.with_span_processor(processor).build(), Some(export)))
 }
 
-/// The attributes that name this process. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` win over `service`.
-fn resource(service: &'static str) -> Resource {
-    let named = Resource::builder().build();
-    let default = Resource::builder_empty()
-        .with_service_name(service)
-        .with_attribute(opentelemetry::KeyValue::new("service.namespace", "selvage"))
-        .with_attribute(opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-        .build();
-    let unknown = |value: &opentelemetry::Value| value.as_str().starts_with("unknown_service");
-    let said = named.iter().filter(|(key, value)| !(key.as_str() == "service.name" && unknown(value)));
-    let said = said.map(|(key, value)| opentelemetry::KeyValue::new(key.clone(), value.clone()));
-    Resource::builder_empty()
-        .with_attributes(default.iter().map(|(key, value)| opentelemetry::KeyValue::new(key.clone(), value.clone())))
-        .with_attributes(said)
-        .build()
+/// The variables of the environment that are about telemetry.
+fn variables() -> anyhow::Result<HashMap<String, String>> {
+    let all = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    let ours = all.filter(|(name, _)| name.starts_with("OTEL_") || name == logs::FILTER);
+    let in_words = |(name, value): (String, OsString)| match value.into_string() {
+        Ok(value) => Ok((name, value)),
+        Err(_) => bail!("{name} isn't UTF-8"),
+    };
+    ours.map(in_words).collect()
 }

@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) metrics: Option<Metrics>,
     /// Trace contexts are taken from callers and given to callees.
     pub(crate) propagate: bool,
+    /// What the process is called: attributes, the later ones winning.
+    pub(crate) resource: Vec<(String, String)>,
 }
 
 /// Reads variables; an empty one counts as unset.
@@ -67,15 +69,16 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             Some(other) => bail!("OTEL_TRACES_EXPORTER is '{other}': it must be otlp or none"),
         };
         self.check_sampler()?;
+        self.check_counts()?;
         let batch = self.batch()?;
-        let otlp = self.otlp("TRACES")?;
-        Ok(wanted.then_some(Traces { otlp, batch }))
+        // A collector that nothing is sent to may be any.
+        wanted.then(|| Ok(Traces { otlp: self.otlp("TRACES")?, batch })).transpose()
     }
 
     fn metrics(&self) -> anyhow::Result<Option<Metrics>> {
-        let otlp = self.otlp("METRICS")?;
+        self.check_sending_of_metrics()?;
         let Some(list) = self.list("OTEL_METRICS_EXPORTER") else {
-            let otlp = self.of("METRICS", "ENDPOINT").map(|_| otlp);
+            let otlp = self.of("METRICS", "ENDPOINT").map(|_| self.otlp("METRICS")).transpose()?;
             return Ok(Some(Metrics { otlp }));
         };
         let strange = list.iter().find(|item| !["otlp", "prometheus", "none"].contains(&item.as_str()));
@@ -87,7 +90,8 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             !has("none") || list.len() == 1,
             "OTEL_METRICS_EXPORTER is 'none' and something: it must be one of them"
         );
-        Ok((!has("none")).then(|| Metrics { otlp: has("otlp").then_some(otlp) }))
+        let otlp = has("otlp").then(|| self.otlp("METRICS")).transpose()?;
+        Ok((!has("none")).then_some(Metrics { otlp }))
     }
 
     fn batch(&self) -> anyhow::Result<Batch> {
@@ -134,6 +138,26 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
         Ok(())
     }
 
+    /// The SDK reads these by itself too, and takes its default where it doesn't understand one.
+    fn check_counts(&self) -> anyhow::Result<()> {
+        for what in ["ATTRIBUTE", "EVENT", "LINK"] {
+            let name = format!("OTEL_SPAN_{what}_COUNT_LIMIT");
+            let count = self.number(&name, 0)?;
+            ensure!(count <= u32::MAX.into(), "{name} is {count}: it must be 0 to {}", u32::MAX);
+        }
+        Ok(())
+    }
+
+    /// The same for how metrics are sent.
+    fn check_sending_of_metrics(&self) -> anyhow::Result<()> {
+        const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+        self.number("OTEL_METRIC_EXPORT_INTERVAL", 60_000)?;
+        let temporality = self.get(TEMPORALITY).unwrap_or_else(|| "cumulative".to_owned());
+        let is_known = ["cumulative", "delta", "lowmemory"].contains(&temporality.to_lowercase().as_str());
+        ensure!(is_known, "{TEMPORALITY} is '{temporality}': it must be cumulative, delta or lowmemory");
+        Ok(())
+    }
+
     /// Whether trace contexts are taken from callers. Baggage never is, since it would go on to callees and into what they
     /// record; a list that names it is accepted all the same, since the standard's default does.
     fn propagate(&self) -> anyhow::Result<bool> {
@@ -154,7 +178,9 @@ impl Settings {
     pub(crate) fn read(get: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
         let variables = Variables(get);
         match variables.get("OTEL_SDK_DISABLED").map(|value| value.to_lowercase()).as_deref() {
-            Some("true") => return Ok(Self { traces: None, metrics: None, propagate: false }),
+            Some("true") => {
+                return Ok(Self { traces: None, metrics: None, propagate: false, resource: Vec::new() });
+            }
             None | Some("false") => {}
             Some(other) => bail!("OTEL_SDK_DISABLED is '{other}': it must be true or false"),
         }
@@ -163,8 +189,9 @@ impl Settings {
                 "OTEL_LOGS_EXPORTER is '{logs}': logs go to standard error, where collectors find them; it must be none"
             );
         }
+        variables.check_supported()?;
         let (traces, metrics) = (variables.traces()?, variables.metrics()?);
-        Ok(Self { traces, metrics, propagate: variables.propagate()? })
+        Ok(Self { traces, metrics, propagate: variables.propagate()?, resource: variables.resource()? })
     }
 }
 
@@ -191,6 +218,18 @@ mod tests {
         assert_eq!(read(&neither).unwrap().traces, None);
         assert_eq!(read(&[("OTEL_SDK_DISABLED", "true")]).unwrap().metrics, None);
         assert!(read(&[("OTEL_SDK_DISABLED", "")]).unwrap().metrics.is_some(), "empty is unset");
+    }
+
+    #[test]
+    fn a_collector_that_nothing_is_sent_to_keeps_nobody_from_starting() {
+        let by_https = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+        ];
+        assert!(read(&by_https).is_err(), "it can't be spoken to");
+        let nothing = [("OTEL_TRACES_EXPORTER", "none"), ("OTEL_METRICS_EXPORTER", "prometheus")];
+        let settings = read(&[&by_https[..], &nothing].concat()).unwrap();
+        assert!(settings.traces.is_none() && settings.metrics.unwrap().otlp.is_none());
     }
 
     #[test]
@@ -225,10 +264,23 @@ mod tests {
             ("OTEL_BSP_MAX_QUEUE_SIZE", "many"),
             ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
             ("OTEL_SDK_DISABLED", "yes"),
+            ("OTEL_SPAN_EVENT_COUNT_LIMIT", "few"),
+            ("OTEL_SPAN_LINK_COUNT_LIMIT", "-1"),
+            ("OTEL_METRIC_EXPORT_INTERVAL", "1m"),
+            ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "newest"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "team"),
+            ("OTEL_LOG_LEVEL", "debug"),
+            ("OTEL_BLRP_MAX_QUEUE_SIZE", "7"),
+            ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://c:4317"),
+            ("OTEL_EXPORTER_PROMETHEUS_PORT", "9464"),
+            ("OTEL_EXPORTER_ZIPKIN_ENDPOINT", "http://c:9411"),
+            ("OTEL_METRICS_EXEMPLAR_FILTER", "always_on"),
+            ("OTEL_CONFIG_FILE", "/etc/otel.yaml"),
         ] {
             let error = read(&[(name, value)]).unwrap_err().to_string();
             assert!(error.contains(name), "{error}");
         }
+        assert!(read(&[("OTEL_METRICS_EXEMPLAR_FILTER", "always_off"), ("OTEL_LOG_LEVEL", "")]).is_ok());
         let ratio = [("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "7")];
         assert!(read(&ratio).unwrap_err().to_string().contains("0.0 to 1.0"));
         let batch = [("OTEL_BSP_MAX_QUEUE_SIZE", "10"), ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "20")];

@@ -181,7 +181,8 @@ mod tests {
         assert_eq!(received.span().span_context().trace_id(), TraceId::from(7));
         drop(unsampled);
 
-        let subscriber = logs::subscriber(EnvFilter::new("off"), Some(provider.tracer("bridge")));
+        let nowhere = crate::lines::Lines::to(std::io::sink()).unwrap();
+        let subscriber = logs::subscriber(EnvFilter::new("off"), Some(provider.tracer("bridge")), nowhere);
         with_default(subscriber, || {
             let outer = Span::within(&from_caller(TraceFlags::SAMPLED), SpanKind::Server, "outer");
             let _in_outer = outer.enter();

@@ -2,7 +2,6 @@
 //! change, as server-sent events.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
@@ -13,12 +12,12 @@ use selvage_boot::Life;
 use selvage_proto::checkout::v1::Order;
 use selvage_proto::checkout::v1::order::State as OrderState;
 use selvage_proto::delivery::v1::Shipment;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tonic::Streaming;
 
 use super::order_id::OrderId;
 use super::{Page, live};
+use crate::places::{Place, Places};
 use crate::problem::Problem;
 use crate::session::{Session, Visitor};
 use crate::shop::Shop;
@@ -27,6 +26,8 @@ use crate::view::tracker::Tracker;
 /// Pages that watch an order at once: each has a connection, a stream to delivery and about 20 KB. Delivery takes 1,000
 /// watchers.
 const MAX_WATCHERS: usize = 500;
+/// Of those, the pages of one guest: some orders, some in two windows.
+const MAX_OF_ONE: usize = 8;
 /// The time between two looks at an order that has no parcel to watch yet.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -42,32 +43,32 @@ pub(crate) struct TrackerPart {
 pub(crate) struct Trackers {
     shop: Shop,
     life: Life,
-    watchers: Arc<Semaphore>,
+    watchers: Places,
 }
 
 impl Trackers {
     /// With no watchers yet; streams end with `life`.
     pub(crate) fn new(shop: Shop, life: Life) -> Self {
-        Self { shop, life, watchers: Arc::new(Semaphore::new(MAX_WATCHERS)) }
+        Self { shop, life, watchers: Places::new(MAX_WATCHERS, MAX_OF_ONE) }
     }
 }
 
 /// `GET /orders/{id}/events`
 pub(crate) async fn events(State(trackers): State<Trackers>, visitor: Visitor, OrderId(id): OrderId) -> Page {
     let session = visitor.session.ok_or(Problem::NotFound)?;
-    let permit = trackers.watchers.clone().try_acquire_owned().map_err(|_| Problem::busy())?;
+    let place = trackers.watchers.take(&session.subject).ok_or_else(Problem::busy)?;
     let order = trackers.shop.order(&session.token, &id).await?;
-    Ok(live::answer(watch(trackers, session, order, permit)))
+    Ok(live::answer(watch(trackers, session, order, place)))
 }
 
 fn watch(
     Trackers { shop, life, .. }: Trackers,
     session: Session,
     first: Order,
-    permit: OwnedSemaphorePermit,
+    place: Place,
 ) -> impl Stream<Item = Result<Event, Infallible>> {
     async_stream::stream! {
-        let _permit = permit;
+        let _place = place;
         let ends = Instant::now() + live::STREAM_BOUND;
         let mut order = first;
         let mut shown = String::new();

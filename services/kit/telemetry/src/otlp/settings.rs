@@ -137,7 +137,7 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
 }
 
 /// `None` if it isn't that, or isn't UTF-8. The crate leaves a `%` without two digits as it is; here it is a mistake.
-fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
     let is_escape = |part: &str| part.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
     text.split('%').skip(1).all(is_escape).then(|| percent_decode_str(text).decode_utf8().ok())?
 }

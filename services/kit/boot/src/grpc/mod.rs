@@ -1,64 +1,68 @@
 //! The gRPC server around a service: health, reflection, deadlines, bounds, and no panic that takes others down.
 
+mod open;
+mod surroundings;
+
 use std::any::Any;
-use std::convert::Infallible;
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
-use futures::future::BoxFuture;
-use http::{Request, Response};
-use hyper::body::{Body as HttpBody, Bytes};
-use selvage_context::{deadline, lease};
-use selvage_telemetry::calls::Call;
-use selvage_telemetry::observed::{self, Observed};
+use http::Response;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
-use tokio::time::Instant;
+use tokio::sync::Semaphore;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic::transport::Server;
-use tonic::transport::server::{Connected, TcpIncoming};
+use tonic::transport::server::Connected;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
-use tower::{Layer, Service};
 use tower_http::catch_panic::CatchPanicLayer;
 
+use self::open::Open;
+use self::surroundings::SurroundingsLayer;
+pub use self::surroundings::{DEFAULT_DEADLINE, LONGEST_DEADLINE, Later};
+pub use crate::connections::incoming;
 use crate::{Life, Phase, ending};
 
-/// The longest that any rpc may run, and what a caller gets that names no time.
-pub const LONGEST_DEADLINE: Duration = Duration::from_secs(30);
-/// What a caller gets that names no time.
-pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
 /// What health says is serving for as long as the process answers at all: to ask whether it lives, apart from whether it
 /// is ready.
 pub const LIVE: &str = "live";
 /// Streams on one connection at a time: a web process watches up to 1,000 parcels beside its short calls.
 const MAX_STREAMS: u32 = 2_000;
+/// Bytes of a request that may be on their way before anybody reads it, and those of all requests on a connection: the largest
+/// request has some KiB. HTTP/2's libraries would take 1 MiB of each.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 256 * 1024;
 
-/// The services of a server, with health and reflection for exactly those.
+/// The services of a server, with health, and with reflection if that is wanted, for exactly those.
 pub struct Services {
     routes: RoutesBuilder,
     names: Vec<&'static str>,
+    reflection: bool,
 }
 
 impl Default for Services {
     fn default() -> Self {
-        Self { routes: Routes::builder(), names: Vec::new() }
+        Self { routes: Routes::builder(), names: Vec::new(), reflection: false }
     }
 }
 
 impl Services {
+    /// The same, which say what they are to whoever asks, if `reflection` is on.
+    #[must_use]
+    pub fn with_reflection(self, reflection: bool) -> Self {
+        Self { reflection, ..self }
+    }
+
     /// Adds the service `name` (with its package); `add` puts its server into the routes.
     pub fn add(&mut self, name: &'static str, add: impl FnOnce(&mut RoutesBuilder)) {
         add(&mut self.routes);
         self.names.push(name);
     }
 
-    /// Health and reflection alone, for the services `names`, which are not there yet: calls to them are answered with
-    /// UNAVAILABLE.
+    /// Health alone, for the services `names`, which are not there yet: calls to them are answered with UNAVAILABLE.
     ///
     /// # Errors
     /// As [`Services::finish`].
@@ -71,7 +75,7 @@ impl Services {
         Ok(routes)
     }
 
-    /// Adds health and reflection, and closes the list. Health says of each service, and of "" for all, that it serves while
+    /// Adds health, and reflection if it is wanted, and closes the list. Health says of each service, and of "" for all, that it serves while
     /// `life` is ready; of [`LIVE`] always.
     ///
     /// # Errors
@@ -98,18 +102,31 @@ impl Services {
                 reporter.clear_service_status(name).await;
             }
         });
-        let mut reflection = tonic_reflection::server::Builder::configure()
+        let watches = Arc::new(Semaphore::new(open::HEALTH_STREAMS));
+        let health = health.max_decoding_message_size(open::HEALTH_BYTES);
+        self.routes.add_service(Open::new(health, &watches, None, life));
+        if self.reflection {
+            let (streams, lasts) = (Arc::new(Semaphore::new(open::REFLECTION_STREAMS)), Some(open::REFLECTION_LASTS));
+            let v1 = self.reflected().build_v1()?.max_decoding_message_size(open::REFLECTION_BYTES);
+            // Older tools ask for the version before it.
+            let v1alpha = self.reflected().build_v1alpha()?.max_decoding_message_size(open::REFLECTION_BYTES);
+            self.routes.add_service(Open::new(v1, &streams, lasts, life));
+            self.routes.add_service(Open::new(v1alpha, &streams, lasts, life));
+        }
+        Ok(self.routes.routes().prepare())
+    }
+
+    /// What reflection says.
+    fn reflected(&self) -> tonic_reflection::server::Builder<'static> {
+        let builder = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(selvage_proto::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             // With them a client that knows only us can read the details of an error.
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
             .with_service_name("grpc.reflection.v1.ServerReflection")
+            .with_service_name("grpc.reflection.v1alpha.ServerReflection")
             .with_service_name("grpc.health.v1.Health");
-        for name in self.names {
-            reflection = reflection.with_service_name(name);
-        }
-        self.routes.add_service(health).add_service(reflection.build_v1()?);
-        Ok(self.routes.routes().prepare())
+        self.names.iter().fold(builder, |builder, name| builder.with_service_name(*name))
     }
 }
 
@@ -119,24 +136,6 @@ async fn say(reporter: &HealthReporter, names: &[&'static str], phase: &Phase) {
     for name in names {
         reporter.set_service_status(*name, status).await;
     }
-}
-
-/// The routes of a server whose services aren't there yet. Clones share them.
-#[derive(Clone, Debug, Default)]
-pub struct Later(Arc<OnceLock<Routes>>);
-
-impl Later {
-    /// They are there, and answer everything from now on.
-    pub fn set(&self, routes: Routes) {
-        // Err: they were there before.
-        let _ = self.0.set(routes);
-    }
-}
-
-/// The connections of a listener. tonic's `tcp_nodelay` is about listeners of its own making: without this the end of an
-/// answer waits in the kernel until the client has acknowledged what came before.
-pub fn incoming(listener: TcpListener) -> TcpIncoming {
-    TcpIncoming::from(listener).with_nodelay(Some(true))
 }
 
 /// Serves `routes` to the connections of `incoming` until the end of `life`, as [`serve_later`] does.
@@ -168,7 +167,8 @@ where
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
         .http2_keepalive_timeout(Some(Duration::from_secs(5)))
         .http2_max_header_list_size(16 * 1024)
-        .timeout(LONGEST_DEADLINE)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .layer(CatchPanicLayer::custom(internal))
         .layer(SurroundingsLayer(later))
         .add_routes(first)
@@ -189,49 +189,4 @@ fn internal(panic: Box<dyn Any + Send>) -> Response<Body> {
     let message = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!(panic = message, "a handler panicked");
     Status::internal("something went wrong on our side").into_http()
-}
-
-/// Runs each call in its span, with the deadline that its caller sent, and with leases counted.
-#[derive(Clone, Debug)]
-struct SurroundingsLayer(Later);
-
-impl Layer<Routes> for SurroundingsLayer {
-    type Service = Surroundings;
-
-    fn layer(&self, first: Routes) -> Surroundings {
-        Surroundings { first, later: self.0.clone() }
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Surroundings {
-    first: Routes,
-    later: Later,
-}
-
-impl<B> Service<Request<B>> for Surroundings
-where
-    B: HttpBody<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    type Response = Response<Observed<Body>>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
-
-    // Routes are always ready.
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let asked = request.headers().get("grpc-timeout").and_then(|value| deadline::from_grpc(value.to_str().ok()?));
-        let at = Instant::now() + asked.unwrap_or(DEFAULT_DEADLINE).min(LONGEST_DEADLINE);
-        let call = Call::served(request.uri().path(), request.headers());
-        let answering = match self.later.0.get() {
-            Some(routes) => routes.clone().call(request),
-            None => self.first.call(request),
-        };
-        let work = deadline::scope(at, lease::tracked(answering));
-        Box::pin(observed::call(call, work, |_| "INTERNAL"))
-    }
 }
