@@ -46,6 +46,8 @@ impl Process for House {
             None => None,
         };
         let folder = DataFolder::open(&serve.data.data)?;
+        // The catalogue's may be there alone, from an import.
+        folder.tell_missing(&["cart", "delivery", "checkout"]);
         // Two lives: at a signal the pages end, and what they call only after them.
         let Context { clock, life, .. } = context;
         let behind = life.behind();
@@ -87,10 +89,13 @@ impl Process for House {
             let on = behind.clone();
             behind.run("grpc", async move { grpc::serve(routes, grpc::incoming(listener), &on).await });
         }
-        let access = match serve.operations {
-            OperationsAccess::Token => selvage_web::Access::Token,
-            OperationsAccess::Loopback => {
-                selvage_web::Access::Loopback(keys.issuer(&key_folder.file_for(Role::Faults, None)?)?)
+        let (access, operations) = match serve.operations {
+            OperationsAccess::Token => (selvage_web::Access::Token, "/ops".to_owned()),
+            OperationsAccess::Link => {
+                let (link, signed_by) =
+                    (selvage_web::Link::new(rand::random()), key_folder.file_for(Role::Faults, None)?);
+                let path = link.path();
+                (selvage_web::Access::Link(link, keys.issuer(&signed_by)?), path)
             }
         };
         let channel = || Channel::to(here());
@@ -106,6 +111,7 @@ impl Process for House {
             },
         };
         let settings = selvage_web::Settings {
+            secure_cookies: serve.secure_cookies,
             currency: currency.to_string(),
             whole_shop: true,
             ..selvage_web::Settings::default()
@@ -113,7 +119,10 @@ impl Process for House {
         let web = selvage_web::App::new(settings, peers, keys.issuer(&key_folder.file("web"))?, clock, life.clone());
         keys.run(&behind);
         serve_pages(pages, web, &life, behind);
-        writeln!(say, "Operations at http://{address}/ops")?;
+        let at =
+            if serve.secure_cookies { "your https address, and then ".to_owned() } else { format!("http://{address}") };
+        let once = if matches!(serve.operations, OperationsAccess::Link) { ", by a link that works once" } else { "" };
+        writeln!(say, "Operations{once}: {at}{operations}")?;
         writeln!(say, "The shop is open at http://{address}")?;
         say.flush()?;
         Ok(Self { databases })
@@ -168,8 +177,8 @@ struct Services<'a> {
 impl Services<'_> {
     /// Starts a service on a database of its own in the folder, with its schema brought up to date before.
     async fn start<S: Service>(&mut self, args: S::Args, token: Option<ServiceToken>) -> anyhow::Result<()> {
-        let database = self.folder.database(S::NAME).with_pool_limit(POOL_LIMIT);
-        database.migrate::<S::Migrator>().await?;
+        let migrate = async |database: &Database| database.migrate::<S::Migrator>().await;
+        let database = self.folder.database(S::NAME, migrate).await?.with_pool_limit(POOL_LIMIT);
         self.databases.push(database.clone());
         self.together.start::<S>(args, Host { token, ..self.host.clone() }, &database).await
     }

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::host::OneHost;
 use crate::{Life, ending};
 
 /// After a failure to accept (files used up, mostly) the next attempt waits for some to be free again.
@@ -38,7 +39,7 @@ pub struct Bounds {
 /// wait for these without a bound.
 pub async fn serve<S, B>(listener: TcpListener, bounds: Bounds, service: impl Fn(SocketAddr) -> S, life: &Life)
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error: Into<Box<dyn Error + Send + Sync>>>,
+    S: Service<Request<Incoming>, Response = Response<B>, Error: Into<Box<dyn Error + Send + Sync>> + Send>,
     S: Send + 'static,
     S::Future: Send + 'static,
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
@@ -62,7 +63,7 @@ where
         };
         // Answers are written at once; waiting to fill a packet would only delay them.
         let _ = stream.set_nodelay(true);
-        let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service(peer)));
+        let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), OneHost(service(peer))));
         tokio::spawn(async move {
             // Clients break off all the time; that is theirs to do.
             match bounds.connection {

@@ -86,6 +86,7 @@ mod database;
 pub mod ending;
 #[cfg(feature = "service")]
 pub mod grpc;
+mod host;
 pub mod http;
 mod keys;
 mod life;
