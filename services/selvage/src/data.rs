@@ -1,14 +1,17 @@
 //! The data folder: databases, keys, mails. Its owner alone can look into it.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use selvage_boot::{Database, KeyFolder};
 use selvage_holders::HOLDERS;
+
+/// Held by who makes a database, so that two that do it at once don't undo each other's.
+const LOCK: &str = ".lock";
 
 /// A folder that belongs to one shop.
 pub(crate) struct DataFolder(PathBuf);
@@ -29,7 +32,7 @@ impl DataFolder {
             )
         })?;
         let folder = Self(path.to_owned());
-        for folder in [path, &folder.mails()] {
+        for folder in [path, folder.mails().as_path()] {
             close_to_others(folder).with_context(|| {
                 format!(
                     "{0} can be read by every user, and can't be closed to them: `chmod -R o= {0}` as its owner",
@@ -68,8 +71,8 @@ impl DataFolder {
     /// Says which of the databases of `services` aren't there while others are: that is so after a first start that was
     /// broken off, and after a loss.
     pub(crate) fn tell_missing(&self, services: &[&str]) {
-        let is_there = |service: &&&str| self.0.join(format!("{service}.db")).exists();
-        let (there, missing): (Vec<_>, Vec<_>) = services.iter().partition(is_there);
+        let is_there = |service: &&str| self.0.join(format!("{service}.db")).exists();
+        let (there, missing): (Vec<_>, Vec<_>) = services.iter().copied().partition(is_there);
         if !there.is_empty() && !missing.is_empty() {
             tracing::warn!(
                 folder = %self.0.display(),
@@ -101,6 +104,12 @@ fn at(path: &Path) -> Database {
 
 /// Makes a database beside its place and puts it there when it is whole, so that an empty file is never one of ours.
 async fn make(path: &Path, migrate: impl AsyncFn(&Database) -> anyhow::Result<usize>) -> anyhow::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    // A shop and an import may be started at once.
+    let _alone = lock(&folder.join(LOCK)).with_context(|| format!("{} can't be locked", folder.display()))?;
+    if path.exists() {
+        return Ok(());
+    }
     let part = path.with_extension("db.part");
     // Of a start that was broken off, with the files that SQLite has beside it.
     for ending in ["", "-wal", "-shm", "-journal"] {
@@ -113,10 +122,16 @@ async fn make(path: &Path, migrate: impl AsyncFn(&Database) -> anyhow::Result<us
     }
     // Who has migrated has closed it again, and with that put everything into the one file.
     migrate(&at(&part)).await?;
-    let folder = path.parent().unwrap_or(Path::new("."));
     fs::rename(&part, path)
         .and_then(|()| File::open(folder)?.sync_all())
         .with_context(|| format!("{} can't be made", path.display()))
+}
+
+/// Waits until nobody else makes databases in this folder; dropping it lets others.
+fn lock(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    file.lock()?;
+    Ok(file)
 }
 
 /// A folder that only its owner can look into.
@@ -132,9 +147,9 @@ fn close_to_others(folder: &Path) -> io::Result<()> {
         Err(error) => return Err(error),
     };
     // The folder first: from then on nobody else can open what is in it.
-    let files = files.map(|file| Ok(file?.path()));
+    let files = files.map(|file| file.map(|file| file.path()));
     for path in std::iter::once(Ok(folder.to_owned())).chain(files) {
-        let path: PathBuf = path?;
+        let path = path?;
         let data = match fs::symlink_metadata(&path) {
             Ok(data) => data,
             // Somebody else's, and gone meanwhile.
@@ -212,9 +227,9 @@ mod tests {
         };
         folder.database("cart", broken_off).await.err().unwrap();
         let names = || -> Vec<_> {
-            let files =
-                fs::read_dir(outer.path()).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
-            files.collect()
+            let files = fs::read_dir(outer.path()).unwrap();
+            let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+            names.filter(|name| name != LOCK).collect()
         };
         assert_eq!(names(), ["cart.db.part"], "nothing stands at its place");
         fs::write(outer.path().join("cart.db.part-wal"), "half a page").unwrap();

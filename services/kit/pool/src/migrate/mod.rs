@@ -219,7 +219,7 @@ fn name(url: &str) -> Result<String, MigrateError> {
 fn make_private(url: &str) {
     let Ok(options) = SqliteConnectOptions::from_str(url) else { return };
     let file = options.get_filename();
-    if !url.contains("mode=rwc") || file.starts_with(":memory:") {
+    if !url.contains("mode=rwc") || url.contains(":memory:") {
         return;
     }
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
