@@ -1,6 +1,5 @@
 //! The data folder: databases, keys, mails. Its owner alone can look into it.
 
-use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -113,7 +112,9 @@ async fn make(path: &Path, migrate: impl AsyncFn(&Database) -> anyhow::Result<us
     let part = path.with_extension("db.part");
     // Of a start that was broken off, with the files that SQLite has beside it.
     for ending in ["", "-wal", "-shm", "-journal"] {
-        let left = PathBuf::from([part.as_os_str(), OsStr::new(ending)].concat());
+        let mut left = part.clone().into_os_string();
+        left.push(ending);
+        let left = PathBuf::from(left);
         if let Err(error) = fs::remove_file(&left)
             && error.kind() != ErrorKind::NotFound
         {
