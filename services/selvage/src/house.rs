@@ -119,10 +119,11 @@ impl Process for House {
         let web = selvage_web::App::new(settings, peers, keys.issuer(&key_folder.file("web"))?, clock, life.clone());
         keys.run(&behind);
         serve_pages(pages, web, &life, behind);
-        let at =
-            if serve.secure_cookies { "your https address, and then ".to_owned() } else { format!("http://{address}") };
-        let once = if matches!(serve.operations, OperationsAccess::Link) { ", by a link that works once" } else { "" };
-        writeln!(say, "Operations{once}: {at}{operations}")?;
+        writeln!(
+            say,
+            "{}",
+            where_operations_are(serve.operations, &address.to_string(), &operations, serve.secure_cookies)
+        )?;
         writeln!(say, "The shop is open at http://{address}")?;
         say.flush()?;
         Ok(Self { databases })
@@ -144,6 +145,16 @@ impl Process for House {
             Command::Keys(keys) => KeyFolder::make(&keys.folder, &HOLDERS).map(drop),
         }
     }
+}
+
+/// The line that says how the operations page is opened. Behind https only the path is known: the address is the proxy's.
+fn where_operations_are(access: OperationsAccess, address: &str, path: &str, is_behind_https: bool) -> String {
+    let by = match access {
+        OperationsAccess::Link => "Operations, by a link that works once",
+        OperationsAccess::Token => "Operations",
+    };
+    let at = if is_behind_https { "your https address, and then ".to_owned() } else { format!("http://{address}") };
+    format!("{by}: {at}{path}")
 }
 
 /// Serves the pages until the end of `life`, and ends what is behind them after that; before it, if that can't go on.

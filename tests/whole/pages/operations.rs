@@ -94,6 +94,18 @@ fn a_shop_that_asks_for_tokens_prints_no_link_and_shows_metrics_to_tokens_alone(
 }
 
 #[test]
+fn a_shop_behind_https_says_the_links_path_and_its_cookies_travel_by_https_alone() {
+    let (shop, _folder) = shop(&["--secure-cookies"]);
+    let path = shop.operations.strip_prefix("your https address, and then ").expect("only the path is known");
+    let mut here = Client::new(&shop.url);
+    let opened = here.get(path);
+    let cookie = opened.header("set-cookie").unwrap_or_default();
+    assert!(cookie.starts_with("__Host-") && cookie.contains("; Secure"), "{cookie}");
+    assert!(here.get("/").header("strict-transport-security").is_some());
+    assert_eq!(here.get("/ops").status, 200);
+}
+
+#[test]
 fn its_forms_are_taken_from_itself_alone() {
     let shop = stocked();
     let mut here = shop.operator();
