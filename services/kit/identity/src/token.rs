@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{IssuerKey, IssuerKeys, Role};
 
-/// The longest that a token may live, whoever signed it: a key that was stolen, and is trusted no more, has left nothing behind
-/// that outlives a day.
+/// The longest that a token may live, whoever signed it: one that got lost is worth nothing after a day.
 pub const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// What a token says.
