@@ -224,7 +224,7 @@ fn make_private(url: &str) {
     }
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-            tracing::debug!(%error, "a database's file isn't made")
+            tracing::debug!(%error, "a database's file isn't made");
         }
         _ => {}
     }
