@@ -236,7 +236,7 @@ async fn every_fault_works_on_postgresql_and_leaves_nothing() {
 async fn held_connections_are_seen_in_the_browser_within_five_seconds_and_end_by_themselves() {
     let Some(chromium) = browser::start().await else { return };
     let shop = shop(&["--carrier-step", "1s"]);
-    let tab = chromium.tab(&format!("{}/ops", shop.shop.url), DESKTOP, true).await;
+    let tab = chromium.tab(&shop.shop.operations, DESKTOP, true).await;
     tab.shows("All is well.", LONG).await;
     tab.shows("id=\"live\">live<", LONG).await;
     tab.picture("operations-1-well").await;
@@ -268,7 +268,7 @@ async fn held_connections_are_seen_in_the_browser_within_five_seconds_and_end_by
 async fn the_switches_work_without_scripts() {
     let Some(chromium) = browser::start().await else { return };
     let shop = shop(&[]);
-    let tab = chromium.tab(&format!("{}/ops", shop.shop.url), TELEPHONE, false).await;
+    let tab = chromium.tab(&shop.shop.operations, TELEPHONE, false).await;
     tab.choose("#leaked-connection-target option[value='shop/checkout']").await;
     tab.follow("#fault-leaked-connection button", "notice=started").await;
     tab.shows("Leaked connections <span", SOON).await;

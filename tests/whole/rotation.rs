@@ -9,10 +9,13 @@ use selvage_proto::delivery::v1::{CreateShipmentRequest, delivery_client::Delive
 use selvage_rpc::with_token;
 use selvage_testkit::{Engine, eventually};
 use selvage_tests::buyer::{Buyer, Clients};
+use selvage_tests::http::Client;
 use selvage_tests::ledger::Ledger;
 use selvage_tests::metrics::Metrics;
 use selvage_tests::shop::{NAMES, Separate};
 use tonic::Code;
+
+use crate::pages::put_into_bag;
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -112,4 +115,34 @@ async fn a_services_key_is_rotated_while_the_shop_sells() {
     );
     ledger.settled(LONG).await;
     ledger.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guests_keep_their_bags_while_the_key_of_the_pages_is_rotated() {
+    let shop = Separate::start(Engine::Sqlite, async |_| None).await;
+    let (clients, tokens) = (Clients::new(|name| shop.channel(name)), shop.tokens());
+    clients.stock(&tokens, "ROTATED", 100).await;
+    let pages = shop.pages(&[]);
+    let mut guest = Client::new(&pages.url);
+    put_into_bag(&mut guest, "/c/shirts");
+    let rotation = Rotation { shop };
+
+    let (list, key_file) = (tokens.trusted_file(), tokens.key_file("web"));
+    let (before, old) = (fs::read_to_string(&list).unwrap(), fs::read_to_string(&key_file).unwrap());
+    let new = IssuerKey::generate().unwrap();
+    replace(&list, &format!("{before}{}", TrustedKeys::line(&[Role::Guest, Role::Customer], &new, &[])));
+    rotation.in_force(1.0).await;
+    let has_bag = |guest: &mut Client| guest.get("/bag").text().contains("Test shirt ROTATED");
+    // The new key seals and the old one opens; then the new one is alone.
+    for (times, keys) in [(1.0, format!("{}\n{old}", new.secret_text())), (2.0, new.secret_text())] {
+        replace(&key_file, &keys);
+        eventually(LONG, "the pages have the new key", async || {
+            Metrics::of(&pages.metrics).sum("selvage_keys_reloads_total", &[("outcome", "ok")]) >= times
+        })
+        .await;
+        assert!(has_bag(&mut guest), "after {times} changes");
+    }
+    drop(pages);
+    let pages = rotation.shop.pages(&[]);
+    assert!(has_bag(&mut guest.at(&pages.url)), "after the next start");
 }

@@ -49,10 +49,13 @@ pub(crate) struct Serve {
     /// addresses are this machine's own]
     #[arg(long, env = "SELVAGE_FAULTS", value_name = "POLICY", value_parser = selvage_boot::fault_policy())]
     pub(crate) faults: Option<FaultPolicy>,
-    /// Who may look at the operations page, /ops: who has a token for it, or also who reaches the shop from this very
-    /// machine. Behind a proxy on this machine, token
+    /// Who may look at the operations page, /ops, and fetch /metrics: who has a token for it, or also who opens the link that
+    /// the shop prints at its start, which works once
     #[arg(long, env = "SELVAGE_OPERATIONS", value_name = "WHO", value_enum, default_value_t)]
     pub(crate) operations: OperationsAccess,
+    /// People reach the shop by https, through a proxy of yours: browsers send the session over nothing else
+    #[arg(long, env = "SELVAGE_SECURE_COOKIES")]
+    pub(crate) secure_cookies: bool,
 }
 
 /// Who may look at the operations page.
@@ -60,9 +63,9 @@ pub(crate) struct Serve {
 pub(crate) enum OperationsAccess {
     /// Who has a token of the role operations, faults or admin
     Token,
-    /// And who is at this machine
+    /// And who opens the link that the shop prints
     #[default]
-    Loopback,
+    Link,
 }
 
 #[derive(Args)]

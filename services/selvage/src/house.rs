@@ -48,6 +48,8 @@ impl Process for House {
             None => None,
         };
         let folder = DataFolder::open(&serve.data.data)?;
+        // The catalogue's may be there alone, from an import.
+        folder.tell_missing(&["cart", "delivery", "checkout"]);
         // Two lives: at a signal the pages end, and what they call only after them.
         let Context { clock, life, .. } = context;
         let behind = life.behind();
@@ -95,10 +97,13 @@ impl Process for House {
             let incoming = grpc::incoming(listener, &behind);
             behind.run("grpc", async move { grpc::serve(routes, incoming, &on).await });
         }
-        let access = match serve.operations {
-            OperationsAccess::Token => selvage_web::Access::Token,
-            OperationsAccess::Loopback => {
-                selvage_web::Access::Loopback(keys.issuer(&key_folder.file_for(Role::Faults, None)?)?)
+        let (access, operations) = match serve.operations {
+            OperationsAccess::Token => (selvage_web::Access::Token, "/ops".to_owned()),
+            OperationsAccess::Link => {
+                let (link, signed_by) =
+                    (selvage_web::Link::new(rand::random()), key_folder.file_for(Role::Faults, None)?);
+                let path = link.path();
+                (selvage_web::Access::Link(link, keys.issuer(&signed_by)?), path)
             }
         };
         let channel = || Channel::to(here());
@@ -114,6 +119,7 @@ impl Process for House {
             },
         };
         let settings = selvage_web::Settings {
+            secure_cookies: serve.secure_cookies,
             currency: currency.to_string(),
             whole_shop: true,
             ..selvage_web::Settings::default()
@@ -121,7 +127,11 @@ impl Process for House {
         let web = selvage_web::App::new(settings, peers, keys.issuer(&key_folder.file("web"))?, clock, life.clone());
         keys.run(&behind);
         serve_pages(pages, web, &life, behind);
-        writeln!(say, "Operations at http://{address}/ops")?;
+        writeln!(
+            say,
+            "{}",
+            where_operations_are(serve.operations, &address.to_string(), &operations, serve.secure_cookies)
+        )?;
         writeln!(say, "The shop is open at http://{address}")?;
         say.flush()?;
         Ok(Self { databases })
@@ -143,6 +153,16 @@ impl Process for House {
             Command::Keys(keys) => KeyFolder::make(&keys.folder, &HOLDERS).map(drop),
         }
     }
+}
+
+/// The line that says how the operations page is opened. Behind https only the path is known: the address is the proxy's.
+fn where_operations_are(access: OperationsAccess, address: &str, path: &str, is_behind_https: bool) -> String {
+    let by = match access {
+        OperationsAccess::Link => "Operations, by a link that works once",
+        OperationsAccess::Token => "Operations",
+    };
+    let at = if is_behind_https { "your https address, and then ".to_owned() } else { format!("http://{address}") };
+    format!("{by}: {at}{path}")
 }
 
 /// Serves the pages until the end of `life`, and ends what is behind them after that; before it, if that can't go on.
@@ -176,8 +196,8 @@ struct Services<'a> {
 impl Services<'_> {
     /// Starts a service on a database of its own in the folder, with its schema brought up to date before.
     async fn start<S: Service>(&mut self, args: S::Args, token: Option<ServiceToken>) -> anyhow::Result<()> {
-        let database = self.folder.database(S::NAME).with_pool_limit(POOL_LIMIT);
-        database.migrate::<S::Migrator>().await?;
+        let migrate = async |database: &Database| database.migrate::<S::Migrator>().await;
+        let database = self.folder.database(S::NAME, migrate).await?.with_pool_limit(POOL_LIMIT);
         self.databases.push(database.clone());
         self.together.start::<S>(args, Host { token, ..self.host.clone() }, &database).await
     }

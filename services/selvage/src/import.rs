@@ -34,11 +34,15 @@ pub(crate) async fn import(import: &Import) -> anyhow::Result<()> {
         bail!("{} is neither Shopify's product CSV (.csv) nor JSON Lines (.jsonl, one product a line)", path.display());
     };
 
+    let migrate = async |database: &Database| database.migrate::<selvage_catalogue::migration::Migrator>().await;
     let database = match &import.database_url {
-        Some(url) => Database::at(url),
-        None => DataFolder::open(&import.data.data)?.database("catalogue"),
+        Some(url) => {
+            let database = Database::at(url);
+            migrate(&database).await?;
+            database
+        }
+        None => DataFolder::open(&import.data.data)?.database("catalogue", migrate).await?,
     };
-    database.migrate::<selvage_catalogue::migration::Migrator>().await?;
     let pool = database.open_apart(&POOL, None).await?;
     let store = Store::new(pool, import.currency.as_str());
 

@@ -3,15 +3,14 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, FromRef, State};
+use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Extension, Router, middleware};
-use http::{HeaderMap, HeaderValue, header};
+use axum::{Router, middleware};
+use http::{HeaderValue, header};
 use selvage_boot::{Life, Phase, readiness};
 use selvage_context::clock::Clock;
 use selvage_identity::Issuer;
-use selvage_telemetry::metrics;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -21,12 +20,11 @@ use crate::admission::{self, Admission, MAX_BODY_BYTES};
 use crate::categories::Categories;
 use crate::csrf::Csrf;
 use crate::frame::Frames;
-use crate::operations::{Doors, Processes, is_here};
+use crate::operations::{Doors, Processes};
 use crate::pages::home::Home;
 use crate::pages::operations::OperationsParts;
 use crate::pages::tracker::Trackers;
-use crate::pages::{bag, checkout, home, listing, operations, order, orders, product, tracker};
-use crate::peer::Peer;
+use crate::pages::{bag, checkout, home, listing, metrics, operations, order, orders, product, tracker};
 use crate::problem::Problem;
 use crate::session::Sessions;
 use crate::settings::{Peers, Settings};
@@ -54,7 +52,7 @@ struct Parts {
 
 impl App {
     /// Wires the pages. Visitors' tokens are signed by `issuer`, whose key the services must trust with the role guest;
-    /// sessions and forms are sealed with keys derived from the key that it has now, until the pages are started again.
+    /// sessions and forms are sealed with keys derived from it.
     pub fn new(settings: Settings, peers: Peers, issuer: Issuer, clock: Clock, life: Life) -> Self {
         let phase = life.phase();
         Self(routes(Parts::new(settings, peers, issuer, clock, life), phase))
@@ -68,10 +66,9 @@ impl App {
 
 impl Parts {
     fn new(settings: Settings, peers: Peers, issuer: Issuer, clock: Clock, life: Life) -> Self {
-        let (secret, secure) = (issuer.key().secret_text(), settings.secure_cookies);
-        let shop = Shop::new(&peers);
-        let csrf = Arc::new(Csrf::new(&secret));
-        let doors = Arc::new(Doors::new(&secret, peers.operations.access, clock.clone(), secure));
+        let (shop, secure) = (Shop::new(&peers), settings.secure_cookies);
+        let csrf = Arc::new(Csrf::new(&issuer));
+        let doors = Arc::new(Doors::new(&issuer, peers.operations.access, clock.clone(), secure));
         let sessions = Arc::new(Sessions::new(issuer, clock, secure));
         let categories = Arc::new(Categories::new(shop.clone(), sessions.clone()));
         let (processes, scaler) = (Processes::new(peers.operations.processes), peers.operations.scaler);
@@ -103,6 +100,7 @@ fn routes(parts: Parts, phase: watch::Receiver<Phase>) -> Router {
         .route("/orders/{id}/events", get(tracker::events))
         .route("/ops", get(operations::show))
         .route("/ops/events", get(operations::events))
+        .route("/ops/open", get(operations::open))
         .route("/ops/sign-in", get(operations::sign_in).post(operations::enter))
         .route("/ops/sign-out", post(operations::leave))
         .route("/ops/faults", post(operations::start))
@@ -124,7 +122,7 @@ fn routes(parts: Parts, phase: watch::Receiver<Phase>) -> Router {
     let mut router = Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/healthz", get(move || std::future::ready(readiness(&phase.borrow()))))
-        .route("/metrics", get(fetch_metrics))
+        .route("/metrics", get(metrics::show))
         .route("/robots.txt", get(assets::robots))
         .route("/favicon.svg", get(assets::favicon))
         .route("/assets/{hash}/{name}", get(assets::get))
@@ -142,18 +140,6 @@ impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("App").finish_non_exhaustive()
     }
-}
-
-/// Metrics, where no listener of their own has them.
-async fn fetch_metrics(
-    State(settings): State<Arc<Settings>>,
-    Extension(Peer(peer)): Extension<Peer>,
-    headers: HeaderMap,
-) -> Response {
-    if !settings.whole_shop || !is_here(&headers, Some(peer)) {
-        return http::StatusCode::NOT_FOUND.into_response();
-    }
-    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text()).into_response()
 }
 
 fn panicked(panic: Box<dyn Any + Send>) -> Response {

@@ -3,14 +3,16 @@
 //!
 //! Two things stand here that the jar can't say. A value's end is encrypted with it, since a browser may go on sending a
 //! cookie that it was told to forget. And several keys can open a cookie, of which the first makes new ones, so that a key
-//! can be replaced without anybody losing their session.
+//! can be replaced without anybody losing their session ([`Derived`]).
 
 use std::time::Duration;
 
 use cookie::{Cookie, CookieJar, Key, SameSite};
 use http::{HeaderMap, HeaderValue, header};
 use selvage_context::clock::Clock;
+use selvage_identity::Issuer;
 
+use crate::derived::Derived;
 use crate::mac::MacKey;
 
 /// Longer values aren't decrypted. The longest that is made, of an admin's token of 1,024 bytes, has 1,420: 11 bytes for the
@@ -38,7 +40,7 @@ pub(crate) struct SealedCookies {
     kind: &'static Kind,
     /// The first encrypts, each decrypts. A key may encrypt 2³² values (NIST SP 800-38D, for random nonces): 136 new or
     /// renewed sessions a second for a year.
-    keys: Vec<Key>,
+    keys: Derived<Key>,
     clock: Clock,
     secure: bool,
 }
@@ -49,22 +51,22 @@ pub(crate) struct Opened {
     pub(crate) text: String,
     /// How long the cookie is still good for.
     pub(crate) left: Duration,
+    /// A key made it that makes no more: whoever has it should get another.
+    pub(crate) is_of_earlier_key: bool,
 }
 
 impl SealedCookies {
-    /// With keys that are derived from `secrets`: the first makes new cookies, each opens those that it made. `secure`
+    /// With keys that are derived from those of `issuer`: the first makes new cookies, each opens those that it made. `secure`
     /// cookies travel over https alone.
-    pub(crate) fn new(kind: &'static Kind, secrets: &[&str], clock: Clock, secure: bool) -> Self {
-        let keys = secrets.iter().map(|secret| key(secret, kind.purpose)).collect();
-        Self { kind, keys, clock, secure }
+    pub(crate) fn new(kind: &'static Kind, issuer: &Issuer, clock: Clock, secure: bool) -> Self {
+        Self { kind, keys: Derived::new(issuer, kind.purpose, key), clock, secure }
     }
 
     /// The header that sets a cookie which says `text`.
     pub(crate) fn seal(&self, text: &str) -> HeaderValue {
         let until = self.now() + i64::try_from(self.kind.lifetime.as_secs()).unwrap_or(i64::MAX / 2);
         let mut jar = CookieJar::new();
-        let key = self.keys.first().expect("there is a key");
-        jar.private_mut(key).add(self.cookie(format!("{until} {text}"), self.kind.lifetime));
+        jar.private_mut(&self.keys.get()[0]).add(self.cookie(format!("{until} {text}"), self.kind.lifetime));
         header_of(jar.get(self.name()).expect("it was just added"))
     }
 
@@ -75,13 +77,16 @@ impl SealedCookies {
 
     /// What the first of a request's cookies says that was made here and is still good.
     pub(crate) fn open(&self, headers: &HeaderMap) -> Option<Opened> {
-        let jar = CookieJar::new();
+        let (jar, keys) = (CookieJar::new(), self.keys.get());
         named(headers, self.name()).filter(|cookie| cookie.value().len() <= MAX_VALUE_BYTES).find_map(|cookie| {
-            let opened = self.keys.iter().find_map(|key| jar.private(key).decrypt(cookie.clone().into_owned()))?;
+            let (number, opened) = keys
+                .iter()
+                .enumerate()
+                .find_map(|(number, key)| Some((number, jar.private(key).decrypt(cookie.clone().into_owned())?)))?;
             let (until, text) = opened.value().split_once(' ')?;
             let left = until.parse::<i64>().ok()?.checked_sub(self.now())?;
             let left = u64::try_from(left).ok().filter(|left| *left > 0)?;
-            Some(Opened { text: text.to_owned(), left: Duration::from_secs(left) })
+            Some(Opened { text: text.to_owned(), left: Duration::from_secs(left), is_of_earlier_key: number > 0 })
         })
     }
 
@@ -114,7 +119,7 @@ pub(crate) fn named<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iter
 }
 
 /// The jar's key has two halves, for signing and for encrypting.
-fn key(secret: &str, purpose: &str) -> Key {
+fn key(secret: &str, purpose: &'static str) -> Key {
     let derived = MacKey::derive(secret, purpose);
     Key::from(&[derived.of(b"signing"), derived.of(b"encryption")].concat())
 }
@@ -125,6 +130,8 @@ fn header_of(cookie: &Cookie<'_>) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use selvage_identity::{IssuerKey, IssuerKeys};
+
     use super::*;
 
     static TEST: Kind = Kind {
@@ -135,8 +142,18 @@ mod tests {
         same_site: SameSite::Strict,
     };
 
-    fn cookies(secrets: &[&str], clock: &Clock) -> SealedCookies {
-        SealedCookies::new(&TEST, secrets, clock.clone(), false)
+    /// Who has these keys, the one that signs first.
+    fn issuer(keys: &[&IssuerKey]) -> Issuer {
+        let texts: Vec<_> = keys.iter().map(|key| key.secret_text()).collect();
+        Issuer::new(IssuerKeys::parse(&texts.join("\n")).unwrap(), clock())
+    }
+
+    fn new_key() -> IssuerKey {
+        IssuerKey::generate().unwrap()
+    }
+
+    fn cookies(keys: &[&IssuerKey], clock: &Clock) -> SealedCookies {
+        SealedCookies::new(&TEST, &issuer(keys), clock.clone(), false)
     }
 
     /// A request's headers with the cookies that these headers of answers set.
@@ -153,12 +170,12 @@ mod tests {
     #[test]
     fn a_cookie_is_read_here_alone_until_its_end() {
         let clock = clock();
-        let ours = cookies(&["a secret of the shop's own"], &clock);
+        let ours = cookies(&[&new_key()], &clock);
         let set = ours.seal("somebody");
         assert!(!set.to_str().unwrap().contains("somebody"));
         let left = Duration::from_secs(3600);
-        assert_eq!(ours.open(&sent(&[&set])), Some(Opened { text: "somebody".into(), left }));
-        assert_eq!(cookies(&["another secret altogether"], &clock).open(&sent(&[&set])), None);
+        assert_eq!(ours.open(&sent(&[&set])), Some(Opened { text: "somebody".into(), left, is_of_earlier_key: false }));
+        assert_eq!(cookies(&[&new_key()], &clock).open(&sent(&[&set])), None);
         clock.advance_ms(3_600_000);
         assert_eq!(ours.open(&sent(&[&set])), None);
     }
@@ -167,10 +184,10 @@ mod tests {
     fn a_cookie_of_another_kind_is_none() {
         static OTHER: Kind = Kind { name: "other", secure_name: "__Host-other", ..TEST_OF_THE_SAME_PURPOSE };
         let clock = clock();
-        let secrets = ["a secret of the shop's own"];
-        let other = SealedCookies::new(&OTHER, &secrets, clock.clone(), false).seal("somebody");
+        let key = new_key();
+        let other = SealedCookies::new(&OTHER, &issuer(&[&key]), clock.clone(), false).seal("somebody");
         let renamed = HeaderValue::try_from(other.to_str().unwrap().replacen("other=", "test=", 1)).unwrap();
-        assert_eq!(cookies(&secrets, &clock).open(&sent(&[&renamed])), None);
+        assert_eq!(cookies(&[&key], &clock).open(&sent(&[&renamed])), None);
     }
 
     /// The same key as [`TEST`]'s: only the name tells them apart.
@@ -185,19 +202,26 @@ mod tests {
     #[test]
     fn a_key_is_replaced_without_anybody_losing_a_cookie() {
         let clock = clock();
-        let (old, new) = ("the secret until today", "the secret from today");
-        let before = cookies(&[old], &clock).seal("somebody");
-        let both = cookies(&[new, old], &clock);
-        assert_eq!(both.open(&sent(&[&before])).unwrap().text, "somebody");
-        let after = both.seal("somebody");
-        assert!(cookies(&[new], &clock).open(&sent(&[&after])).is_some(), "the first key makes new ones");
-        assert!(cookies(&[old], &clock).open(&sent(&[&after])).is_none());
+        let (old, new) = (new_key(), new_key());
+        let shared = issuer(&[&old]);
+        let running = SealedCookies::new(&TEST, &shared, clock.clone(), false);
+        let before = running.seal("somebody");
+        // While the shop runs, and as it is after its next start.
+        shared.replace_keys(IssuerKeys::parse(&format!("{}\n{}", new.secret_text(), old.secret_text())).unwrap());
+        for both in [&running, &cookies(&[&new, &old], &clock)] {
+            let opened = both.open(&sent(&[&before])).unwrap();
+            assert_eq!((&*opened.text, opened.is_of_earlier_key), ("somebody", true));
+            let after = both.seal("somebody");
+            assert!(!both.open(&sent(&[&after])).unwrap().is_of_earlier_key);
+            assert!(cookies(&[&new], &clock).open(&sent(&[&after])).is_some(), "the first key makes new ones");
+            assert!(cookies(&[&old], &clock).open(&sent(&[&after])).is_none());
+        }
     }
 
     #[test]
     fn what_others_set_is_passed_over() {
         let clock = clock();
-        let ours = cookies(&["a secret of the shop's own"], &clock);
+        let ours = cookies(&[&new_key()], &clock);
         let right = ours.seal("somebody");
         let wrong = ["test=x", "test=", "test=====", "test=AAAA"].map(HeaderValue::from_static);
         for wrong in &wrong {
@@ -213,7 +237,7 @@ mod tests {
 
     #[test]
     fn the_longest_token_fits() {
-        let ours = cookies(&["a secret of the shop's own"], &clock());
+        let ours = cookies(&[&new_key()], &clock());
         let text = "t".repeat(1_024);
         let set = ours.seal(&text);
         let value = set.to_str().unwrap().split(';').next().unwrap().len() - "test=".len();
@@ -223,7 +247,7 @@ mod tests {
 
     #[test]
     fn cookies_are_closed_to_scripts_and_forgotten_when_asked_to() {
-        let secure = SealedCookies::new(&TEST, &["a secret of the shop's own"], clock(), true);
+        let secure = SealedCookies::new(&TEST, &issuer(&[&new_key()]), clock(), true);
         let set = secure.seal("somebody");
         let attributes = ["__Host-test=", "; HttpOnly", "; SameSite=Strict", "; Path=/", "; Secure", "; Max-Age=3600"];
         for attribute in attributes {

@@ -9,7 +9,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, header};
+use selvage_identity::Issuer;
 
+use crate::derived::Derived;
 use crate::mac::MacKey;
 
 /// The name of the hidden field.
@@ -19,18 +21,18 @@ pub(crate) const FIELD: &str = "csrf";
 const NOBODY: &str = "no session";
 
 /// Makes and checks the tokens.
-#[derive(Debug)]
-pub(crate) struct Csrf(MacKey);
+pub(crate) struct Csrf(Derived<MacKey>);
 
 impl Csrf {
-    /// Keyed by the secret that visitors' tokens are signed with, so that all instances agree and a form outlives a restart.
-    pub(crate) fn new(secret: &str) -> Self {
-        Self(MacKey::derive(secret, "selvage web csrf v1"))
+    /// Keyed by the secret that visitors' tokens are signed with, so that all instances agree and a form outlives a restart,
+    /// and a new secret beside the old one.
+    pub(crate) fn new(issuer: &Issuer) -> Self {
+        Self(Derived::new(issuer, "selvage web csrf v1", MacKey::derive))
     }
 
     /// The token for a form of `subject`, masked with `mask`.
     pub(crate) fn token(&self, subject: Option<&str>, mask: [u8; 32]) -> String {
-        let hash = self.0.of(subject.unwrap_or(NOBODY).as_bytes());
+        let hash = self.0.get()[0].of(subject.unwrap_or(NOBODY).as_bytes());
         let mut bytes = [0_u8; 64];
         bytes[..32].copy_from_slice(&mask);
         bytes[32..].copy_from_slice(&xor(hash, &mask));
@@ -44,10 +46,12 @@ impl Csrf {
             return false;
         }
         let Some(hash) = unmask(token) else { return false };
-        self.0.matches(&hash, subject.unwrap_or(NOBODY).as_bytes())
+        let keys = self.0.get();
+        let is_for = |subject: &str| keys.iter().any(|key| key.matches(&hash, subject.as_bytes()));
+        is_for(subject.unwrap_or(NOBODY))
             // A page that was loaded before the visitor's session began (in another tab) has the token of no session. It is
             // accepted where the browser itself says that the page is ours: no other site can make it send that header.
-            || (origin == Origin::Same && self.0.matches(&hash, NOBODY.as_bytes()))
+            || (origin == Origin::Same && is_for(NOBODY))
     }
 }
 
@@ -90,7 +94,14 @@ fn xor(mut bytes: [u8; 32], with: &[u8]) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
+    use selvage_context::clock::Clock;
+    use selvage_identity::{IssuerKey, IssuerKeys};
+
     use super::*;
+
+    fn issuer() -> Issuer {
+        Issuer::new(IssuerKey::generate().unwrap(), Clock::standing_at(0))
+    }
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap())).collect()
@@ -98,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_token_is_good_for_its_subject_and_key_alone() {
-        let (ours, other) = (Csrf::new("a secret of the shop's own"), Csrf::new("another secret altogether"));
+        let (ours, other) = (Csrf::new(&issuer()), Csrf::new(&issuer()));
         let token = ours.token(Some("g-1"), [7; 32]);
         let plain = HeaderMap::new();
         assert!(ours.allows(Some("g-1"), &token, &plain));
@@ -112,8 +123,20 @@ mod tests {
     }
 
     #[test]
+    fn a_form_outlives_the_key_that_it_was_made_with_for_as_long_as_that_is_kept() {
+        let (issuer, new) = (issuer(), IssuerKey::generate().unwrap());
+        let (csrf, old, plain) = (Csrf::new(&issuer), issuer.key(), HeaderMap::new());
+        let token = csrf.token(Some("g-1"), [7; 32]);
+        issuer.replace_keys(IssuerKeys::parse(&format!("{}\n{}", new.secret_text(), old.secret_text())).unwrap());
+        assert!(csrf.allows(Some("g-1"), &token, &plain));
+        assert!(csrf.allows(Some("g-1"), &csrf.token(Some("g-1"), [7; 32]), &plain));
+        issuer.replace_keys(new);
+        assert!(!csrf.allows(Some("g-1"), &token, &plain));
+    }
+
+    #[test]
     fn other_sites_are_refused_even_with_a_token() {
-        let csrf = Csrf::new("a secret of the shop's own");
+        let csrf = Csrf::new(&issuer());
         let token = csrf.token(Some("g-1"), [0; 32]);
         for (pairs, allowed) in [
             (&[("sec-fetch-site", "same-origin")][..], true),
@@ -130,7 +153,7 @@ mod tests {
 
     #[test]
     fn nobodys_token_needs_the_browsers_word() {
-        let csrf = Csrf::new("a secret of the shop's own");
+        let csrf = Csrf::new(&issuer());
         let token = csrf.token(None, [3; 32]);
         assert!(csrf.allows(Some("g-1"), &token, &headers(&[("sec-fetch-site", "same-origin")])));
         assert!(!csrf.allows(Some("g-1"), &token, &headers(&[("sec-fetch-site", "none")])));

@@ -14,7 +14,7 @@
 //! | `app` | wiring: the parts of the shop, the routes, the layers around them |
 //! | `pages` | one module a page: what it takes, which calls it makes, which template it fills; `form` and `query` read requests, `live` sends parts again that change, `problem` is the page for a failure |
 //! | `frame` | what surrounds each page |
-//! | `admission`, `observed`, `headers` | layers: bounds and deadlines; spans and metrics; what each answer says to browsers |
+//! | `admission`, `observed`, `headers` | layers: bounds and deadlines; spans and metrics; what each request and each answer must say |
 //! | `categories` | the categories that each page links to |
 //! | `session`, `csrf` | who makes a request; whether a form came from one of our own pages |
 //! | `shop` | calls to the services, each with a visitor's token |
@@ -23,8 +23,8 @@
 //! | `drawn`, `assets` | drawn pictures; style sheets and scripts |
 //! | `settings` | what the process is told |
 //! | `operations` | who may look at `/ops`, and what the processes and the operator say |
-//! | `cookies`, `mac` | encrypted cookies; keyed hashes |
-//! | `cached`, `fields`, `peer`, `places` | a value kept for a while; fields of queries and forms; a request's address; a share of few places |
+//! | `cookies`, `derived`, `mac` | encrypted cookies; keys that follow the secret ones; keyed hashes |
+//! | `cached`, `fields`, `places` | a value kept for a while; fields of queries and forms; a share of few places |
 //!
 //! # How to add a page
 //!
@@ -67,6 +67,7 @@ mod cached;
 mod categories;
 mod cookies;
 mod csrf;
+mod derived;
 mod drawn;
 mod fields;
 mod frame;
@@ -75,7 +76,6 @@ mod mac;
 mod observed;
 mod operations;
 mod pages;
-mod peer;
 mod places;
 mod problem;
 mod process;
@@ -86,7 +86,7 @@ mod shop;
 pub mod view;
 
 pub use app::App;
-pub use operations::{Access, Decider, Operations};
+pub use operations::{Access, Decider, Link, Operations};
 pub use process::Web;
 pub use server::{CONNECTIONS, serve};
 pub use settings::{Peers, Settings};

@@ -10,7 +10,7 @@ pub(crate) struct MacKey(SecretKey);
 
 impl MacKey {
     /// Derives a key for one purpose from a secret of at least 32 bytes.
-    pub(crate) fn derive(secret: &str, purpose: &str) -> Self {
+    pub(crate) fn derive(secret: &str, purpose: &'static str) -> Self {
         // A key has 64 bytes at the most: longer secrets are hashed first, under the purpose.
         let label = SecretKey::try_from(purpose.as_bytes()).expect("a purpose is 1 to 64 bytes");
         Self(SecretKey::try_from(tag(&label, secret.as_bytes()).as_slice()).expect("32 bytes are a key"))

@@ -2,16 +2,12 @@
 
 use std::time::Duration;
 
-use http::Request;
-use hyper::body::Incoming;
 use hyper_util::service::TowerToHyperService;
 use selvage_boot::Life;
 use selvage_boot::connections::Listener;
 use selvage_boot::http::{self as server, Bounds};
-use tower::ServiceExt as _;
 
 use crate::App;
-use crate::peer::Peer;
 
 /// Connections at once: browsers keep up to six open while somebody looks around; idle ones take about 10 KB each.
 pub const CONNECTIONS: usize = 2_048;
@@ -22,12 +18,5 @@ const BOUNDS: Bounds = Bounds { headers: Duration::from_secs(15), connection: No
 /// case, and the same form sent again then finds its order.
 pub async fn serve(listener: Listener, app: App, life: &Life) {
     let router = app.router();
-    let service = |peer| {
-        let service = router.clone().map_request(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(Peer(peer));
-            request
-        });
-        TowerToHyperService::new(service)
-    };
-    server::serve(listener, BOUNDS, service, life).await;
+    server::serve(listener, BOUNDS, |_| TowerToHyperService::new(router.clone()), life).await;
 }

@@ -11,7 +11,7 @@ pub struct Settings {
     pub secure_cookies: bool,
     /// The shop's currency, ISO 4217.
     pub currency: String,
-    /// The whole shop is in this process, whose metrics are then at `/metrics` for callers on this machine.
+    /// The whole shop is in this process, whose metrics are then at `/metrics` for who may look at `/ops`.
     pub whole_shop: bool,
     /// Requests come through a proxy of our own, whose traces are continued.
     pub trusted_proxy: bool,

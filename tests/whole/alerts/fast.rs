@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use selvage_testkit::eventually;
+use selvage_testkit::{eventually, free_port};
 use selvage_tests::alertmanager::Alertmanager;
 use selvage_tests::http::Client;
 use selvage_tests::prometheus::{Alert, Prometheus};
@@ -152,8 +152,9 @@ async fn healthy_bursts(shop: &OneProcess, prometheus: &Prometheus, long: Durati
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn held_connections_fire_the_alert_of_their_pool_and_a_healthy_shop_fires_none() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let shop = fault::shop(folder.path(), &[]);
-    let targets = [("selvage", shop.url.strip_prefix("http://").expect("http"))];
+    let metrics = format!("127.0.0.1:{}", free_port());
+    let shop = fault::shop(folder.path(), &[("SELVAGE_METRICS_LISTEN", &metrics)]);
+    let targets = [("selvage", &*metrics)];
     let Some(prometheus) = Prometheus::start(&targets, None, "the pool alert under a real fault") else { return };
     is_scraped(&prometheus).await;
     let minutes = if std::env::var("SELVAGE_TESTS").as_deref() == Ok("full") { 10 } else { 1 };

@@ -10,7 +10,7 @@ use selvage_proto::catalogue::v1::{ReservationLine, ReserveStockRequest};
 use selvage_rpc::with_token;
 use selvage_testkit::eventually;
 use selvage_tests::buyer::{Buyer, Clients};
-use selvage_tests::http::Client;
+use selvage_tests::http::{Client, Request};
 use selvage_tests::prometheus::shipped;
 
 use super::promql::Names;
@@ -222,10 +222,12 @@ async fn the_running_shop_exports_what_is_on_the_list_and_nothing_else_of_ours()
     for page in ["/", "/c/t-shirts", "/c/t-shirts", "/bag"] {
         assert_eq!(visitor.get(page).status, 200);
     }
+    let looks = format!("Bearer {}", tokens.of(Role::Operations, "tests"));
+    let metrics = Request::new("GET", "/metrics").with("authorization", &looks);
     let mut last = Vec::new();
     let mut page = String::new();
     eventually(Duration::from_secs(60), "the outbox is worked off", async || {
-        let answer = visitor.get("/metrics");
+        let answer = visitor.send(&metrics);
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.text().clone_into(&mut page);
         last = differences(&page);

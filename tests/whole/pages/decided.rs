@@ -15,7 +15,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 #[test]
 fn without_an_operator_nothing_of_it_is_shown() {
-    let seen = page("/ops", &stocked().visitor().get("/ops"));
+    let seen = page("/ops", &stocked().operator().get("/ops"));
     assert!(!seen.text().contains("Decisions and grants") && seen.text().contains("No operator runs here"));
 }
 

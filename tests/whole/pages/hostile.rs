@@ -206,6 +206,8 @@ fn what_is_too_large_or_no_http_is_refused() {
         (b"GET / HTTP/1.1\r\nHost: a\r\nCookie: selvage-session=\xff\xfe; selvage-session=x; selvage=x\r\nConnection: close\r\n\r\n", &[200]),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", &[400]),
         (b"HELLO\r\n\r\n", &[400]),
+        (b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n", &[400]),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n", &[400]),
         (b"POST /bag/items HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\nConnection: close\r\n\r\n", &[400]),
         (
             b"POST /bag/items HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\

@@ -13,8 +13,9 @@ pub(super) mod purchase;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use selvage_identity::Role;
 use selvage_tests::http::{Answer, Client};
-use selvage_tests::shop::OneProcess;
+use selvage_tests::shop::{OneProcess, Tokens};
 use tempfile::TempDir;
 
 use self::markup::Markup;
@@ -25,6 +26,7 @@ const MAX_PAGE: usize = 100_000;
 /// The shop with the goods that it has from the first, where no parcel moves during a test.
 struct Stocked {
     url: String,
+    tokens: Tokens,
     /// Ended with the shop, before its folder goes.
     _process: Mutex<OneProcess>,
     _folder: TempDir,
@@ -37,7 +39,8 @@ fn stocked() -> Arc<Stocked> {
     running.upgrade().unwrap_or_else(|| {
         let folder = tempfile::tempdir().unwrap();
         let process = OneProcess::start(folder.path(), &["--carrier-step", "1h"]);
-        let shop = Arc::new(Stocked { url: process.url.clone(), _process: Mutex::new(process), _folder: folder });
+        let (url, tokens) = (process.url.clone(), process.tokens());
+        let shop = Arc::new(Stocked { url, tokens, _process: Mutex::new(process), _folder: folder });
         *running = Arc::downgrade(&shop);
         shop
     })
@@ -47,6 +50,13 @@ impl Stocked {
     /// Somebody who was never here.
     fn visitor(&self) -> Client {
         Client::new(&self.url)
+    }
+
+    /// Somebody who has signed in to its operations, and may start faults.
+    fn operator(&self) -> Client {
+        let mut visitor = self.visitor();
+        operations::sign_in(&mut visitor, &self.tokens.of(Role::Faults, "operator"));
+        visitor
     }
 }
 

@@ -8,7 +8,7 @@ use selvage_identity::Role;
 use selvage_testkit::{Engine, Server, engines, eventually};
 use selvage_tests::http::{Answer, Client, Request};
 use selvage_tests::process::{Process, binary};
-use selvage_tests::shop::Separate;
+use selvage_tests::shop::{OneProcess, Separate};
 
 use super::markup::Markup;
 use super::{has_its_headers, sound_with, stocked};
@@ -22,28 +22,93 @@ pub(super) fn page(at: &str, answer: &Answer) -> Markup {
     sound_with(at, answer, |address| address.starts_with(RUNBOOKS))
 }
 
+/// A shop of its own, with further arguments.
+fn shop(arguments: &[&str]) -> (OneProcess, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    (OneProcess::start(folder.path(), &[arguments, &["--carrier-step", "1h"]].concat()), folder)
+}
+
 #[test]
-fn it_is_open_to_this_machine_alone() {
-    let shop = stocked();
-    let mut here = shop.visitor();
+fn its_link_opens_it_once_and_nobody_is_let_in_for_being_on_this_machine() {
+    let (shop, _folder) = shop(&[]);
+    let strangers = |what: &str| {
+        // As a reverse proxy on this machine asks, with and without a word of that.
+        for (name, value) in [("accept", "*/*"), ("host", "127.0.0.1:8080"), ("x-forwarded-for", "192.0.2.1")] {
+            let mut stranger = Client::new(&shop.url);
+            for path in ["/ops", "/ops/events"] {
+                let answer = stranger.send(&Request::new("GET", path).with(name, value));
+                assert_eq!(answer.location(), "/ops/sign-in", "{what}: {path}, {name}");
+            }
+            assert_eq!(stranger.post("/ops/faults", [("kind", "cpu-burn")]).location(), "/ops/sign-in", "{what}");
+            assert_eq!(stranger.send(&Request::new("GET", "/metrics").with(name, value)).status, 401, "{what}: {name}");
+        }
+    };
+    strangers("before");
+    let link = shop.operations.strip_prefix(&shop.url).expect("at the shop's own address").to_owned();
+    let mut guesser = Client::new(&shop.url);
+    assert_eq!(guesser.get("/ops/open?key=AAAA").location(), "/ops/sign-in?notice=used");
+    assert_eq!(guesser.send(&Request::new("HEAD", &link)).location(), "/ops/sign-in?notice=used", "no look opens it");
+
+    let mut here = Client::new(&shop.url);
+    let opened = here.get(&link);
+    has_its_headers("/ops/open", &opened);
+    assert_eq!((opened.location(), opened.header("cache-control")), ("/ops", Some("no-store")));
+    let cookie = opened.header("set-cookie").unwrap_or_default().to_owned();
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
     let seen = page("/ops", &here.get("/ops"));
     assert!(seen.text().contains("All is well.") && seen.text().contains("checkout-relay"));
     assert!(seen.all("script").all(|script| script.get("src").is_some_and(|src| src.ends_with("/ops.js"))));
-    // Who is somewhere else, or comes through something, or was led here under another name.
-    for (name, value) in [("x-forwarded-for", "192.0.2.1"), ("via", "1.1 proxy"), ("forwarded", "for=192.0.2.1")] {
-        let answer = here.send(&Request::new("GET", "/ops").with(name, value));
-        assert_eq!(answer.location(), "/ops/sign-in", "{name}");
+    assert!(!seen.forms("/ops/faults").is_empty(), "who has started the shop may start faults");
+    assert!(here.get("/metrics").text().contains("selvage_pool_limit"));
+    assert_eq!(here.get(&link).location(), "/ops", "again, in the browser that has opened it");
+
+    strangers("after");
+    let used = guesser.get(&link);
+    assert_eq!(used.location(), "/ops/sign-in?notice=used");
+    let told = page("/ops/sign-in", &guesser.get(used.location()));
+    assert!(told.text().contains("opened before") && told.text().contains("The shop printed a link"));
+
+    let leave = seen.form("/ops/sign-out");
+    assert_eq!(here.post("/ops/sign-out", leave.pairs()).location(), "/ops/sign-in");
+    assert_eq!(here.get("/ops").location(), "/ops/sign-in");
+}
+
+#[test]
+fn a_shop_that_asks_for_tokens_prints_no_link_and_shows_metrics_to_tokens_alone() {
+    let (shop, _folder) = shop(&["--operations", "token"]);
+    assert_eq!(shop.operations, format!("{}/ops", shop.url));
+    let mut here = Client::new(&shop.url);
+    let told = here.get("/metrics");
+    assert_eq!((told.status, told.header("www-authenticate")), (401, Some("Bearer")));
+    assert!(told.text().contains("selvage token operations") && told.text().contains("--metrics-listen"));
+    let with = |token: &str| Request::new("GET", "/metrics").with("authorization", &format!("Bearer {token}"));
+    let tokens = shop.tokens();
+    for (role, status) in [(Role::Guest, 401), (Role::Customer, 401), (Role::Operations, 200), (Role::Admin, 200)] {
+        assert_eq!(here.send(&with(&tokens.of(role, "somebody"))).status, status, "{role}");
     }
-    let named = here.send(&Request::new("GET", "/ops").with("host", "shop.example"));
-    assert_eq!(named.location(), "/ops/sign-in");
-    let stranger = here.send(&Request::new("GET", "/ops/events").with("via", "1.1 proxy"));
-    assert_eq!(stranger.location(), "/ops/sign-in", "a stream is no page, and tells as little");
+    for wrong in ["", "x", &"x".repeat(3_000)] {
+        assert_eq!(here.send(&with(wrong)).status, 401);
+    }
+    sign_in(&mut here, &tokens.of(Role::Operations, "looks"));
+    assert!(here.get("/metrics").text().contains("selvage_pool_limit"));
+}
+
+#[test]
+fn a_shop_behind_https_says_the_links_path_and_its_cookies_travel_by_https_alone() {
+    let (shop, _folder) = shop(&["--secure-cookies"]);
+    let path = shop.operations.strip_prefix("your https address, and then ").expect("only the path is known");
+    let mut here = Client::new(&shop.url);
+    let opened = here.get(path);
+    let cookie = opened.header("set-cookie").unwrap_or_default();
+    assert!(cookie.starts_with("__Host-") && cookie.contains("; Secure"), "{cookie}");
+    assert!(here.get("/").header("strict-transport-security").is_some());
+    assert_eq!(here.get("/ops").status, 200);
 }
 
 #[test]
 fn its_forms_are_taken_from_itself_alone() {
     let shop = stocked();
-    let mut here = shop.visitor();
+    let mut here = shop.operator();
     let form = page("/ops", &here.get("/ops")).forms("/ops/faults").into_iter().next().expect("a switch");
     let form = form.set("kind", "cpu-burn").set("target", "shop/").set("seconds", "1").set("share", "1");
     // A token from the shop's own pages, which everybody gets, is none for this one.
@@ -78,7 +143,7 @@ fn page_of_the_shop(visitor: &mut Client) -> String {
 #[tokio::test]
 async fn it_sends_what_changes_to_so_many_and_frees_their_places() {
     let shop = stocked();
-    let visitor = shop.visitor();
+    let visitor = shop.operator();
     let watch = || visitor.open("/ops/events");
     let mut first = watch();
     assert_eq!((first.status, first.header("content-type")), (200, Some("text/event-stream")));

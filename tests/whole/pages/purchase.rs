@@ -98,6 +98,14 @@ fn a_shirt_is_bought_by_forms_alone_and_once_however_often_the_form_is_sent() {
     assert_eq!((shown.get("country"), shown.get("line1")), ("CH", "Ringstraße 1"));
     assert_ne!(shown.get("total_standard"), form.get("total_standard"));
 
+    // A link can choose a country, and nothing of where the parcel goes.
+    let led =
+        FILLED.map(|(name, _)| if name == "country" { "country=CH".to_owned() } else { format!("{name}=Mallory") });
+    let page = personal("/checkout", &buyer.get(&format!("/checkout?{}", led.join("&"))));
+    let shown = page.form("/checkout");
+    assert_eq!(shown.get("country"), "CH");
+    assert!(FILLED.iter().filter(|(name, _)| *name != "country").all(|(name, _)| shown.get(name).is_empty()));
+
     let first = buyer.post(&form.action, form.pairs()).location().to_owned();
     assert!(first.starts_with("/orders/") && first.ends_with("?placed=1"), "{first}");
     for again in 0..2 {

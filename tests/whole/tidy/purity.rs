@@ -167,6 +167,7 @@ const DICE: &[(&str, &str)] = &[
     ("services/kit/rpc/src/peers.rs", "spreads calls over peers"),
     ("services/kit/rpc/src/retry.rs", "spreads retries over time"),
     ("services/kit/testkit/src/database.rs", "names a test's database"),
+    ("services/selvage/src/house.rs", "makes the link to the operations page that a start prints"),
     ("services/web/src/frame.rs", "masks the form's token anew on each page"),
     ("services/web/src/pages/bag.rs", "numbers a new guest"),
     ("services/web/src/pages/checkout.rs", "makes the form's idempotency key"),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, bail, ensure};
 use selvage_boot::LIST_HEADER;
 use selvage_holders::HOLDERS;
-use selvage_identity::{IssuerKey, KeyError, TrustedKeys};
+use selvage_identity::{IssuerKey, IssuerKeys, KeyError, TrustedKeys};
 
 /// A Secret's values, by their keys.
 pub(super) type Values = BTreeMap<String, String>;
@@ -91,9 +91,9 @@ impl Wanted {
                 return Ok(Next::Create { name, values: one(KEY, key.secret_text() + "\n") });
             };
             let key = values.get(KEY).with_context(|| format!("the Secret {name} has no value '{KEY}'"))?;
-            let key = IssuerKey::parse(key).with_context(|| format!("in '{KEY}' of the Secret {name}"))?;
+            let keys = IssuerKeys::parse(key).with_context(|| format!("in '{KEY}' of the Secret {name}"))?;
             if let Some(list) = &list {
-                let roles = list.roles_of(&key).unwrap_or_default();
+                let roles = list.roles_of(keys.first()).unwrap_or_default();
                 ensure!(
                     holder.roles.iter().all(|role| roles.contains(role)),
                     "the list in the Secret {} doesn't trust the key in {name} with its roles, so its tokens are refused: add \
@@ -102,7 +102,7 @@ impl Wanted {
                     self.trusted()
                 );
             }
-            lines.push_str(&holder.line(&key));
+            keys.iter().for_each(|key| lines.push_str(&holder.line(key)));
         }
         if list.is_none() {
             return Ok(Next::Create { name: self.trusted(), values: one(TRUSTED, lines) });

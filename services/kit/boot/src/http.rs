@@ -13,6 +13,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::time::timeout;
 
 use crate::connections::Listener;
+use crate::host::OneHost;
 use crate::{Life, ending};
 
 /// Bytes of a request's head, and of what is kept of its body or of an answer at a time: a browser's cookies and a long search
@@ -35,7 +36,7 @@ pub struct Bounds {
 /// wait for these without a bound.
 pub async fn serve<S, B>(listener: Listener, bounds: Bounds, service: impl Fn(SocketAddr) -> S, life: &Life)
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error: Into<Box<dyn Error + Send + Sync>>>,
+    S: Service<Request<Incoming>, Response = Response<B>, Error: Into<Box<dyn Error + Send + Sync>> + Send>,
     S: Send + 'static,
     S::Future: Send + 'static,
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
@@ -54,7 +55,7 @@ where
             mark.open();
             service.call(request)
         });
-        let connection = graceful.watch(builder.serve_connection(TokioIo::new(connection), service));
+        let connection = graceful.watch(builder.serve_connection(TokioIo::new(connection), OneHost(service)));
         tokio::spawn(async move {
             // Clients break off all the time; that is theirs to do.
             match bounds.connection {

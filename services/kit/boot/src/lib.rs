@@ -89,6 +89,7 @@ pub mod ending;
 mod environment;
 #[cfg(feature = "service")]
 pub mod grpc;
+mod host;
 pub mod http;
 mod keys;
 mod life;

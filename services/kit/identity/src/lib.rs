@@ -5,11 +5,12 @@
 //! make guests but no admin, and with the rpcs that its tokens may call, so that a stolen service's key opens what that
 //! service calls and nothing else. See <https://github.com/paseto-standard/paseto-spec>.
 //!
-//! Keys and lists can be replaced while the process runs ([`Verifier::replace_keys`], [`Issuer::replace_key`]).
+//! Keys and lists can be replaced while the process runs ([`Verifier::replace_keys`], [`Issuer::replace_keys`]).
 
 mod caller;
 mod guard;
 mod keys;
+mod metrics;
 mod role;
 mod token;
 mod trusted;
@@ -17,8 +18,8 @@ mod verify;
 
 pub use caller::{Caller, caller};
 pub use guard::Guarded;
-pub use keys::{IssuerKey, KeyError};
+pub use keys::{IssuerKey, IssuerKeys, KeyError};
 pub use role::{Role, UnknownRole};
-pub use token::{Issuer, KeptToken, ServiceToken};
+pub use token::{Issuer, KeptToken, LONGEST_LIFE, ServiceToken};
 pub use trusted::TrustedKeys;
 pub use verify::Verifier;

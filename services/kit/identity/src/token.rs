@@ -6,7 +6,10 @@ use pasetors::version4::PublicToken;
 use selvage_context::clock::Clock;
 use serde::{Deserialize, Serialize};
 
-use crate::{IssuerKey, Role};
+use crate::{IssuerKey, IssuerKeys, Role};
+
+/// The longest that a token may live, whoever signed it: one that got lost is worth nothing after a day.
+pub const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// What a token says.
 #[derive(Serialize, Deserialize)]
@@ -19,25 +22,26 @@ pub(crate) struct Claims {
     pub(crate) exp: i64,
 }
 
-/// Issues tokens with one secret key, which can be replaced. Clones issue with the same.
+/// Issues tokens with the first of its secret keys, which can be replaced. Clones issue with the same.
 #[derive(Clone)]
 pub struct Issuer {
-    key: Arc<RwLock<Arc<IssuerKey>>>,
+    keys: Arc<RwLock<Arc<IssuerKeys>>>,
     clock: Clock,
 }
 
 impl Issuer {
-    /// An issuer that signs with `key`.
-    pub fn new(key: IssuerKey, clock: Clock) -> Self {
-        Self { key: Arc::new(RwLock::new(Arc::new(key))), clock }
+    /// An issuer that signs with the first of `keys`.
+    pub fn new(keys: impl Into<IssuerKeys>, clock: Clock) -> Self {
+        Self { keys: Arc::new(RwLock::new(Arc::new(keys.into()))), clock }
     }
 
-    /// A token for `subject` in `role` that is valid from now for `lifetime` (whole seconds, at least one).
+    /// A token for `subject` in `role` that is valid from now for `lifetime` (whole seconds, at least one and at most
+    /// [`LONGEST_LIFE`]).
     ///
     /// Whether this key may give that role is decided by those who trust it.
     pub fn issue(&self, subject: &str, role: Role, lifetime: Duration) -> String {
         let now = self.clock.now_ms() / 1000;
-        let seconds = i64::try_from(lifetime.as_secs().max(1)).unwrap_or(i64::MAX);
+        let seconds = i64::try_from(lifetime.min(LONGEST_LIFE).as_secs().max(1)).unwrap_or(i64::MAX);
         let claims = Claims { sub: subject.to_owned(), role, iat: now, exp: now.saturating_add(seconds) };
         let payload = serde_json::to_vec(&claims).expect("claims are plain strings and integers");
         let key = self.key();
@@ -45,14 +49,20 @@ impl Issuer {
             .expect("signing with a well-formed key can't fail")
     }
 
-    /// Signs with `key` from now on. Tokens that were signed before are valid for as long as the key before is trusted.
-    pub fn replace_key(&self, key: IssuerKey) {
-        *self.key.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+    /// Signs with the first of `keys` from now on. Tokens that were signed before are valid for as long as their key is
+    /// trusted.
+    pub fn replace_keys(&self, keys: impl Into<IssuerKeys>) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys.into());
+    }
+
+    /// The keys that it has now.
+    pub fn keys(&self) -> Arc<IssuerKeys> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The key that tokens are signed with now.
     pub fn key(&self) -> Arc<IssuerKey> {
-        self.key.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.keys().first().clone()
     }
 }
 

@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use pasetors::Public;
@@ -7,15 +8,19 @@ use quick_cache::sync::Cache;
 use selvage_context::clock::Clock;
 use selvage_status::{Error, ErrorCode};
 
-use crate::token::Claims;
+use crate::metrics::{AHEAD, count_refused};
+use crate::token::{Claims, LONGEST_LIFE};
 use crate::{Caller, TrustedKeys};
 
 /// The longest token that is looked at; ours have about 250 bytes.
 const MAX_TOKEN_BYTES: usize = 1024;
 /// The longest subject.
 const MAX_SUBJECT_BYTES: usize = 64;
-/// How far the clocks of two machines may differ.
-const CLOCK_SKEW_SECONDS: i64 = 30;
+/// How far the clock of who signed a token may be ahead of ours: machines that set their clocks by NTP differ by less than a
+/// second, and one that has lost its server drifts by a few seconds a day.
+const MAX_AHEAD_SECONDS: i64 = 60;
+/// How often a difference of clocks is logged, however many tokens are refused for it.
+const SAID_EVERY_MS: i64 = 10_000;
 /// Tokens that were verified before: an Ed25519 check costs some 50 µs, a lookup far below 1 µs. At 4,096 × (a token of
 /// about 250 bytes twice + its claims) they take under 3 MiB; of a full cache those go that are used least.
 const MAX_CACHED: usize = 4096;
@@ -26,6 +31,8 @@ pub struct Verifier {
     trust: Arc<RwLock<Trust>>,
     clock: Clock,
     verified: Arc<Cache<String, Verified>>,
+    /// When a difference of clocks was logged last, in milliseconds since the Unix epoch.
+    said_ms: Arc<AtomicI64>,
 }
 
 /// Whom we trust now, and how often that was replaced.
@@ -48,7 +55,13 @@ impl Verifier {
     /// A verifier that trusts `keys`.
     pub fn new(keys: TrustedKeys, clock: Clock) -> Self {
         let trust = Trust { keys: Arc::new(keys), version: 0 };
-        Self { trust: Arc::new(RwLock::new(trust)), clock, verified: Arc::new(Cache::new(MAX_CACHED)) }
+        crate::metrics::begin();
+        Self {
+            trust: Arc::new(RwLock::new(trust)),
+            clock,
+            verified: Arc::new(Cache::new(MAX_CACHED)),
+            said_ms: Arc::new(AtomicI64::new(i64::MIN)),
+        }
     }
 
     /// Trusts `keys` instead, from the next call on: a token of a key that isn't among them any more is refused at once.
@@ -62,22 +75,54 @@ impl Verifier {
     /// Whose token this is.
     ///
     /// # Errors
-    /// UNAUTHENTICATED if it is malformed, not signed by a key that may give its role, not valid yet or no longer. The
-    /// answer doesn't say which, except that an expired one can be told by its reason `TOKEN_EXPIRED`.
+    /// UNAUTHENTICATED if it is malformed or not signed by a key that may give its role, which the answer doesn't tell apart.
+    /// One that is signed as it must be is told what is wrong: by its reason `TOKEN_EXPIRED`, `TOKEN_AHEAD` (its signer's
+    /// clock is more than a minute ahead of ours) or `TOKEN_TOO_LONG` (it is made for more than [`LONGEST_LIFE`]), and in words.
     pub fn verify(&self, token: &str) -> Result<Caller, Error> {
+        self.look(token).inspect_err(|error| count_refused(error.reason_code()))
+    }
+
+    fn look(&self, token: &str) -> Result<Caller, Error> {
         let trust = self.trust.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let (now_ms, refused) = (self.clock.now_ms(), |words: String| Error::new(ErrorCode::Unauthenticated, words));
+        let now = now_ms / 1000;
         let verified = match self.verified.get(token).filter(|verified| verified.version == trust.version) {
             Some(verified) => verified,
-            None => self.check(token, &trust).ok_or_else(refused)?,
+            None => {
+                let verified = self.check(token, &trust).ok_or_else(|| refused("the token is not valid".to_owned()))?;
+                AHEAD.record(u64::try_from(verified.issued.saturating_sub(now)).unwrap_or(0), &[]);
+                verified
+            }
         };
-        let now = self.clock.now_ms() / 1000;
-        if now >= verified.expires {
-            return Err(Error::new(ErrorCode::Unauthenticated, "the token has expired").reason("TOKEN_EXPIRED"));
+        if verified.expires.saturating_sub(verified.issued) > LONGEST_LIFE.as_secs() as i64 {
+            let words =
+                format!("the token is made for more than {} s, and none may live longer", LONGEST_LIFE.as_secs());
+            return Err(refused(words).reason("TOKEN_TOO_LONG"));
         }
-        if verified.issued > now + CLOCK_SKEW_SECONDS {
-            return Err(refused());
+        if now >= verified.expires {
+            let since = now.saturating_sub(verified.expires);
+            return Err(
+                refused(format!("the token has expired {since} s ago by the clock here")).reason("TOKEN_EXPIRED")
+            );
+        }
+        let ahead = verified.issued.saturating_sub(now);
+        if ahead > MAX_AHEAD_SECONDS {
+            let words = format!(
+                "the token was issued {ahead} s ahead of the clock here, and at most {MAX_AHEAD_SECONDS} s are let pass: set \
+                 both machines' clocks"
+            );
+            let error = refused(words.clone()).reason("TOKEN_AHEAD");
+            return Err(if self.is_to_say(now_ms) { error.source(words) } else { error });
         }
         Ok(verified.caller)
+    }
+
+    /// Whether a difference of clocks is to be logged again; if so, it counts as logged at `now_ms`.
+    fn is_to_say(&self, now_ms: i64) -> bool {
+        let before = self.said_ms.load(Ordering::Relaxed);
+        // A clock that was set back says it again.
+        let is_silent = before <= now_ms && now_ms.saturating_sub(before) < SAID_EVERY_MS;
+        !is_silent && self.said_ms.compare_exchange(before, now_ms, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     fn check(&self, token: &str, trust: &Trust) -> Option<Verified> {
@@ -97,10 +142,6 @@ impl Verifier {
         self.verified.insert(token.to_owned(), verified.clone());
         Some(verified)
     }
-}
-
-fn refused() -> Error {
-    Error::new(ErrorCode::Unauthenticated, "the token is not valid")
 }
 
 #[cfg(test)]
@@ -132,6 +173,52 @@ mod tests {
         assert!(verifier.verify(&token).is_ok());
         clock.advance_ms(1);
         assert_eq!(verifier.verify(&token).unwrap_err().reason_code(), Some("TOKEN_EXPIRED"));
+    }
+
+    #[test]
+    fn a_clock_that_is_a_minute_ahead_is_let_pass_and_one_further_ahead_is_told_by_how_much() {
+        let (here, key) = (Clock::standing_at(1_800_000_000_000), IssuerKey::generate().unwrap());
+        let verifier = Verifier::new(trusted(&[(&[Role::Guest], &key)]), here.clone());
+        let there = Clock::standing_at(1_800_000_060_000);
+        let issuer = Issuer::new(key, there.clone());
+        let token = || issuer.issue("guest-1", Role::Guest, Duration::from_secs(900));
+        let is_logged = |error: &Error| std::error::Error::source(error).is_some();
+        assert!(verifier.verify(&token()).is_ok());
+        there.advance_ms(1_000);
+        let early = token();
+        let refused = verifier.verify(&early).unwrap_err();
+        assert_eq!(refused.reason_code(), Some("TOKEN_AHEAD"));
+        assert!(refused.to_string().contains("61 s ahead"), "{refused}");
+        assert!(is_logged(&refused));
+        here.advance_ms(500);
+        assert!(!is_logged(&verifier.verify(&early).unwrap_err()), "not for each token");
+        here.advance_ms(500);
+        assert!(verifier.verify(&early).is_ok(), "its time has come");
+        there.advance_ms(3_600_000);
+        here.advance_ms(SAID_EVERY_MS);
+        assert!(is_logged(&verifier.verify(&token()).unwrap_err()), "again after a while");
+    }
+
+    #[test]
+    fn no_token_lives_longer_than_a_day_whoever_signed_it() {
+        let (issuer, verifier, clock) = shop(&[Role::Admin]);
+        let longest = issuer.issue("admin-1", Role::Admin, Duration::from_secs(400 * 24 * 3600));
+        assert!(verifier.verify(&longest).is_ok());
+        clock.advance_ms(24 * 3_600_000);
+        assert_eq!(verifier.verify(&longest).unwrap_err().reason_code(), Some("TOKEN_EXPIRED"));
+        // Made by somebody who has the key and a program of their own.
+        let (key, now) = (issuer.key(), clock.now_ms() / 1000);
+        let made = |seconds: i64| {
+            let claims =
+                Claims { sub: "admin-1".into(), role: Role::Admin, iat: now, exp: now.saturating_add(seconds) };
+            let payload = serde_json::to_vec(&claims).unwrap();
+            PublicToken::sign(key.secret(), &payload, Some(key.id().as_bytes()), None).unwrap()
+        };
+        assert!(verifier.verify(&made(24 * 3600)).is_ok());
+        for seconds in [24 * 3600 + 1, i64::MAX] {
+            let refused = verifier.verify(&made(seconds)).unwrap_err();
+            assert_eq!(refused.reason_code(), Some("TOKEN_TOO_LONG"), "{seconds}");
+        }
     }
 
     #[test]
@@ -201,7 +288,7 @@ mod tests {
         verifier.replace_keys(trusted(&[(roles, &old), (roles, &new)]));
         assert!(verifier.verify(&before).is_ok());
         let only_new = trusted(&[(roles, &new)]);
-        issuer.replace_key(new);
+        issuer.replace_keys(new);
         let after = token.get();
         assert_ne!(before, after, "the next token is the new key's");
         assert!(verifier.clone().verify(&after).is_ok() && verifier.verify(&before).is_ok());

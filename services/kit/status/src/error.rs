@@ -13,6 +13,12 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 type Source = Box<dyn StdError + Send + Sync>;
 
+/// What is sent of wrong fields and conditions at the most, in bytes, with those of the message. A status travels in headers,
+/// of which clients take 16 KiB as a rule; base64 makes 8 KiB of this. A hundred lines of an order fit, at 50 bytes each.
+const MAX_DETAIL_BYTES: usize = 6 * 1024;
+/// The longest name or text among them: those of ours have under 200 bytes, what a caller wrote may be as long as a request.
+const MAX_TEXT_BYTES: usize = 512;
+
 /// A failure of an rpc: what the caller may know, and what only the log may.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
@@ -122,22 +128,25 @@ impl Error {
         self.0.reason
     }
 
-    fn details(&self) -> ErrorDetails {
-        let mut details = ErrorDetails::new();
-        for (field, description) in &self.0.fields {
-            details.add_bad_request_violation(field, description);
+    /// The details, and how many wrong fields and conditions they have no room for.
+    fn details(&self) -> (ErrorDetails, usize) {
+        let (mut details, mut room) = (ErrorDetails::new(), MAX_DETAIL_BYTES);
+        let (fields, conditions) = (fitting(&self.0.fields, &mut room), fitting(&self.0.preconditions, &mut room));
+        for (field, description) in &fields {
+            details.add_bad_request_violation(*field, *description);
         }
         let kind = self.0.reason.unwrap_or_default();
-        for (subject, description) in &self.0.preconditions {
-            details.add_precondition_failure_violation(kind, subject, description);
+        for (subject, description) in &conditions {
+            details.add_precondition_failure_violation(kind, *subject, *description);
         }
+        let left_out = self.0.fields.len() + self.0.preconditions.len() - fields.len() - conditions.len();
         if let Some(reason) = self.0.reason {
             details.set_error_info(reason, ERROR_DOMAIN, self.0.metadata.clone());
         }
         if let Some(delay) = self.0.retry_after {
             details.set_retry_info(Some(delay));
         }
-        details
+        (details, left_out)
     }
 
     fn log(&self) {
@@ -169,9 +178,28 @@ impl StdError for Error {
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         error.log();
-        let details = error.details();
-        Status::with_error_details(error.0.code.grpc(), error.0.message, details)
+        let (details, left_out) = error.details();
+        let mut message = cut(&error.0.message).to_owned();
+        if left_out > 0 {
+            message.push_str(&format!("; {left_out} more than are named here"));
+        }
+        Status::with_error_details(error.0.code.grpc(), message, details)
     }
+}
+
+/// Of names and texts the first that fit into `room`, which is then less, each cut to a length.
+fn fitting<'a>(pairs: &'a [(String, String)], room: &mut usize) -> Vec<(&'a str, &'a str)> {
+    let cut = pairs.iter().map(|(name, text)| (cut(name), cut(text)));
+    let fits = cut.map_while(|(name, text)| {
+        *room = room.checked_sub(name.len() + text.len())?;
+        Some((name, text))
+    });
+    fits.collect()
+}
+
+/// The beginning of a text that is too long.
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_TEXT_BYTES)]
 }
 
 /// What a callee answered, as its caller's failure: transient ones stay what they are, anything else is our own fault.
@@ -222,6 +250,29 @@ mod tests {
         let status = Status::from(Error::invalid("lines[2].quantity", "must be 1 to 99, is 0"));
         assert_eq!(status.code(), Code::InvalidArgument);
         assert_eq!(crate::field_violations(&status), [("lines[2].quantity".into(), "must be 1 to 99, is 0".into())]);
+    }
+
+    #[test]
+    fn however_much_is_wrong_what_is_sent_fits_into_headers() {
+        let wrong = |number: usize, text: &str| {
+            (0..number)
+                .fold(Error::invalid("first", "x"), |error, index| error.field(format!("lines[{index}].sku"), text))
+        };
+        for (error, at_least) in [(wrong(1_000, "must be given"), 100), (wrong(40, &"ü".repeat(60_000)), 5)] {
+            let status = Status::from(error);
+            let named = crate::field_violations(&status);
+            assert!(named.len() >= at_least && named[0].0 == "first", "{}", named.len());
+            assert!(status.details().len() < 12_000, "{}", status.details().len());
+            assert!(status.message().contains("more than are named here"), "{}", status.message());
+        }
+        let few = Status::from(wrong(100, "must be 1 to 99"));
+        assert_eq!((crate::field_violations(&few).len(), few.message()), (101, "the request has a wrong field"));
+        let of_lines = (0..500).fold(Error::precondition("OUT_OF_STOCK", "too little stock"), |error, index| {
+            error.violated(format!("SKU-{index}"), "x".repeat(100))
+        });
+        let status = Status::from(of_lines);
+        assert!(status.details().len() < 12_000 && crate::precondition_subjects(&status).len() > 20);
+        assert!(Status::from(Error::not_found("x".repeat(100_000))).message().len() < 1_000);
     }
 
     #[test]

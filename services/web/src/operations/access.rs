@@ -1,7 +1,6 @@
 //! Who may look at the operations page: who bears a token for it, in a cookie that only these pages can read and that lives
-//! for an hour; and, where the shop says so, who sits at this machine.
+//! for an hour; and, where the shop says so, who has opened the link that it printed at its start.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +8,12 @@ use axum::extract::{FromRef, FromRequestParts};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use cookie::SameSite;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderValue};
 use selvage_context::clock::Clock;
 use selvage_identity::{Issuer, Role};
 
 use super::Access;
 use crate::cookies::{Kind, SealedCookies};
-use crate::peer::Peer;
 
 /// The cookie that holds their token. Somebody stays signed in for a shift's hour, or the token's life if that is shorter.
 static OPERATOR: Kind = Kind {
@@ -25,31 +23,34 @@ static OPERATOR: Kind = Kind {
     lifetime: Duration::from_secs(3600),
     same_site: SameSite::Strict,
 };
-/// Of the tokens for who sits at this machine: longer than the ten minutes for which a page watches.
+/// The cookie of who has opened the link: for a day, since the link opens nothing a second time. Lax, so that a link that is
+/// clicked on in a terminal within a page leads on to the page of operations.
+static BY_LINK: Kind = Kind {
+    name: "selvage-operator-by-link",
+    secure_name: "__Host-selvage-operator-by-link",
+    purpose: "selvage web operations link v1",
+    lifetime: Duration::from_secs(24 * 3600),
+    same_site: SameSite::Lax,
+};
+/// Of the tokens for who has opened the link: longer than the ten minutes for which a page watches.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
 /// The longest token that services take.
 pub(crate) const MAX_TOKEN: usize = 1024;
-/// The subject of who sits at this machine. It has a space, as no token's has.
-const HERE: &str = "operations on this machine";
-/// What whoever passes a request on says of it.
-const PASSED_ON: [HeaderName; 5] = [
-    header::FORWARDED,
-    header::VIA,
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-real-ip"),
-];
+/// What that cookie says, and the subject of forms' tokens. It has spaces, as no token's subject has.
+const OPENED: &str = "operations by link";
 
 /// Where the operations page is signed in to.
 pub(crate) struct Doors {
     cookies: SealedCookies,
+    by_link: SealedCookies,
     access: Access,
 }
 
 impl Doors {
-    /// With cookies encrypted with a key that is derived from `secret`; `secure` ones travel over https only.
-    pub(crate) fn new(secret: &str, access: Access, clock: Clock, secure: bool) -> Self {
-        Self { cookies: SealedCookies::new(&OPERATOR, &[secret], clock, secure), access }
+    /// With cookies encrypted with a key that is derived from that of `pages`; `secure` ones travel over https only.
+    pub(crate) fn new(pages: &Issuer, access: Access, clock: Clock, secure: bool) -> Self {
+        let cookies = |kind| SealedCookies::new(kind, pages, clock.clone(), secure);
+        Self { cookies: cookies(&OPERATOR), by_link: cookies(&BY_LINK), access }
     }
 
     /// The cookie of who signs in with `token`.
@@ -57,42 +58,40 @@ impl Doors {
         self.cookies.seal(token)
     }
 
-    /// The cookie of who signs out.
-    pub(crate) fn farewell(&self) -> HeaderValue {
-        self.cookies.expire()
+    /// The cookie of who opens the link with `key`; `None` if it is none of this start's, or was opened before.
+    pub(crate) fn open(&self, key: &str) -> Option<HeaderValue> {
+        match &self.access {
+            Access::Link(link, _) if link.open(key) => Some(self.by_link.seal(OPENED)),
+            _ => None,
+        }
+    }
+
+    /// Whether the shop prints a link at its start.
+    pub(crate) fn prints_link(&self) -> bool {
+        matches!(self.access, Access::Link(..))
+    }
+
+    /// The cookies of who signs out.
+    pub(crate) fn farewell(&self) -> [HeaderValue; 2] {
+        [self.cookies.expire(), self.by_link.expire()]
     }
 
     /// Who makes a request, if they may look.
-    fn operator(&self, headers: &HeaderMap, peer: Option<SocketAddr>) -> Option<Operator> {
-        let signed_in = self.cookies.open(headers).map(|opened| Operator {
-            csrf: format!("operations {}", opened.text),
-            token: opened.text.into(),
-            is_signed_in: true,
-        });
-        signed_in.or_else(|| match &self.access {
-            Access::Loopback(issuer) if is_here(headers, peer) => Some(here(issuer)),
-            _ => None,
-        })
+    pub(crate) fn operator(&self, headers: &HeaderMap) -> Option<Operator> {
+        // By the link first: who opens it may still have the cookie of a token that nobody takes any more.
+        if let Access::Link(_, issuer) = &self.access
+            && self.by_link.open(headers).is_some()
+        {
+            return Some(by_link(issuer));
+        }
+        let signed_in = self.cookies.open(headers)?;
+        Some(Operator { csrf: format!("operations {}", signed_in.text), token: signed_in.text.into() })
     }
 }
 
-/// Whether whoever asks sits at this machine: the connection comes from it, nobody passed it on, and it was this machine that
-/// was asked for, so that no page from elsewhere made a browser believe that we are its own host.
-pub(crate) fn is_here(headers: &HeaderMap, peer: Option<SocketAddr>) -> bool {
-    let asked = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let host = match asked.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => host,
-        _ => asked,
-    };
-    let name = host.trim_start_matches('[').trim_end_matches(']');
-    let own = name == "localhost" || name.parse().is_ok_and(|address: IpAddr| address.is_loopback());
-    own && peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback())
-        && !PASSED_ON.iter().any(|header| headers.contains_key(header))
-}
-
-fn here(issuer: &Issuer) -> Operator {
-    let token = issuer.issue("operator-at-this-machine", Role::Faults, TOKEN_LIFETIME);
-    Operator { token: token.into(), csrf: HERE.to_owned(), is_signed_in: false }
+fn by_link(issuer: &Issuer) -> Operator {
+    let token = issuer.issue("operator-by-link", Role::Faults, TOKEN_LIFETIME);
+    Operator { token: token.into(), csrf: OPENED.to_owned() }
 }
 
 /// Who may look. Handlers take this, or send whoever it isn't to sign in.
@@ -101,8 +100,6 @@ pub(crate) struct Operator {
     pub(crate) token: Arc<str>,
     /// What the forms' tokens are made for.
     pub(crate) csrf: String,
-    /// By a token, and so able to sign out.
-    pub(crate) is_signed_in: bool,
 }
 
 impl<S> FromRequestParts<S> for Operator
@@ -113,62 +110,76 @@ where
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
-        let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
-        let operator = Arc::<Doors>::from_ref(state).operator(&parts.headers, peer);
+        let operator = Arc::<Doors>::from_ref(state).operator(&parts.headers);
         operator.ok_or_else(|| Redirect::to("/ops/sign-in").into_response())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http::header;
     use selvage_identity::IssuerKey;
 
     use super::*;
+    use crate::operations::Link;
 
-    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
+    /// A request's headers with the cookie that this header of an answer sets.
+    fn bearing(set: &HeaderValue) -> HeaderMap {
+        let pair = set.to_str().unwrap().split(';').next().unwrap();
+        HeaderMap::from_iter([(header::COOKIE, pair.parse().unwrap())])
     }
 
-    fn doors(is_open: bool) -> (Doors, Clock) {
+    fn issuer(clock: &Clock) -> Issuer {
+        Issuer::new(IssuerKey::generate().unwrap(), clock.clone())
+    }
+
+    fn doors(link: Option<&Link>) -> (Doors, Clock) {
         let clock = Clock::standing_at(1_800_000_000_000);
-        let issuer = Issuer::new(IssuerKey::generate().unwrap(), clock.clone());
-        let access = if is_open { Access::Loopback(issuer) } else { Access::Token };
-        (Doors::new("a secret of the shop's own", access, clock.clone(), false), clock)
+        let access = link.map_or(Access::Token, |link| Access::Link(link.clone(), issuer(&clock)));
+        (Doors::new(&issuer(&clock), access, clock.clone(), false), clock)
     }
 
     #[test]
     fn a_token_is_borne_for_an_hour() {
-        let (doors, clock) = doors(false);
+        let (doors, clock) = doors(None);
         let cookie = doors.cookie("v4.public.token");
-        let value = cookie.to_str().unwrap().split(';').next().unwrap();
-        assert!(!value.contains("token"), "{value}");
-        let bearing = headers(&[("cookie", value)]);
-        let operator = doors.operator(&bearing, None).unwrap();
-        assert_eq!((&*operator.token, operator.is_signed_in), ("v4.public.token", true));
+        assert!(!cookie.to_str().unwrap().contains("token"), "{cookie:?}");
+        assert_eq!(&*doors.operator(&bearing(&cookie)).unwrap().token, "v4.public.token");
         clock.advance_ms(3_600_000);
-        assert!(doors.operator(&bearing, None).is_none());
-        assert!(doors.operator(&headers(&[("cookie", "selvage-operator=x")]), None).is_none());
-        assert!(doors.farewell().to_str().unwrap().contains("Max-Age=0"));
+        assert!(doors.operator(&bearing(&cookie)).is_none());
+        assert!(doors.operator(&bearing(&HeaderValue::from_static("selvage-operator=x"))).is_none());
+        for farewell in doors.farewell() {
+            assert!(farewell.to_str().unwrap().contains("Max-Age=0"));
+        }
     }
 
     #[test]
-    fn only_who_sits_at_this_machine_needs_no_token() {
-        let (open, _) = doors(true);
-        let here = Some(SocketAddr::from(([127, 0, 0, 1], 50_000)));
-        for host in ["127.0.0.1:8080", "localhost:8080", "localhost", "[::1]:8080", "127.0.0.2"] {
-            let operator = open.operator(&headers(&[("host", host)]), here);
-            assert!(operator.is_some_and(|operator| !operator.is_signed_in), "{host}");
-            assert!(doors(false).0.operator(&headers(&[("host", host)]), here).is_none(), "{host}");
-        }
-        let elsewhere = Some(SocketAddr::from(([192, 0, 2, 1], 50_000)));
-        let own = ("host", "127.0.0.1:8080");
-        assert!(open.operator(&headers(&[own]), elsewhere).is_none());
-        assert!(open.operator(&headers(&[own]), None).is_none());
-        for host in ["", "shop.example", "shop.example:8080", "127.0.0.1.example", "localhost.example:80"] {
-            assert!(open.operator(&headers(&[("host", host)]), here).is_none(), "{host}");
-        }
-        for passed_on in ["forwarded", "via", "x-forwarded-for", "x-real-ip"] {
-            assert!(open.operator(&headers(&[own, (passed_on, "x")]), here).is_none(), "{passed_on}");
-        }
+    fn who_opens_the_link_is_in_for_a_day_and_nobody_else_is() {
+        let link = Link::new([7; 32]);
+        let key = link.path().split_once('=').unwrap().1.to_owned();
+        let (doors, clock) = doors(Some(&link));
+        assert!(doors.operator(&HeaderMap::new()).is_none(), "nobody is in without it, wherever they sit");
+        assert!(doors.open("another key").is_none());
+        let cookie = doors.open(&key).unwrap();
+        assert!(doors.open(&key).is_none(), "it opens once");
+        assert!(doors.operator(&bearing(&cookie)).unwrap().token.starts_with("v4.public."));
+        clock.advance_ms(24 * 3_600_000 - 1_000);
+        assert!(doors.operator(&bearing(&cookie)).is_some());
+        clock.advance_ms(1_000);
+        assert!(doors.operator(&bearing(&cookie)).is_none());
+    }
+
+    #[test]
+    fn a_shop_that_asks_for_tokens_takes_no_link() {
+        let link = Link::new([7; 32]);
+        let key = link.path().split_once('=').unwrap().1.to_owned();
+        let clock = Clock::standing_at(1_800_000_000_000);
+        let pages = issuer(&clock);
+        let open = Doors::new(&pages, Access::Link(link.clone(), issuer(&clock)), clock.clone(), false);
+        let closed = Doors::new(&pages, Access::Token, clock, false);
+        assert!(closed.open(&key).is_none());
+        let cookie = open.open(&key).unwrap();
+        assert!(open.operator(&bearing(&cookie)).is_some());
+        assert!(closed.operator(&bearing(&cookie)).is_none(), "not even by the cookie of an earlier start");
     }
 }

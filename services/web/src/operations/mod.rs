@@ -7,20 +7,22 @@
 //! Where the pages are told of the operator, they show what it has decided and granted. They ask it with the token of their own service
 //! account, and show its answer to whose token a process has just taken.
 //!
-//! The token of whoever looks is kept in a cookie that only `web` can read. The one-process shop is open to its own machine; the peer's
-//! address, the name that was asked for and the absence of any sign of a proxy must all say so, since a page elsewhere could
-//! lead a browser on this machine to 127.0.0.1.
+//! The token of whoever looks is kept in a cookie that only `web` can read. The one-process shop also prints a link at its
+//! start, which opens the page once and leaves a cookie. That a request comes from this very machine proves nothing: a
+//! reverse proxy on it passes on what strangers ask, and a page elsewhere can lead a browser to 127.0.0.1.
 
 mod access;
 mod decisions;
+mod link;
 mod processes;
 
 use selvage_identity::Issuer;
 use selvage_rpc::Channel;
 
-pub(crate) use access::{Doors, MAX_TOKEN, Operator, is_here};
+pub(crate) use access::{Doors, MAX_TOKEN, Operator};
 pub use decisions::Decider;
 pub(crate) use decisions::Told;
+pub use link::Link;
 pub(crate) use processes::{Answers, MAX_INSTANCES, Process, Processes, Seen};
 
 /// Who may look at the operations page.
@@ -28,9 +30,9 @@ pub(crate) use processes::{Answers, MAX_INSTANCES, Process, Processes, Seen};
 pub enum Access {
     /// Who has a token of the role operations, faults or admin.
     Token,
-    /// Also who reaches the pages from this very machine, under its own name and through nothing in between. The processes
-    /// are called with tokens of this issuer, which they must trust with the role faults.
-    Loopback(Issuer),
+    /// Also who opens this link. For them the processes are called with tokens of this issuer, which they must trust with
+    /// the role faults.
+    Link(Link, Issuer),
 }
 
 /// What the operations page is made from.

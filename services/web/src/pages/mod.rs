@@ -7,6 +7,7 @@ mod form;
 pub(crate) mod home;
 pub(crate) mod listing;
 mod live;
+pub(crate) mod metrics;
 pub(crate) mod operations;
 pub(crate) mod order;
 mod order_id;

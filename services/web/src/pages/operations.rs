@@ -8,7 +8,7 @@ use askama::Template;
 use axum::extract::{FromRef, FromRequest, FromRequestParts as _, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use futures::{StreamExt as _, stream};
-use http::header;
+use http::{HeaderMap, Method, header};
 use selvage_boot::Life;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -59,6 +59,16 @@ impl OperationsParts {
     ) -> Self {
         Self { doors, processes, scaler, csrf, watchers: Arc::new(Semaphore::new(MAX_WATCHERS)), life }
     }
+
+    /// Whether who makes a request may look: by a cookie, or by a token as programs send it. `None` if no process can be asked.
+    pub(super) async fn lets_in(&self, headers: &HeaderMap) -> Option<bool> {
+        let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let sent = sent.and_then(|value| value.strip_prefix("Bearer ")).filter(|token| is_token(token)).map(Arc::from);
+        match sent.or_else(|| self.doors.operator(headers).map(|operator| operator.token)) {
+            Some(token) => self.processes.takes(&token).await,
+            None => Some(false),
+        }
+    }
 }
 
 /// What every page of operations has around it.
@@ -89,6 +99,8 @@ impl Surroundings {
 struct SignInPage {
     around: Surroundings,
     alert: &'static str,
+    /// The shop prints a link that opens the page.
+    prints_link: bool,
 }
 
 #[derive(Template)]
@@ -252,7 +264,7 @@ async fn shown(app: &OperationsParts, operator: &Operator, notice: String, alert
     }
     let csrf = csrf(app, operator);
     Ok(page(&OperationsPage {
-        around: Surroundings::new(csrf.clone(), operator.is_signed_in),
+        around: Surroundings::new(csrf.clone(), true),
         parts: Parts::new(&processes, told.is_some(), told.as_ref(), csrf),
         switches: Switches::new(&processes),
         default_lasting: DEFAULT_LASTING,
@@ -312,22 +324,44 @@ pub(crate) async fn events(State(app): Shared, operator: Operator) -> Page {
 /// `GET /ops/sign-in`
 pub(crate) async fn sign_in(State(app): Shared, visitor: Visitor, Query(fields): Query) -> Page {
     let alert = match fields.get("notice") {
+        "used" => {
+            "That link was opened before, or is of an earlier start of the shop: each opens this page once. Sign in with a token."
+        }
         "refused" => "That token isn't taken any more, or isn't one for operations: sign in again.",
         _ => "",
     };
     Ok(sign_in_page(&app, visitor.subject(), alert))
 }
 
+/// `GET /ops/open`: the link that the shop printed at its start.
+pub(crate) async fn open(State(app): Shared, method: Method, headers: HeaderMap, Query(fields): Query) -> Page {
+    // HEAD, by which programs look at links before people do, doesn't open it.
+    if method == Method::GET
+        && let Some(cookie) = app.doors.open(fields.get("key"))
+    {
+        let mut response = redirect_to("/ops");
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+        return Ok(response);
+    }
+    // A browser that fetched the page ahead, or in which the link is opened again, is in.
+    let is_in = app.doors.operator(&headers).is_some();
+    Ok(redirect_to(if is_in { "/ops" } else { "/ops/sign-in?notice=used" }))
+}
+
 fn sign_in_page(app: &OperationsParts, subject: Option<&str>, alert: &'static str) -> Response {
     let csrf = app.csrf.token(subject, rand::random());
-    page(&SignInPage { around: Surroundings::new(csrf, false), alert })
+    page(&SignInPage { around: Surroundings::new(csrf, false), alert, prints_link: app.doors.prints_link() })
+}
+
+/// Whether it looks like a token at all.
+fn is_token(text: &str) -> bool {
+    (1..=MAX_TOKEN).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// `POST /ops/sign-in`
 pub(crate) async fn enter(State(app): Shared, form: Form) -> Page {
     let token = form.fields.get("token");
-    let is_token = |token: &str| token.len() <= MAX_TOKEN && token.bytes().all(|byte| byte.is_ascii_graphic());
-    let alert = if token.is_empty() || !is_token(token) {
+    let alert = if !is_token(token) {
         "That is no token. One is a line of letters that begins with v4.public."
     } else {
         match app.processes.takes(token).await {
@@ -346,7 +380,9 @@ pub(crate) async fn enter(State(app): Shared, form: Form) -> Page {
 /// `POST /ops/sign-out`
 pub(crate) async fn leave(State(app): Shared, _form: OperatorForm) -> Page {
     let mut response = redirect_to("/ops/sign-in");
-    response.headers_mut().append(header::SET_COOKIE, app.doors.farewell());
+    for cookie in app.doors.farewell() {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
     Ok(response)
 }
 

@@ -20,7 +20,8 @@ use crate::cookies::{Kind, SealedCookies};
 use crate::problem::Problem;
 use old_form::OldForm;
 
-/// The cookie that holds a guest's session, for as long as a bag is kept. It is renewed once less than half of that is left.
+/// The cookie that holds a guest's session, for as long as a bag is kept. It is renewed once less than half of that is left,
+/// or a key has made it that makes no more.
 static SESSION: Kind = Kind {
     name: "selvage-session",
     secure_name: "__Host-selvage-session",
@@ -86,13 +87,13 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    /// Sessions encrypted with a key that is derived from that of `issuer` as it is now; `issuer` makes the services' tokens.
+    /// Sessions encrypted with a key that is derived from that of `issuer`, which makes the services' tokens.
     /// `secure` cookies travel over https only.
     pub(crate) fn new(issuer: Issuer, clock: Clock, secure: bool) -> Self {
-        let (secret, nobody) = (issuer.key().secret_text(), subject(Uuid::new_v4()));
+        let nobody = subject(Uuid::new_v4());
         Self {
-            cookies: SealedCookies::new(&SESSION, &[&secret], clock.clone(), secure),
-            old_form: OldForm::new(&secret, secure),
+            cookies: SealedCookies::new(&SESSION, &issuer, clock.clone(), secure),
+            old_form: OldForm::new(&issuer, secure),
             // Kept for half of its life.
             anonymous: KeptToken::new(issuer.clone(), &nobody, Role::Guest, TOKEN_LIFETIME, TOKEN_LIFETIME / 2),
             issuer,
@@ -103,7 +104,8 @@ impl Sessions {
     /// Who made a request, and the cookie that renews their session where it is time.
     pub(crate) fn read(&self, headers: &HeaderMap) -> (Visitor, Option<HeaderValue>) {
         let (subject, is_renewed) = if let Some(opened) = self.cookies.open(headers) {
-            (opened.text, opened.left < SESSION.lifetime / 2)
+            let is_renewed = opened.is_of_earlier_key || opened.left < SESSION.lifetime / 2;
+            (opened.text, is_renewed)
         } else if let Some(subject) = self.old_form.open(headers, self.clock.now_ms() / 1000) {
             (subject, true)
         } else {
@@ -137,7 +139,7 @@ fn subject(id: Uuid) -> String {
 
 #[cfg(test)]
 mod tests {
-    use selvage_identity::IssuerKey;
+    use selvage_identity::{IssuerKey, IssuerKeys};
 
     use super::*;
 
@@ -169,6 +171,25 @@ mod tests {
         assert_eq!(sessions.read(&headers).0.subject(), None);
         let (visitor, _) = sessions.read(&with(value(&renewal.unwrap())));
         assert_eq!(visitor.subject(), Some(&*session.subject));
+    }
+
+    #[test]
+    fn a_guest_stays_the_same_guest_while_the_shops_key_is_replaced() {
+        let clock = Clock::standing_at(1_800_000_000_000);
+        let (old, new) = (IssuerKey::generate().unwrap(), IssuerKey::generate().unwrap());
+        let both = IssuerKeys::parse(&format!("{}\n{}", new.secret_text(), old.secret_text())).unwrap();
+        let issuer = Issuer::new(old, clock.clone());
+        let sessions = Sessions::new(issuer.clone(), clock.clone(), false);
+        let (session, cookie) = sessions.begin(Uuid::from_u128(1));
+        issuer.replace_keys(both);
+        let (visitor, renewal) = sessions.read(&with(value(&cookie)));
+        assert_eq!(visitor.subject(), Some(&*session.subject));
+        let renewed = with(value(&renewal.expect("a cookie of the new key")));
+        // Once the old key is gone, only who hasn't come by meanwhile is somebody else.
+        issuer.replace_keys(new);
+        let (visitor, renewal) = sessions.read(&renewed);
+        assert_eq!((visitor.subject(), renewal), (Some(&*session.subject), None));
+        assert_eq!(sessions.read(&with(value(&cookie))).0.subject(), None);
     }
 
     #[test]

@@ -5,21 +5,23 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
+use selvage_identity::Issuer;
 
 use crate::cookies::named;
+use crate::derived::Derived;
 use crate::mac::MacKey;
 
 /// Reads sessions of the old form.
 pub(super) struct OldForm {
-    key: MacKey,
+    keys: Derived<MacKey>,
     name: &'static str,
 }
 
 impl OldForm {
-    /// Those that were hashed with a key derived from `secret`; `secure` ones had a name of their own.
-    pub(super) fn new(secret: &str, secure: bool) -> Self {
-        let key = MacKey::derive(secret, "selvage web session v1");
-        Self { key, name: if secure { "__Host-selvage" } else { "selvage" } }
+    /// Those that were hashed with a key derived from one of `issuer`'s; `secure` ones had a name of their own.
+    pub(super) fn new(issuer: &Issuer, secure: bool) -> Self {
+        let keys = Derived::new(issuer, "selvage web session v1", MacKey::derive);
+        Self { keys, name: if secure { "__Host-selvage" } else { "selvage" } }
     }
 
     /// The subject of the first cookie among `headers` that we made and that is still good at `now`, in seconds since the
@@ -29,7 +31,9 @@ impl OldForm {
             let (claim, hash) = cookie.value().rsplit_once('.')?;
             let hash: [u8; 32] = URL_SAFE_NO_PAD.decode(hash).ok()?.try_into().ok()?;
             let (subject, until) = claim.rsplit_once('.')?;
-            let is_good = self.key.matches(&hash, claim.as_bytes()) && until.parse::<i64>().ok()? > now;
+            let keys = self.keys.get();
+            let is_ours = keys.iter().any(|key| key.matches(&hash, claim.as_bytes()));
+            let is_good = is_ours && until.parse::<i64>().ok()? > now;
             is_good.then(|| subject.to_owned())
         })
     }

@@ -35,6 +35,10 @@ const MAX_STREAMS: u32 = 2_000;
 /// request has some KiB. HTTP/2's libraries would take 1 MiB of each.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
+/// Streams of a connection that its client has given up before they were looked at; with more it counts as an attacker, and
+/// loses the connection. A process that stood still finds as many as there can be streams: with the usual 20 its clients
+/// would be attackers for having waited.
+const MAX_RESET_STREAMS: usize = MAX_STREAMS as usize;
 
 /// The services of a server, with health, and with reflection if that is wanted, for exactly those.
 pub struct Services {
@@ -164,6 +168,7 @@ where
 {
     let serving = Server::builder()
         .max_concurrent_streams(MAX_STREAMS)
+        .http2_max_pending_accept_reset_streams(Some(MAX_RESET_STREAMS))
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
         .http2_keepalive_timeout(Some(Duration::from_secs(5)))
         .http2_max_header_list_size(16 * 1024)
@@ -189,4 +194,46 @@ fn internal(panic: Box<dyn Any + Send>) -> Response<Body> {
     let message = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!(panic = message, "a handler panicked");
     Status::internal("something went wrong on our side").into_http()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{StreamExt as _, stream};
+    use h2::Reason;
+    use http::Request;
+    use hyper::body::Bytes;
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    fn asked(path: &str) -> Request<()> {
+        let request = Request::post(format!("http://test{path}")).header("content-type", "application/grpc");
+        request.body(()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_server_that_stood_still_takes_no_client_that_gave_up_for_an_attacker() {
+        // It doesn't read yet, as after SIGSTOP; what is sent has room in between.
+        let (ours, theirs) = tokio::io::duplex(1024 * 1024);
+        let (mut client, connection) =
+            h2::client::Builder::new().initial_max_send_streams(1_000).handshake::<_, Bytes>(theirs).await.unwrap();
+        tokio::spawn(connection);
+        for _ in 0..200 {
+            let (_, mut call) = client.send_request(asked("/test.v1.Test/Read"), false).unwrap();
+            // The connection's task writes down the call, and then that it is given up.
+            yield_now().await;
+            call.send_reset(Reason::CANCEL);
+            yield_now().await;
+        }
+        let life = Life::new();
+        let routes = Services::default().finish(&life).await.unwrap();
+        let incoming = stream::iter([Ok::<_, std::io::Error>(ours)]).chain(stream::pending());
+        let on = life.clone();
+        tokio::spawn(async move { serve(routes, incoming, &on).await });
+        let (answer, mut call) = client.send_request(asked("/grpc.health.v1.Health/Check"), false).unwrap();
+        call.send_data(Bytes::from_static(&[0; 5]), true).unwrap();
+        let answer = answer.await.expect("the connection goes on");
+        assert_eq!((answer.status().as_u16(), answer.headers().get("grpc-status")), (200, None));
+        life.end();
+    }
 }

@@ -6,9 +6,9 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
-use selvage_identity::{IssuerKey, Role, TrustedKeys};
+use selvage_identity::{IssuerKey, IssuerKeys, Role, TrustedKeys};
 
-use super::{read_issuer_key, read_trusted_keys};
+use super::{read_issuer_keys, read_trusted_keys};
 
 /// Who holds a key: what its tokens may be and, if it names any, the rpcs that they may call.
 #[derive(Clone, Copy, Debug)]
@@ -75,17 +75,16 @@ impl KeyFolder {
         }
         for holder in holders {
             let file = self.file(holder.name);
-            let key = match file.exists() {
+            match file.exists() {
                 // Its line was taken out by hand, or stands there.
-                true if listed.is_some() => continue,
-                true => read_issuer_key(&file)?,
+                true if listed.is_some() => {}
+                true => read_issuer_keys(&file)?.iter().for_each(|key| text.push_str(&holder.line(key))),
                 false => {
                     let key = IssuerKey::generate()?;
+                    text.push_str(&holder.line(&key));
                     made.push((file, key.secret_text() + "\n"));
-                    key
                 }
-            };
-            text.push_str(&holder.line(&key));
+            }
         }
         // Trusted first: a key that nobody holds does no harm, and one that nobody trusts signs in vain.
         let files = [(path, text, PUBLIC)].into_iter().chain(made.into_iter().map(|(file, text)| (file, text, SECRET)));
@@ -135,7 +134,7 @@ impl KeyFolder {
         for file in files {
             let path = file?.path();
             let is_key = path.extension().is_some_and(|ending| ending == "key");
-            if is_key && trusted.roles_of(&read_issuer_key(&path)?).is_some_and(|roles| roles.contains(&role)) {
+            if is_key && trusted.roles_of(read_issuer_keys(&path)?.first()).is_some_and(|roles| roles.contains(&role)) {
                 holders.extend(path.file_stem().and_then(|stem| stem.to_str()).map(ToOwned::to_owned));
             }
         }
@@ -167,12 +166,12 @@ impl KeyFolder {
         }
     }
 
-    /// That key.
+    /// The keys in it, of which the first signs.
     ///
     /// # Errors
     /// As [`KeyFolder::file_for`], or names the file that can't be read.
-    pub fn key_for(&self, role: Role, holder: Option<&str>) -> anyhow::Result<IssuerKey> {
-        read_issuer_key(&self.file_for(role, holder)?)
+    pub fn keys_for(&self, role: Role, holder: Option<&str>) -> anyhow::Result<IssuerKeys> {
+        read_issuer_keys(&self.file_for(role, holder)?)
     }
 }
 
@@ -250,8 +249,8 @@ mod tests {
         let keys = KeyFolder::make(folder.path(), &[FIRST, SECOND]).unwrap();
         // Somebody trusts a key that is held elsewhere, narrows one, and trusts another no more.
         let elsewhere = TrustedKeys::line(&[Role::Service], &IssuerKey::generate().unwrap(), &[]);
-        let pages = read_issuer_key(&keys.file("pages")).unwrap();
-        let by_hand = format!("# by hand\n{elsewhere}guest {}", pages.public_text());
+        let pages = read_issuer_keys(&keys.file("pages")).unwrap();
+        let by_hand = format!("# by hand\n{elsewhere}guest {}", pages.first().public_text());
         fs::write(keys.trusted_file(), &by_hand).unwrap();
         KeyFolder::make(folder.path(), &[FIRST, SECOND]).unwrap();
         assert_eq!(list(&keys), by_hand);
@@ -259,8 +258,8 @@ mod tests {
         KeyFolder::make(folder.path(), &[FIRST, SECOND, THIRD]).unwrap();
         let added = list(&keys);
         let rest = added.strip_prefix(&format!("{by_hand}\n")).expect("what was there stays");
-        let other = read_issuer_key(&keys.file("other")).unwrap();
-        assert_eq!(rest, TrustedKeys::line(THIRD.roles, &other, THIRD.rpcs));
+        let other = read_issuer_keys(&keys.file("other")).unwrap();
+        assert_eq!(rest, TrustedKeys::line(THIRD.roles, other.first(), THIRD.rpcs));
     }
 
     /// Written by the version before this one: no rpcs, no key for operations.

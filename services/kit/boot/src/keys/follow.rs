@@ -9,10 +9,10 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Counter;
 use selvage_context::clock::Clock;
-use selvage_identity::{Issuer, IssuerKey, KeyError, Verifier};
+use selvage_identity::{Issuer, IssuerKeys, KeyError, Verifier};
 
 use super::file::{self, Looks, Mark, Next};
-use super::{KeyFiles, parse_trusted_keys, read_issuer_key, read_trusted_keys};
+use super::{KeyFiles, parse_trusted_keys, read_issuer_keys, read_trusted_keys};
 use crate::Life;
 
 /// How often the files are looked at: a call of stat(2) each, some 2 µs. A change is in force within two looks.
@@ -69,16 +69,16 @@ impl Keys {
         Ok(verifier)
     }
 
-    /// Who issues tokens with the secret key at `path`.
+    /// Who issues tokens with the first of the secret keys at `path`.
     ///
     /// # Errors
     /// Names the file and what is wrong with it, never the key.
     pub fn issuer(&mut self, path: &Path) -> anyhow::Result<Issuer> {
         let mark = Mark::of(path);
-        let issuer = Issuer::new(read_issuer_key(path)?, self.clock.clone());
+        let issuer = Issuer::new(read_issuer_keys(path)?, self.clock.clone());
         let of_all = issuer.clone();
         self.follow(path, mark, move |text| {
-            of_all.replace_key(IssuerKey::parse(text)?);
+            of_all.replace_keys(IssuerKeys::parse(text)?);
             Ok(())
         });
         Ok(issuer)
@@ -198,7 +198,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
 
-    use selvage_identity::{Role, ServiceToken, TrustedKeys};
+    use selvage_identity::{IssuerKey, Role, ServiceToken, TrustedKeys};
 
     use super::*;
 

@@ -7,7 +7,7 @@ mod follow;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use selvage_identity::{IssuerKey, KeyError, TrustedKeys};
+use selvage_identity::{IssuerKeys, KeyError, TrustedKeys};
 
 pub use folder::{Holder, KeyFolder, LIST_HEADER};
 pub use follow::Keys;
@@ -19,7 +19,8 @@ pub struct KeyFiles {
     /// when it changes
     #[arg(long, env = "SELVAGE_TRUSTED_KEYS", value_name = "FILE")]
     pub trusted_keys: PathBuf,
-    /// File with the secret key that this process signs its own tokens with. It is read again when it changes
+    /// File with the secret key that this process signs its own tokens with: the first line, if it has several. It is read
+    /// again when it changes
     #[arg(long, env = "SELVAGE_ISSUER_KEY", value_name = "FILE")]
     pub issuer_key: Option<PathBuf>,
 }
@@ -34,8 +35,8 @@ fn parse_trusted_keys(text: &str) -> Result<TrustedKeys, KeyError> {
     TrustedKeys::parse(text, selvage_proto::is_rpc)
 }
 
-/// Reads a secret key. An error names the file and what is wrong, never the key.
-fn read_issuer_key(path: &Path) -> anyhow::Result<IssuerKey> {
+/// Reads the secret keys of a holder. An error names the file and what is wrong, never the key.
+fn read_issuer_keys(path: &Path) -> anyhow::Result<IssuerKeys> {
     let text = file::read(path).with_context(|| format!("can't read secret key {}", path.display()))?;
-    IssuerKey::parse(&text).with_context(|| format!("in secret key {}", path.display()))
+    IssuerKeys::parse(&text).with_context(|| format!("in secret key {}", path.display()))
 }

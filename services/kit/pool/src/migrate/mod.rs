@@ -2,6 +2,9 @@
 
 mod role;
 
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::str::FromStr as _;
 
@@ -211,6 +214,22 @@ fn name(url: &str) -> Result<String, MigrateError> {
     named.map_err(|_| MigrateError(unreadable.into()))
 }
 
+/// Makes the file of a database that isn't there yet so that its owner alone can read it; SQLite gives the files beside it
+/// the same rights. What keeps it from being made is said by SQLite, which finds the same.
+fn make_private(url: &str) {
+    let Ok(options) = SqliteConnectOptions::from_str(url) else { return };
+    let file = options.get_filename();
+    if !url.contains("mode=rwc") || url.contains(":memory:") {
+        return;
+    }
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            tracing::debug!(%error, "a database's file isn't made");
+        }
+        _ => {}
+    }
+}
+
 async fn connect(url: &str, password: Option<String>) -> Result<DatabaseConnection, DbErr> {
     let sqlite = url.starts_with("sqlite:");
     let url = match url.contains('?') {
@@ -218,13 +237,16 @@ async fn connect(url: &str, password: Option<String>) -> Result<DatabaseConnecti
         true => format!("{url}&mode=rwc"),
         false => format!("{url}?mode=rwc"),
     };
-    let mut options = ConnectOptions::new(url);
+    let mut options = ConnectOptions::new(&url);
     // The one connection holds the lock, and so may not be replaced half-way, however long a migration takes.
     options.max_connections(1).max_lifetime(None).idle_timeout(None).sqlx_logging(false);
     // A job may start a little before its database does.
     options.connect_timeout(CONNECT_BOUND).acquire_timeout(CONNECT_BOUND);
     if let Some(password) = password {
         options.map_sqlx_postgres_opts(move |options| options.password(&password));
+    }
+    if sqlite {
+        make_private(&url);
     }
     let db = Database::connect(options).await?;
     if sqlite {
