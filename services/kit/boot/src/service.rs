@@ -11,6 +11,7 @@ use selvage_pool::migrate::Role;
 use tonic::service::{Routes, RoutesBuilder};
 
 use crate::broker::{self, BrokerArgs};
+use crate::life::until_told;
 use crate::process::LOG;
 use crate::tuning::Tuned;
 use crate::{
@@ -214,7 +215,8 @@ impl<S: Service> Process for Stored<S> {
             connections: connection_limit,
             statement_timeout: statement_timeout.map(Duration::from_millis),
         });
-        let applied = address.migrate::<S::Migrator>(role.as_ref()).await?;
+        // It may wait for another migration for as long as that takes.
+        let applied = until_told("the migration", address.migrate::<S::Migrator>(role.as_ref())).await?;
         tracing::info!(applied, "the schema is up to date");
         Ok(())
     }
