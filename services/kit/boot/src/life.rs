@@ -39,7 +39,9 @@ pub struct Life {
 pub(crate) async fn until_told<T>(what: &str, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let told = async { tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} } };
+    let told = async {
+        tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} }
+    };
     tokio::select! {
         done = work => done,
         () = told => bail!("{what} was told to end before it was done; it may be begun again"),

@@ -111,9 +111,11 @@ const KEYS: [Key; 9] = [
     Key::ms("connect_timeout_ms", Config::WAITS, "How long making a connection may take", |config| {
         config.connect_timeout
     }),
-    Key::s("idle_ping_after_s", "After how long a connection that was idle is asked whether it lives before it is used", |config| {
-        config.idle_ping_after
-    }),
+    Key::s(
+        "idle_ping_after_s",
+        "After how long a connection that was idle is asked whether it lives before it is used",
+        |config| config.idle_ping_after,
+    ),
     Key::s("idle_timeout_s", "After how long an idle connection beyond the floor is closed", |config| {
         config.idle_timeout
     }),
@@ -302,7 +304,8 @@ mod tests {
     fn flags_win_over_the_file_and_the_file_over_the_service() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pools.toml");
-        std::fs::write(&path, "[stars]\nlimit = 7\nmax_wait_ms = 250\nlifetime_s = 60\nidle_ping_after_s = 3\n").unwrap();
+        std::fs::write(&path, "[stars]\nlimit = 7\nmax_wait_ms = 250\nlifetime_s = 60\nidle_ping_after_s = 3\n")
+            .unwrap();
         let flags = PoolFlags { pool_file: Some(path), pool_limit: Some(6), ..PoolFlags::default() };
         let mut config = TUNED.config("postgres://localhost/sky", None);
         flags.apply(&mut config).unwrap();

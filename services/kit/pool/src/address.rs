@@ -237,7 +237,9 @@ fn host_and_port(text: &str) -> Result<(String, Option<u16>), AddressError> {
     };
     let host = percent_decode_str(host).decode_utf8().map_err(|_| unreadable())?;
     if after.contains(':') {
-        return wrong("has a host with several colons: an IPv6 address stands in brackets, as in postgres://user@[::1]/database");
+        return wrong(
+            "has a host with several colons: an IPv6 address stands in brackets, as in postgres://user@[::1]/database",
+        );
     }
     Ok((host.into_owned(), port(after)?))
 }
@@ -288,7 +290,8 @@ mod tests {
 
     #[test]
     fn what_else_an_address_says_is_said_of_each_server() {
-        let url = "postgres://us%40er:pa%2Fss@h1,h2/da%20ta?sslmode=require&options[search_path]=shop&application_name=a+b";
+        let url =
+            "postgres://us%40er:pa%2Fss@h1,h2/da%20ta?sslmode=require&options[search_path]=shop&application_name=a+b";
         let address = Address::parse(url).unwrap();
         assert_eq!((address.servers.len(), address.wanted), (2, Wanted::Any));
         for server in &address.servers {
@@ -301,7 +304,8 @@ mod tests {
 
     #[test]
     fn an_authority_that_is_named_is_asked() {
-        let mode = |query: &str| Address::parse(&format!("postgres://u@h/db?{query}")).unwrap().servers[0].get_ssl_mode();
+        let mode =
+            |query: &str| Address::parse(&format!("postgres://u@h/db?{query}")).unwrap().servers[0].get_ssl_mode();
         assert!(matches!(mode("sslmode=require&sslrootcert=ca.crt"), PgSslMode::VerifyCa));
         assert!(matches!(mode("ssl-ca=ca.crt&ssl-mode=require"), PgSslMode::VerifyCa));
         assert!(matches!(mode("sslmode=require"), PgSslMode::Require));
@@ -332,6 +336,7 @@ mod tests {
             assert!(said.starts_with("the database address ") && said.contains(why), "{address}: {said}");
             assert!(!said.contains("hunter2"), "{said}");
         }
-        Address::parse("postgres://u@h/db?channel_binding=prefer&sslcrl=&connect_timeout=3").expect("nothing is asked for");
+        Address::parse("postgres://u@h/db?channel_binding=prefer&sslcrl=&connect_timeout=3")
+            .expect("nothing is asked for");
     }
 }

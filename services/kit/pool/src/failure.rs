@@ -261,6 +261,12 @@ pub(crate) fn has_no_schema(error: &DbErr) -> bool {
     sqlx_error(error).and_then(sqlstate).as_deref() == Some("3F000")
 }
 
+/// Whether a notification arrived over a connection that listens to nothing, for which sqlx has no error of its own.
+pub(crate) fn is_stray_notification(error: &DbErr) -> bool {
+    let Some(Error::Protocol(why)) = sqlx_error(error) else { return false };
+    why.contains("NotificationResponse")
+}
+
 /// Whether our role lacks the right to what it asked for.
 pub(crate) fn is_forbidden(error: &DbErr) -> bool {
     sqlx_error(error).and_then(sqlstate).as_deref() == Some("42501")

@@ -108,7 +108,7 @@ impl Lease {
                 self.end_generation("its server isn't as its address wants it any more");
                 Some(Close::Graceful)
             }
-            Ok(Err(Error::Database(_))) => Some(Close::ByServer),
+            Ok(Err(error)) if Useless::of(&error).is_some_and(Useless::is_ended_there) => Some(Close::ByServer),
             _ => Some(Close::Abort),
         };
         if let (None, Some(pooled)) = (self.broken, &mut self.pooled) {
@@ -229,16 +229,15 @@ impl Lease {
         }
         self.broken = Some(match useless {
             Useless::Broken => Close::Abort,
-            gone if gone.is_gone() => Close::ByServer,
+            gone if gone.is_ended_there() => Close::ByServer,
             _ => Close::Graceful,
         });
         if useless.may_be_asked_again() {
             self.again = Again::Elsewhere;
         }
-        if useless.is_gone() {
-            self.pool.gate.suspect_idle();
-        } else {
-            self.end_generation(&error.to_string());
+        match self.broken {
+            Some(Close::Graceful) => self.end_generation(&error.to_string()),
+            _ => self.pool.gate.suspect_idle(),
         }
     }
 
@@ -289,10 +288,7 @@ impl Lease {
 }
 
 /// What `work` on a connection gives, if there is an answer within `bound`.
-async fn within<T>(
-    bound: Option<Duration>,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
+async fn within<T>(bound: Option<Duration>, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let Some(bound) = bound else { return work.await };
     tokio::time::timeout(bound, work).await.unwrap_or_else(|_| Err(failure::silent("answer", bound)))
 }

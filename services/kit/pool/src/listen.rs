@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use sea_orm::{DbBackend, DbErr, Statement};
@@ -16,7 +16,7 @@ use crate::gate::Class;
 use crate::servers::Session;
 use crate::state::State;
 use crate::wanted::Role;
-use crate::{Pool, acquire, failure};
+use crate::{Pool, acquire, boot_id, failure};
 
 /// After so much silence the server is asked whether it is there: one that went away without a word would be believed in
 /// for ever, and all that was announced in the meantime missed.
@@ -27,6 +27,9 @@ const ANSWER: Duration = Duration::from_secs(1);
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
 /// The pause after nothing was heard: a pooler that keeps notifications from us stays what it is until somebody sets it otherwise.
 const DEAF_PAUSE: Duration = Duration::from_secs(30);
+
+/// Connections of this process that were tried out, so that each has a channel of its own for it.
+static TRIED_OUT: AtomicU64 = AtomicU64::new(0);
 
 /// What a [`Listener`] hears.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,8 +91,8 @@ impl Drop for Counted {
 impl Pool {
     /// Listens on `channel`, which is a plain name. It says that it listens once it has heard a notification that the pool sends
     /// to it over another connection: behind a pooler that shares sessions out by transactions LISTEN is taken, and nothing is
-    /// ever heard. That is named in the log, and tried again each half a minute. With SQLite, which announces nothing, and on a server without LISTEN, which
-    /// is named in the log, it never hears anything.
+    /// ever heard. That is named in the log, and tried again each half a minute. With SQLite, which announces nothing, and on a
+    /// server without LISTEN, which is named in the log, it never hears anything.
     ///
     /// The connection isn't one of the pool's `limit`, but one of its `listeners`; the pool's snapshot counts it.
     pub fn listen(&self, channel: &'static str) -> Listener {
@@ -118,12 +121,11 @@ impl Listener {
         loop {
             let pause = PAUSES.pause(self.failures, (self.state.config.chance)());
             tokio::time::sleep(if self.unheard { DEAF_PAUSE } else { pause }).await;
-            self.unheard = false;
             match Wire::connect(&self.state, self.channel).await {
                 Ok(wire) => {
                     self.wire = Some(wire);
                     if self.is_heard().await {
-                        self.failures = 0;
+                        (self.failures, self.unheard) = (0, false);
                         return Event::Listening;
                     }
                     self.hang_up();
@@ -152,7 +154,7 @@ impl Listener {
                 return true;
             }
             Ok(false) => {
-                if self.failures == 0 {
+                if !std::mem::replace(&mut self.unheard, true) {
                     tracing::warn!(
                         pool = self.state.config.name,
                         channel = self.channel,
@@ -160,7 +162,6 @@ impl Listener {
                          another session; set its pool_mode to session, or let the address name the database's own server"
                     );
                 }
-                (self.failures, self.unheard) = (self.failures.saturating_add(1), true);
             }
             Err(error) => self.failed(&error),
         }
@@ -171,7 +172,7 @@ impl Listener {
         if self.failures == 0 {
             tracing::warn!(channel = self.channel, error = %error, "the database can't be listened to; trying again");
         }
-        self.failures = self.failures.saturating_add(1);
+        (self.failures, self.unheard) = (self.failures.saturating_add(1), false);
     }
 
     /// Closes the connection in the background: a server that is gone takes no good-bye.
@@ -232,21 +233,28 @@ impl Wire {
 
     /// Announces something over a connection of the pool, on a channel of its own, and waits for it.
     async fn try_out(&mut self, state: &Arc<State>) -> Result<bool, DbErr> {
-        let own = format!("selvage_{}", uuid::Uuid::new_v4().simple());
+        let own = format!("selvage_{}_{}", boot_id(), TRIED_OUT.fetch_add(1, Ordering::Relaxed));
         let listening = timeout(ANSWER, self.ear.listener.listen(&own)).await;
         listening.unwrap_or_else(|_| Err(failure::silent("take LISTEN", ANSWER))).map_err(failure::conn_error)?;
         // A crowded pool has a connection for it all the same: what isn't heard of makes it more crowded.
         let announcing = State::own("pool_announce", Class::Critical);
         let mut lease = acquire::within(state, announcing, Instant::now() + state.config.max_wait).await?;
-        let announce = Statement::from_sql_and_values(DbBackend::Postgres, "SELECT pg_notify($1, '')", [own.as_str().into()]);
-        lease.query_one(&announce).await?;
+        let announce =
+            Statement::from_sql_and_values(DbBackend::Postgres, "SELECT pg_notify($1, '')", [own.as_str().into()]);
+        match lease.query_one(&announce).await {
+            // It arrived where nobody listens: that connection and the listening one were given the same session.
+            Err(error) if failure::is_stray_notification(&error) => return Ok(false),
+            announced => drop(announced?),
+        }
         drop(lease);
         let until = Instant::now() + ANSWER;
         while let Ok(heard) = tokio::time::timeout_at(until, self.ear.listener.try_recv()).await {
             match heard.map_err(failure::conn_error)? {
                 Some(notification) if notification.channel() == own => {
                     let forgotten = timeout(ANSWER, self.ear.listener.unlisten(&own)).await;
-                    forgotten.unwrap_or_else(|_| Err(failure::silent("take UNLISTEN", ANSWER))).map_err(failure::conn_error)?;
+                    forgotten
+                        .unwrap_or_else(|_| Err(failure::silent("take UNLISTEN", ANSWER)))
+                        .map_err(failure::conn_error)?;
                     return Ok(true);
                 }
                 Some(notification) => self.heard.push_back(notification.payload().to_owned()),

@@ -162,10 +162,7 @@ fn none_of(mut failures: Vec<(&PgConnectOptions, Error)>) -> Error {
     if let [_] = failures.as_slice()
         && let Some((server, error)) = failures.pop()
     {
-        return match failure::is_no_server(&error) {
-            true => failure::no_server(said_of(server, &error)),
-            false => error,
-        };
+        return if failure::is_no_server(&error) { failure::no_server(said_of(server, &error)) } else { error };
     }
     let said: Vec<_> = failures.iter().map(|(server, error)| said_of(server, error)).collect();
     failure::no_server(said.join("; "))
@@ -176,6 +173,10 @@ fn said_of(server: &PgConnectOptions, error: &Error) -> String {
         Some(folder) => folder.display().to_string(),
         None => server.get_host().to_owned(),
     };
-    let colon = if failure::is_no_server(error) { "" } else { ":" };
-    format!("{place}:{}{colon} {error}", server.get_port())
+    let port = server.get_port();
+    match error {
+        Error::Io(what) if failure::is_no_server(error) => format!("{place}:{port} {what}"),
+        Error::Io(why) => format!("{place}:{port}: {why}"),
+        other => format!("{place}:{port}: {other}"),
+    }
 }

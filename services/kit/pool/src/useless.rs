@@ -49,9 +49,9 @@ impl Useless {
         }
     }
 
-    /// Whether the session is gone, or must go without a good-bye.
-    pub(crate) fn is_gone(self) -> bool {
-        matches!(self, Self::Broken | Self::HungUp | Self::Ended | Self::TooLong)
+    /// Whether the other end has ended it.
+    pub(crate) fn is_ended_there(self) -> bool {
+        matches!(self, Self::HungUp | Self::Ended | Self::TooLong)
     }
 
     /// Whether what was asked last may have been done.

@@ -54,7 +54,8 @@ fn made(folder: &Path, extensions: &str) -> PathBuf {
     "#;
     let files = [("FOLDER", folder.as_os_str()), ("AUTHORITY", AUTHORITY.as_ref())];
     let files = files.into_iter().chain([("CERTIFICATE", CERTIFICATE.as_ref()), ("KEY", KEY.as_ref())]);
-    let made = Command::new("sh").args(["-c", script]).envs(files).env("EXTENSIONS", extensions).output().expect("a shell");
+    let made =
+        Command::new("sh").args(["-c", script]).envs(files).env("EXTENSIONS", extensions).output().expect("a shell");
     assert!(made.status.success(), "openssl makes certificates: {}", String::from_utf8_lossy(&made.stderr));
     folder.join(AUTHORITY)
 }

@@ -216,8 +216,10 @@ impl Server {
         self.run("SELECT pg_reload_conf()").await;
         eventually(Duration::from_secs(60), "the setting is in force", async || {
             let mut session = PgConnection::connect(&self.url).await.expect("it answers");
-            let shown: String =
-                sqlx::query_scalar("SHOW default_transaction_read_only").fetch_one(&mut session).await.expect("a setting");
+            let shown: String = sqlx::query_scalar("SHOW default_transaction_read_only")
+                .fetch_one(&mut session)
+                .await
+                .expect("a setting");
             session.close().await.expect("good-bye");
             shown == value
         })
@@ -228,7 +230,10 @@ impl Server {
     async fn run(&self, sql: &str) {
         let mut session = PgConnection::connect(&self.url).await.expect("it answers");
         let sql = sqlx::AssertSqlSafe(sql.to_owned());
-        sqlx::raw_sql("SET default_transaction_read_only = off").execute(&mut session).await.expect("one's own setting");
+        sqlx::raw_sql("SET default_transaction_read_only = off")
+            .execute(&mut session)
+            .await
+            .expect("one's own setting");
         sqlx::raw_sql(sql).execute(&mut session).await.expect("an administrator's statement");
         session.close().await.expect("good-bye");
     }

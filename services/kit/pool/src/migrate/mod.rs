@@ -293,7 +293,12 @@ async fn connect(servers: &Servers, password: Option<&str>, name: &str) -> Resul
         }
         if failures == 1 {
             let seconds = left.as_secs();
-            tracing::info!(database = name, why = in_words(&error), seconds, "the database isn't there yet: trying for some seconds");
+            tracing::info!(
+                database = name,
+                why = in_words(&error),
+                seconds,
+                "the database isn't there yet: trying for some seconds"
+            );
         }
         tokio::time::sleep(pause).await;
     }

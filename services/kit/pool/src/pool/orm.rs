@@ -10,11 +10,11 @@ use sea_orm::{
 };
 
 use super::Pool;
+use crate::acquire;
 use crate::lease::Lease;
 use crate::repeat::Tries;
 use crate::stream::Rows;
 use crate::transaction::Tx;
-use crate::acquire;
 
 /// Runs one statement by itself, again where nothing of it has happened. Its connection is given back before each pause.
 macro_rules! repeated {

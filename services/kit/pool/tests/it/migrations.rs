@@ -91,7 +91,9 @@ async fn why_a_database_can_not_be_reached_is_said() {
     let (log, _guard) = crate::log::Log::start();
     let closed = migrate::up::<Migrations>("postgres://u:hunter2@127.0.0.1:1/x").await.expect_err("nobody is there");
     assert!(closed.to_string().contains("Connection refused"), "{closed}");
-    assert!(log.has("isn't there yet: trying for some seconds") && log.has("Connection refused") && !log.has("hunter2"));
+    assert!(
+        log.has("isn't there yet: trying for some seconds") && log.has("Connection refused") && !log.has("hunter2")
+    );
     let unknown = database.url().replace("postgres@", "stranger:hunter2@");
     let began = std::time::Instant::now();
     let refused = migrate::up::<Migrations>(unknown.as_str()).await.expect_err("there is no such role");

@@ -28,7 +28,10 @@ async fn a_pooler_that_shares_sessions_out_by_transactions_is_refused_with_the_r
         let refused = Pool::open(Config::new("test", &url)).await.expect_err(mode);
         let said = refused.to_string();
         assert!(matches!(refused, OpenError::Config(_)), "{mode}: {said}");
-        assert!(said.contains("gives each transaction another session") && said.contains("pool_mode to session"), "{said}");
+        assert!(
+            said.contains("gives each transaction another session") && said.contains("pool_mode to session"),
+            "{said}"
+        );
     }
 }
 
@@ -43,11 +46,10 @@ async fn nobody_listens_who_hears_nothing() {
     let said = async || {
         assert!(futures::poll!(hears.as_mut()).is_pending(), "it can't hear anything");
         assert_eq!(pool.snapshot().listening, 0);
-        eprintln!("DEBUG {:?}", log.lines_with(""));
         log.has("nothing that is announced is heard") && log.has("pool_mode to session")
     };
     eventually(LONG, "it is named with the remedy", said).await;
-    assert_eq!(pool.snapshot().listeners, 0, "it isn't kept");
+    eventually(LONG, "the connection isn't kept", async || pool.snapshot().listeners == 0).await;
 
     let direct = Pool::open(Config { limit: 1, ..Config::new("direct", database.url()) }).await.unwrap();
     let mut listener = direct.listen("news");
@@ -57,7 +59,9 @@ async fn nobody_listens_who_hears_nothing() {
 
 #[tokio::test]
 async fn a_pooler_that_refuses_our_settings_is_named_with_the_remedy() {
-    for settings in [vec!["pool_mode = session"], vec!["pool_mode = session", "ignore_startup_parameters = extra_float_digits"]] {
+    for settings in
+        [vec!["pool_mode = session"], vec!["pool_mode = session", "ignore_startup_parameters = extra_float_digits"]]
+    {
         let Some((_database, _pooler, url)) = through(&settings).await else { return };
         let refused = Pool::open(Config::new("test", &url)).await.expect_err("it refuses us").to_string();
         assert!(refused.contains(IGNORED), "{refused}");
@@ -66,7 +70,8 @@ async fn a_pooler_that_refuses_our_settings_is_named_with_the_remedy() {
 
 #[tokio::test]
 async fn a_pooler_with_a_session_for_each_client_works_and_what_it_drops_is_named() {
-    let Some((_database, _pooler, url)) = through(&["pool_mode = session", "default_pool_size = 5", IGNORED]).await else {
+    let Some((_database, _pooler, url)) = through(&["pool_mode = session", "default_pool_size = 5", IGNORED]).await
+    else {
         return;
     };
     let (log, _guard) = Log::start();
@@ -75,7 +80,8 @@ async fn a_pooler_with_a_session_for_each_client_works_and_what_it_drops_is_name
     assert!(log.has("a pooler drops what is set for a session") && log.has("wanted_ms=5000"));
     let mut listener = pool.listen("news");
     assert_eq!(listener.next().await, Event::Listening);
-    let write = |text: &str| Statement::from_sql_and_values(DbBackend::Postgres, "INSERT INTO note VALUES ($1)", [text.into()]);
+    let write =
+        |text: &str| Statement::from_sql_and_values(DbBackend::Postgres, "INSERT INTO note VALUES ($1)", [text.into()]);
     let writes = (0..32).map(async |index: i32| {
         if index % 2 == 0 {
             return pool.execute_raw(write("single")).await.map(drop);

@@ -124,7 +124,8 @@ async fn a_parameter_that_is_not_known_is_named_without_its_value() {
     let pool = Pool::open(Config { limit: 1, ..Config::new("test", &url) }).await.expect("it answers");
     pool.execute_unprepared("SELECT 1").await.unwrap();
     assert!(log.has("sslpassword") && log.has("connect_timeout") && !log.has("hunter2"));
-    let refused = Pool::open(Config::new("test", format!("{url}&channel_binding=require"))).await.unwrap_err().to_string();
+    let refused =
+        Pool::open(Config::new("test", format!("{url}&channel_binding=require"))).await.unwrap_err().to_string();
     assert!(refused.contains("asks for channel_binding") && !refused.contains("hunter2"), "{refused}");
 }
 

@@ -218,18 +218,20 @@ async fn a_password_of_four_thousand_bytes_is_as_good_as_a_short_one() {
 async fn rights_are_granted_where_the_tables_are() {
     let Some(mut owned) = Owned::start(&[]).await else { return };
     owned.run("CREATE SCHEMA \"The Shop\" AUTHORIZATION owner; REVOKE ALL ON SCHEMA public FROM PUBLIC").await;
-    let path = "?options[search_path]=%22The%5C%20Shop%22";
+    let path = "?options[search_path]=%22The%20Shop%22";
     let owner = format!("{}{path}", owned.owner);
     assert_eq!(migrate::up_for::<Migrations>(owner.as_str(), &Role::named("cart")).await, Ok(1));
     let pool = Pool::open(Config::new("test", format!("{}{path}", owned.at("cart")))).await.unwrap();
-    for sql in ["INSERT INTO note VALUES ('a')", "UPDATE note SET text = 'b'", "SELECT * FROM note", "DELETE FROM note"] {
+    for sql in ["INSERT INTO note VALUES ('a')", "UPDATE note SET text = 'b'", "SELECT * FROM note", "DELETE FROM note"]
+    {
         pool.execute_unprepared(sql).await.expect(sql);
     }
     for sql in ["CREATE TABLE mine (a INT)", "DELETE FROM seaql_migrations"] {
         pool.execute_unprepared(sql).await.expect_err(sql);
     }
     let nowhere = owner.replace("The", "No");
-    let refused = migrate::up_for::<Migrations>(nowhere.as_str(), &Role::named("cart")).await.expect_err("it isn't there");
+    let refused =
+        migrate::up_for::<Migrations>(nowhere.as_str(), &Role::named("cart")).await.expect_err("it isn't there");
     assert!(refused.to_string().contains("no schema"), "{refused}");
 }
 

@@ -67,8 +67,8 @@ async fn a_column_whose_type_changes_fails_no_statement() {
     }
     read_in_all(&pool).await;
     admin.execute_unprepared("ALTER TABLE note ALTER COLUMN text TYPE TEXT").await.unwrap();
-    let transactions = (0..2 * SESSIONS)
-        .map(|_| pool.run_tx("note_read", Class::Normal, |tx| async move { texts(&tx).await }));
+    let transactions =
+        (0..2 * SESSIONS).map(|_| pool.run_tx("note_read", Class::Normal, |tx| async move { texts(&tx).await }));
     for read in futures::future::join_all(transactions).await {
         assert_eq!(read.expect("a transaction"), ["kept"]);
     }
@@ -87,7 +87,9 @@ async fn what_was_prepared_and_is_gone_is_prepared_anew() {
 }
 
 async fn none_is_left(admin: &Pool) {
-    let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = '{NAME}' AND datname = current_database()");
+    let sql = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = '{NAME}' AND datname = current_database()"
+    );
     let count = Statement::from_string(DbBackend::Postgres, sql);
     eventually(LONG, "the server has ended all", async || {
         let row = admin.query_one_raw(count.clone()).await.expect("an answer").expect("one row");

@@ -60,14 +60,14 @@ async fn an_authority_that_is_named_is_asked_where_encryption_is_only_required()
     }
     let Some(server) = Server::start_encrypted().await else { return };
     let Some(other) = Server::start_encrypted().await else { return };
-    let required = |authority: &std::path::Path| {
-        format!("{}?sslmode=require&sslrootcert={}", server.url(), authority.display())
-    };
+    let required =
+        |authority: &std::path::Path| format!("{}?sslmode=require&sslrootcert={}", server.url(), authority.display());
     let url = required(&server.authority());
     let pool = Pool::open(Config { limit: 1, ..Config::new("test", &url) }).await.expect("whatever its name is");
     assert!(is_encrypted(&pool).await);
     let url = required(&other.authority());
-    let refused = Pool::open(Config { limit: 1, ..Config::new("test", &url) }).await.expect_err("another's").to_string();
+    let refused =
+        Pool::open(Config { limit: 1, ..Config::new("test", &url) }).await.expect_err("another's").to_string();
     assert!(refused.contains(WORDS), "{refused}");
     let refused = migrate::up::<Migrations>(url.as_str()).await.expect_err("another's").to_string();
     assert!(refused.contains(WORDS), "{refused}");
@@ -81,7 +81,8 @@ async fn a_certificate_of_version_1_keeps_nobody_out_who_does_not_ask_for_encryp
     let Some(mut server) = Server::start_encrypted().await else { return };
     server.renew_certificate_as_of_old().await;
     let (log, _guard) = Log::start();
-    let pool = Pool::open(Config { limit: 1, ..Config::new("test", server.url()) }).await.expect("it needn't be encrypted");
+    let pool =
+        Pool::open(Config { limit: 1, ..Config::new("test", server.url()) }).await.expect("it needn't be encrypted");
     assert!(!is_encrypted(&pool).await);
     assert_eq!(log.lines_with("aren't encrypted").len(), 1);
     assert_eq!(migrate::up::<Migrations>(server.url()).await, Ok(1));
