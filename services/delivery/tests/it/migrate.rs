@@ -14,7 +14,7 @@ const LONG: Duration = Duration::from_secs(30);
 fn migration(url: &str) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_selvage-delivery"));
     command.arg("migrate").env("SELVAGE_DATABASE_URL", url);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs")
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it runs")
 }
 
 async fn waiting(pool: &Pool) -> i64 {
@@ -30,7 +30,12 @@ async fn a_migration_says_for_whom_it_waits_and_ends_when_it_is_told_to() {
         return;
     }
     let database = database(Engine::Postgres).await;
-    let config = Config { application_name: "cafe0001/other".into(), ..Config::new("other", database.url()) };
+    let config = Config {
+        // It idles in its transaction for longer than a service may.
+        statement_timeout: Duration::from_secs(300),
+        application_name: "cafe0001/other".into(),
+        ..Config::new("other", database.url())
+    };
     let pool = Pool::open(config).await.unwrap();
     let done = Notify::new();
     let other = pool.run_tx("migrate", Class::Normal, |tx| {
@@ -44,22 +49,27 @@ async fn a_migration_says_for_whom_it_waits_and_ends_when_it_is_told_to() {
     });
     let told = async {
         let mut child = migration(database.url());
-        let mut output = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let line = tokio::task::spawn_blocking(move || {
-            output.find_map(|line| line.ok().filter(|line| line.contains("another migration"))).expect("it says so")
+        let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
+        let waits = tokio::task::spawn_blocking(move || {
+            let line = lines.find(|line| line.contains("another migration")).expect("it says so");
+            (line, lines)
         });
-        let line = line.await.unwrap();
+        let (line, mut lines) = waits.await.unwrap();
         assert!(line.contains("cafe0001/other"), "{line}");
         eventually(LONG, "it waits", async || waiting(&pool).await == 1).await;
         let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill");
         assert!(killed.success());
-        let ended = tokio::task::spawn_blocking(move || child.wait_with_output().expect("it ends")).await.unwrap();
-        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-        assert!(ended.status.code() == Some(1) && said.contains("was told to end before it was done"), "{ended:?}");
+        let ended = tokio::task::spawn_blocking(move || {
+            let said = lines.find(|line| line.contains("was told to end before it was done"));
+            (child.wait().expect("it ends"), said)
+        });
+        let (status, said) = ended.await.unwrap();
+        assert!(status.code() == Some(1) && said.is_some(), "{status}, {said:?}");
         eventually(LONG, "nothing of it waits at the server", async || waiting(&pool).await == 0).await;
         done.notify_one();
     };
     let (other, ()) = tokio::time::timeout(4 * LONG, async { tokio::join!(other, told) }).await.expect("both end");
     other.unwrap();
-    assert!(migration(database.url()).wait().expect("it ends").success(), "it may be begun again");
+    let again = migration(database.url()).wait_with_output().expect("it ends");
+    assert!(again.status.success(), "it may be begun again: {again:?}");
 }

@@ -32,22 +32,6 @@ pub struct Life {
     failure: Arc<OnceLock<String>>,
 }
 
-/// What `work` gives, unless Ctrl-C or SIGTERM comes first: then it is cut off.
-///
-/// # Errors
-/// Those of `work`; that it, called `what`, was cut off; or if the process may not listen to signals.
-pub(crate) async fn until_told<T>(what: &str, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let told = async {
-        tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} }
-    };
-    tokio::select! {
-        done = work => done,
-        () = told => bail!("{what} was told to end before it was done; it may be begun again"),
-    }
-}
-
 impl Default for Life {
     fn default() -> Self {
         Self::in_phase(Phase::Ready)

@@ -2,6 +2,7 @@ use std::marker::PhantomData;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use anyhow::bail;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, value_parser};
 use sea_orm_migration::MigratorTrait;
@@ -11,7 +12,6 @@ use selvage_pool::migrate::Role;
 use tonic::service::{Routes, RoutesBuilder};
 
 use crate::broker::{self, BrokerArgs};
-use crate::life::until_told;
 use crate::process::LOG;
 use crate::tuning::Tuned;
 use crate::{
@@ -219,5 +219,21 @@ impl<S: Service> Process for Stored<S> {
         let applied = until_told("the migration", address.migrate::<S::Migrator>(role.as_ref())).await?;
         tracing::info!(applied, "the schema is up to date");
         Ok(())
+    }
+}
+
+/// What `work` gives, unless Ctrl-C or SIGTERM comes first: then it is cut off.
+///
+/// # Errors
+/// Those of `work`; that it, called `what`, was cut off; or if the process may not listen to signals.
+async fn until_told<T>(what: &str, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let told = async {
+        tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} }
+    };
+    tokio::select! {
+        done = work => done,
+        () = told => bail!("{what} was told to end before it was done; it may be begun again"),
     }
 }

@@ -72,15 +72,16 @@
 //! A session is also of no use when the server has ended it (57P01 and its like), when what was prepared in it is gone (26000), or gives
 //! other columns than before (0A000, after an `ALTER TABLE`). The others are then tested before they are used, or made anew.
 //! What was provably not done is done once more in another session: a statement by itself that the server refused or never
-//! read, and a transaction before its COMMIT. Everybody else gets [`Kind::Unreachable`].
+//! read, and a transaction before its COMMIT; not a stream of rows, nor a text that may be several statements. Everybody else gets
+//! [`Kind::Unreachable`].
 //!
 //! # What a server lacks
 //!
 //! What a server lacks is found where it is first asked for, named once in the log, and done without: the view of sessions,
 //! advisory locks (for migrations alone), `LISTEN`. A conflict (40001, 40P01) is done again, with pauses that differ by chance,
 //! where nothing can have happened: a transaction before its COMMIT was answered, a single statement that is one transaction by
-//! itself. What may have happened is [`Kind::OutcomeUnknown`]: a COMMIT or a single write whose answer didn't come, and what the
-//! server itself doesn't know (40003, 08007). Every other failure means that nothing was done.
+//! itself. What may have happened is [`Kind::OutcomeUnknown`]: a COMMIT or a single write whose answer didn't come, or of which
+//! somebody in between only says that the server is gone (08xxx), and what the server itself doesn't know (40003, 08007). Every other failure means that nothing was done.
 //!
 //! # From Little's law to a number
 //!

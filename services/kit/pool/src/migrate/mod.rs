@@ -168,7 +168,7 @@ async fn wait_for_lock(trying: &DatabaseTransaction) -> Result<(), DbErr> {
 
 /// Who has the lock: its two halves stand in two columns. What belongs to other roles isn't shown to all.
 const HOLDER: &str = "SELECT 'process ' || locks.pid || coalesce(', ' || nullif(application_name, ''), '') \
-     || coalesce(', from ' || client_addr, '') || coalesce(', since ' || date_trunc('second', xact_start), '') \
+     || coalesce(', from ' || host(client_addr), '') || coalesce(', since ' || date_trunc('second', xact_start), '') \
      FROM pg_locks AS locks LEFT JOIN pg_stat_activity USING (pid) \
      WHERE locktype = 'advisory' AND granted AND (classid::bigint << 32) + objid::bigint = $1 LIMIT 1";
 
