@@ -37,17 +37,19 @@ async fn a_migration_says_for_whom_it_waits_and_ends_when_it_is_told_to() {
         ..Config::new("other", database.url())
     };
     let pool = Pool::open(config).await.unwrap();
-    let done = Notify::new();
+    let (held, done) = (Notify::new(), Notify::new());
     let other = pool.run_tx("migrate", Class::Normal, |tx| {
-        let done = &done;
+        let (held, done) = (&held, &done);
         async move {
             // "selvage" in ASCII.
             tx.execute_unprepared("SELECT pg_advisory_xact_lock(x'73656c76616765'::bigint)").await?;
+            held.notify_one();
             done.notified().await;
             Ok::<_, sea_orm::DbErr>(())
         }
     });
     let told = async {
+        held.notified().await;
         let mut child = migration(database.url());
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
         let waits = tokio::task::spawn_blocking(move || {
