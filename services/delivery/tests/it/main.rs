@@ -5,6 +5,7 @@
 mod carrier;
 mod edge;
 mod hostile;
+mod migrate;
 mod shop;
 mod store;
 mod tracking;

@@ -109,8 +109,8 @@ fn lacks(first: &str, more: usize, process: &str) -> String {
 /// Where a database is, and how one gets in.
 #[derive(Args, Clone)]
 pub struct Address {
-    /// The database, for example postgres://cart@localhost/cart or sqlite://cart.db. With a password, set it by the
-    /// environment rather than as an argument, which other users can see
+    /// The database, for example postgres://cart@localhost/cart, postgres://cart@h1,h2/cart?target_session_attrs=read-write
+    /// or sqlite://cart.db. With a password, set it by the environment rather than as an argument, which other users can see
     #[arg(long, env = "SELVAGE_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: String,
     /// A file with the database's password, which wins over the address, or with a whole address, of which only the password

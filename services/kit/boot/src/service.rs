@@ -2,6 +2,7 @@ use std::marker::PhantomData;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use anyhow::bail;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum, value_parser};
 use sea_orm_migration::MigratorTrait;
@@ -233,8 +234,25 @@ impl<S: Service> Process for Stored<S> {
             connections: connection_limit,
             statement_timeout: statement_timeout.map(Duration::from_millis),
         });
-        let applied = address.migrate::<S::Migrator>(role.as_ref()).await?;
+        // It may wait for another migration for as long as that takes.
+        let applied = until_told("the migration", address.migrate::<S::Migrator>(role.as_ref())).await?;
         tracing::info!(applied, "the schema is up to date");
         Ok(())
+    }
+}
+
+/// What `work` gives, unless Ctrl-C or SIGTERM comes first: then it is cut off.
+///
+/// # Errors
+/// Those of `work`; that it, called `what`, was cut off; or if the process may not listen to signals.
+async fn until_told<T>(what: &str, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let told = async {
+        tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} }
+    };
+    tokio::select! {
+        done = work => done,
+        () = told => bail!("{what} was told to end before it was done; it may be begun again"),
     }
 }

@@ -46,6 +46,7 @@ struct Overrides {
     max_wait_ms: Option<u64>,
     statement_timeout_ms: Option<u64>,
     connect_timeout_ms: Option<u64>,
+    idle_ping_after_s: Option<u64>,
     idle_timeout_s: Option<u64>,
     lifetime_s: Option<u64>,
 }
@@ -86,6 +87,7 @@ impl TuningFile {
             (&mut config.max_wait, said.max_wait_ms.map(Duration::from_millis)),
             (&mut config.statement_timeout, said.statement_timeout_ms.map(Duration::from_millis)),
             (&mut config.connect_timeout, said.connect_timeout_ms.map(Duration::from_millis)),
+            (&mut config.idle_ping_after, said.idle_ping_after_s.map(Duration::from_secs)),
             (&mut config.idle_timeout, said.idle_timeout_s.map(Duration::from_secs)),
             (&mut config.lifetime, said.lifetime_s.map(Duration::from_secs)),
         ];
@@ -96,7 +98,7 @@ impl TuningFile {
 }
 
 /// What can be set of a pool: the keys of [`Overrides`], in their order.
-const KEYS: [Key; 8] = [
+const KEYS: [Key; 9] = [
     Key::connections("floor", "Connections that are kept, and that the limit is never set below", |limits| {
         limits.floor
     }),
@@ -109,6 +111,11 @@ const KEYS: [Key; 8] = [
     Key::ms("connect_timeout_ms", Config::WAITS, "How long making a connection may take", |config| {
         config.connect_timeout
     }),
+    Key::s(
+        "idle_ping_after_s",
+        "After how long a connection that was idle is asked whether it lives before it is used",
+        |config| config.idle_ping_after,
+    ),
     Key::s("idle_timeout_s", "After how long an idle connection beyond the floor is closed", |config| {
         config.idle_timeout
     }),
@@ -219,7 +226,7 @@ fn millis(bounds: RangeInclusive<Duration>) -> RangedU64ValueParser<u64> {
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct PoolFlags {
     /// A file of tunings: TOML, a table for each pool by its name, with floor, limit, ceiling, max_wait_ms,
-    /// statement_timeout_ms, connect_timeout_ms, idle_timeout_s, lifetime_s. Flags win over it
+    /// statement_timeout_ms, connect_timeout_ms, idle_ping_after_s, idle_timeout_s, lifetime_s. Flags win over it
     #[arg(long, env = "SELVAGE_POOL_FILE", value_name = "FILE")]
     pool_file: Option<PathBuf>,
     /// Connections that the service's main pool keeps, and that its limit is never set below
@@ -297,13 +304,15 @@ mod tests {
     fn flags_win_over_the_file_and_the_file_over_the_service() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pools.toml");
-        std::fs::write(&path, "[stars]\nlimit = 7\nmax_wait_ms = 250\nlifetime_s = 60\n").unwrap();
+        std::fs::write(&path, "[stars]\nlimit = 7\nmax_wait_ms = 250\nlifetime_s = 60\nidle_ping_after_s = 3\n")
+            .unwrap();
         let flags = PoolFlags { pool_file: Some(path), pool_limit: Some(6), ..PoolFlags::default() };
         let mut config = TUNED.config("postgres://localhost/sky", None);
         flags.apply(&mut config).unwrap();
         assert_eq!((config.limit, config.max_wait), (7, Duration::from_millis(250)));
         flags.apply_to_main(&mut config);
         assert_eq!((config.limit, config.lifetime), (6, Duration::from_secs(60)));
+        assert_eq!(config.idle_ping_after, Duration::from_secs(3));
     }
 
     /// The file takes exactly the keys that the schema names, and what it says of them by default changes nothing.

@@ -108,7 +108,7 @@ fn of_pool(pool: &Pool) -> v1::PoolReport {
     v1::PoolReport {
         name: pool.config().name.clone(),
         limit: seen.limit,
-        open: seen.open + seen.uncounted + seen.listening,
+        open: seen.open + seen.uncounted + seen.listeners,
         in_use: seen.in_use,
         waiting: seen.waiting,
         refused: refused.collect(),

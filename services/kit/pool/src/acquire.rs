@@ -65,7 +65,7 @@ async fn since(asked: Instant, pool: &Arc<State>, operation: Operation, until: I
             }
         };
         let mut lease = Lease::new(pool.clone(), pooled, operation);
-        if lease.is_fresh() || lease.ping(until).await {
+        if lease.is_current() && (lease.is_fresh() || lease.is_alive(until).await) {
             span.ended();
             pool.meters.waited(asked.elapsed());
             return Ok(lease);

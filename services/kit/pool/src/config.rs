@@ -32,7 +32,8 @@ pub fn boot_id() -> &'static str {
 pub struct Config {
     /// The pool's name in metrics and messages: `db.client.connection.pool.name`.
     pub name: String,
-    /// `postgres://user:password@host/database` or `sqlite://path`. Never shown.
+    /// `postgres://user:password@host/database` or `sqlite://path`. Never shown. Of several hosts, with a comma between them, one
+    /// is chosen: see [several servers](crate#several-servers).
     pub url: String,
     /// Connections that the limit is never set below, and that are kept when nobody needs them; 2 if it isn't said, or the
     /// limit where that is less.
@@ -49,7 +50,7 @@ pub struct Config {
     /// How long the database works on one statement (PostgreSQL). When its answer isn't there a second after that, the
     /// connection is closed.
     pub statement_timeout: Duration,
-    /// How long making a connection may take.
+    /// How long making a connection may take; of several servers, with each.
     pub connect_timeout: Duration,
     /// By when a caller needs its answer, if this is known: waiting and a statement must fit.
     pub request_deadline: Option<Duration>,

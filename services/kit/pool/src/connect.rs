@@ -7,7 +7,6 @@ use sea_orm::DbBackend;
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
-use crate::failure;
 use crate::gate::Reservation;
 use crate::pooled::Pooled;
 use crate::state::State;
@@ -20,9 +19,11 @@ const PAUSES: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_m
 pub(crate) async fn open(pool: Arc<State>, slot: Reservation<Pooled>) {
     let config = &pool.config;
     let began = Instant::now();
-    let made = tokio::time::timeout(config.connect_timeout, pool.options.connect(&pool.latency)).await;
+    // Whatever makes the sessions of now useless while this one is made, makes it useless too.
+    let generation = pool.generation.current();
+    let made = pool.options.connect(&pool.latency, config.connect_timeout).await;
     let took = began.elapsed();
-    match made.unwrap_or_else(|_| Err(failure::silent("take the connection", config.connect_timeout))) {
+    match made {
         Ok((connection, session, credentials)) => {
             pool.meters.created(took);
             if took > config.slow_connect {
@@ -32,8 +33,9 @@ pub(crate) async fn open(pool: Arc<State>, slot: Reservation<Pooled>) {
                 tracing::info!(pool = config.name, gone_ms = millis(since.elapsed()), "the database is back");
             }
             let ages = pool.options.backend() == DbBackend::Postgres;
-            let expires = ages.then(|| Instant::now() + spread(config.lifetime, (config.chance)()));
-            slot.fill(Pooled { connection, session, credentials, expires });
+            let opened = Instant::now();
+            let expires = ages.then(|| opened + spread(config.lifetime, (config.chance)()));
+            slot.fill(Pooled { connection, session, credentials, generation, opened, checked: opened, expires });
         }
         Err(error) => {
             let said = error.to_string();

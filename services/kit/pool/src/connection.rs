@@ -11,7 +11,9 @@ use sqlx::postgres::PgConnection;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Connection as _};
 
+use crate::failure;
 use crate::latency::Latency;
+use crate::wanted::Role;
 
 /// How long a SQLite connection may take to end: what it is in the middle of waits for the file, and then works for as
 /// long again. It is only given up then; nothing ends a statement that runs in our own process.
@@ -83,6 +85,14 @@ impl Connection {
         match &mut self.raw {
             Raw::Postgres(connection) => connection.ping().await,
             Raw::Sqlite(connection) => connection.ping().await,
+        }
+    }
+
+    /// What its server is to it.
+    pub(crate) async fn role(&mut self) -> Result<Role, sqlx::Error> {
+        match &mut self.raw {
+            Raw::Postgres(connection) => Role::of(connection).await,
+            Raw::Sqlite(_) => Err(failure::closed()),
         }
     }
 

@@ -7,7 +7,9 @@ use sea_orm::{DbErr, RuntimeErr, SqlErr};
 use sqlx::Error;
 
 use crate::ConfigError;
+use crate::address::AddressError;
 use crate::gate::Refusal;
+use crate::useless::Useless;
 
 /// Why a pool can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -15,9 +17,14 @@ pub enum OpenError {
     /// The tuning makes no sense.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The address can't be read. It isn't repeated, for it may bear a password.
-    #[error("pool '{0}': the database address can't be read; it must be like postgres://user@host/database")]
-    Address(String),
+    /// The address is wrong. It isn't repeated, for it may bear a password.
+    #[error("pool '{pool}': {why}")]
+    Address {
+        /// The pool.
+        pool: String,
+        /// What is wrong, and what to do about it.
+        why: String,
+    },
     /// The database doesn't answer, or refuses us.
     #[error("pool '{pool}': {why}")]
     Connect {
@@ -32,6 +39,10 @@ impl OpenError {
     pub(crate) fn connect(pool: &str, error: &DbErr) -> Self {
         Self::Connect { pool: pool.to_owned(), why: in_words(error) }
     }
+
+    pub(crate) fn address(pool: &str, error: &AddressError) -> Self {
+        Self::Address { pool: pool.to_owned(), why: error.to_string() }
+    }
 }
 
 /// What a database's failure is to those whose work it ended.
@@ -39,7 +50,7 @@ impl OpenError {
 pub enum Kind {
     /// No connection was free in time: too much at once.
     Busy,
-    /// The database isn't there: it doesn't answer, ended the connection, or takes no other.
+    /// The database isn't there: it doesn't answer, ended the connection, takes no other, or takes no writes.
     Unreachable,
     /// The database ended the statement, for it took too long.
     Timeout,
@@ -70,8 +81,9 @@ pub fn kind(error: &DbErr) -> Kind {
 }
 
 fn kind_of_sqlx(error: &Error) -> Kind {
+    let useless = Useless::of(error).is_some();
     let Error::Database(database) = error else {
-        return if is_broken(error) { Kind::Unreachable } else { Kind::Other };
+        return if useless { Kind::Unreachable } else { Kind::Other };
     };
     if is_retryable(error) {
         return Kind::Conflict;
@@ -83,7 +95,7 @@ fn kind_of_sqlx(error: &Error) -> Kind {
         "57014" => Kind::Timeout,
         "53100" => Kind::NoRoom,
         "53300" => Kind::Unreachable,
-        _ if is_broken(error) => Kind::Unreachable,
+        _ if useless => Kind::Unreachable,
         _ => Kind::Other,
     }
 }
@@ -100,10 +112,11 @@ pub(crate) fn describe(error: &DbErr) -> Option<&'static str> {
     }
     let Error::Database(database) = sqlx_error(error)? else {
         return match sqlx_error(error)? {
-            // The last is SeaORM's pool's, which migrates: it tries again where nobody listens, until its time is over.
             // A certificate that isn't accepted comes as what can't be read.
-            Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => Some(NO_TLS),
+            Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => Some(no_tls(error)),
             Error::Io(error) if error.kind() == io::ErrorKind::NotFound => Some(NO_FILE),
+            error if is_no_server(error) => Some(NO_SERVER),
+            // The last is sqlx's pool's, which migrates.
             Error::Io(_) | Error::PoolTimedOut => {
                 Some("the database can't be reached; is it running, and is its address right?")
             }
@@ -129,6 +142,10 @@ pub(crate) fn describe(error: &DbErr) -> Option<&'static str> {
         "3D000" => Some("the database doesn't exist; create it first"),
         "53300" => Some("the database has no connection left; its limit is below what its clients ask for"),
         "57P03" => Some("the database is starting up or shutting down"),
+        "25006" => Some(READ_ONLY),
+        "26000" | "42P05" => Some(SHARED_SESSIONS),
+        "08P01" if message.contains("startup parameter") => Some(STARTUP_PARAMETERS),
+        "08P01" if message.contains("pooling mode") => Some(SHARED_SESSIONS),
         "57014" => Some("the database ended a statement that took too long"),
         "42501" => Some("the database role lacks a permission"),
         "53100" => Some("the database server's disk is full; nothing that was confirmed is lost"),
@@ -142,6 +159,18 @@ const NO_TLS: &str = "no encrypted connection to the database can be made: its s
                       host in its address, from somebody whom the file trusts that sslrootcert names there";
 const NO_FILE: &str = "a file for the database isn't there: its socket, its password's, or one that its address names by sslrootcert, \
                        sslcert or sslkey";
+const OLD_CERTIFICATE: &str = "no encrypted connection to the database can be made: its server's certificate, or that of the authority, is \
+                               of X.509 version 1, which isn't supported; have one of version 3 made, with the host's name in it as \
+                               subjectAltName";
+const NO_SERVER: &str = "no server of the database's address can be reached and is as its target_session_attrs says";
+const READ_ONLY: &str = "the database takes no writes: its server is a standby, or was told to only read; where there are several, \
+                         the address names all of them, with target_session_attrs=read-write";
+/// Also what a pool says that finds it out when it is opened.
+pub(crate) const SHARED_SESSIONS: &str = "a pooler gives each transaction another session of the database, so that prepared statements, \
+                                          LISTEN and settings of a session are lost: set its pool_mode to session, or let the \
+                                          address name the database's own server";
+const STARTUP_PARAMETERS: &str = "a pooler refuses what is said when a session begins: it needs pool_mode = session and \
+                                  ignore_startup_parameters = extra_float_digits,options";
 pub(crate) const SCHEMA_MISSING: &str = "the schema is missing or old; run the service's migrate command";
 
 /// Why the pool gave no connection, if that is what failed.
@@ -149,10 +178,32 @@ pub fn refusal(error: &DbErr) -> Option<Refusal> {
     within::<Refusal>(error).copied()
 }
 
-/// SeaORM's errors have no variant for what is ours; it rides on an I/O error.
+fn no_tls(error: &io::Error) -> &'static str {
+    // rustls has no type for it that is its own to name.
+    if error.to_string().contains("UnsupportedCertVersion") { OLD_CERTIFICATE } else { NO_TLS }
+}
+
+/// SeaORM's and sqlx's errors have no variant for what is ours; it rides on an I/O error.
 fn within<E: std::error::Error + 'static>(error: &DbErr) -> Option<&E> {
-    let Error::Io(error) = sqlx_error(error)? else { return None };
+    riding(sqlx_error(error)?)
+}
+
+fn riding<E: std::error::Error + 'static>(error: &Error) -> Option<&E> {
+    let Error::Io(error) = error else { return None };
     error.get_ref()?.downcast_ref()
+}
+
+/// No server of an address will do, for these reasons.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NoServer(String);
+
+pub(crate) fn no_server(why: String) -> Error {
+    Error::Io(io::Error::other(NoServer(why)))
+}
+
+pub(crate) fn is_no_server(error: &Error) -> bool {
+    riding::<NoServer>(error).is_some()
 }
 
 pub(crate) fn refused(refusal: Refusal) -> DbErr {
@@ -194,11 +245,6 @@ pub(crate) fn is_ambiguous(error: &Error) -> bool {
     matches!(sqlstate(error).as_deref(), Some("40003" | "08007"))
 }
 
-/// Whether a statement's answer didn't come. An error that the server sent is an answer.
-pub(crate) fn is_unanswered(error: &Error) -> bool {
-    is_broken(error) && !matches!(error, Error::Database(_))
-}
-
 /// Whether the server lacks what was asked for, or doesn't give it to our role: undefined function, table or setting, feature not
 /// supported, insufficient privilege.
 pub(crate) fn is_missing_feature_sqlx(error: &Error) -> bool {
@@ -208,6 +254,17 @@ pub(crate) fn is_missing_feature_sqlx(error: &Error) -> bool {
 /// The same of SeaORM's error.
 pub(crate) fn is_missing_feature(error: &DbErr) -> bool {
     sqlx_error(error).is_some_and(is_missing_feature_sqlx)
+}
+
+/// Whether there is no schema to create something in.
+pub(crate) fn has_no_schema(error: &DbErr) -> bool {
+    sqlx_error(error).and_then(sqlstate).as_deref() == Some("3F000")
+}
+
+/// Whether a notification arrived over a connection that listens to nothing, for which sqlx has no error of its own.
+pub(crate) fn is_stray_notification(error: &DbErr) -> bool {
+    let Some(Error::Protocol(why)) = sqlx_error(error) else { return false };
+    why.contains("NotificationResponse")
 }
 
 /// Whether our role lacks the right to what it asked for.
@@ -221,12 +278,6 @@ pub(crate) fn sqlstate(error: &Error) -> Option<String> {
     Some(database.code()?.into_owned())
 }
 
-/// Whether a conflict with others undid the statement, on PostgreSQL.
-pub(crate) fn is_undone_conflict(error: &DbErr) -> bool {
-    let state = sqlx_error(error).and_then(sqlstate);
-    matches!(state.as_deref(), Some("40001" | "40P01"))
-}
-
 /// Whether the transaction may succeed if it is simply done again: serialization failure, deadlock, or a busy SQLite.
 pub(crate) fn is_retryable(error: &Error) -> bool {
     let Error::Database(database) = error else { return false };
@@ -236,38 +287,29 @@ pub(crate) fn is_retryable(error: &Error) -> bool {
     matches!(database.code().unwrap_or_default().as_ref(), "40001" | "40P01")
 }
 
-/// Whether the connection is of no use any more.
-pub(crate) fn is_broken(error: &Error) -> bool {
-    match error {
-        Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::WorkerCrashed => true,
-        // The server ended it: terminated, shutting down, crash of another backend, database dropped, idle for too
-        // long, with a transaction or without.
-        Error::Database(database) if sqlite_code(database.as_ref()).is_none() => {
-            let code = database.code().unwrap_or_default();
-            code.starts_with("57P") || code == "25P03" || code.starts_with("08")
-        }
-        _ => false,
-    }
-}
-
-/// Whether the server itself said that it ended the session.
-pub(crate) fn is_ended_by_server(error: &Error) -> bool {
-    matches!(error, Error::Database(_)) && is_broken(error)
-}
-
 /// Whether the database gives up the transaction in which this happens. PostgreSQL does at every failure; SQLite undoes
 /// the statement alone, but may undo all of it when it is out of memory (7), interrupted (9), fails to read or write (10)
 /// or finds the disk full (13); see <https://www.sqlite.org/lang_transaction.html>.
 pub(crate) fn gives_up(error: &Error) -> bool {
     match error {
         Error::Database(database) => sqlite_code(database.as_ref()).is_none_or(|code| matches!(code, 7 | 9 | 10 | 13)),
-        other => is_broken(other),
+        other => Useless::of(other).is_some(),
     }
 }
 
 /// A server that is gone in silence: it didn't do `what` within `bound`.
 pub(crate) fn silent(what: &str, bound: Duration) -> Error {
     Error::Io(io::Error::new(io::ErrorKind::TimedOut, format!("the database didn't {what} within {bound:?}")))
+}
+
+/// Whether a server that can't be reached for this reason may be there soon: it starts, or isn't the one that is wanted yet.
+/// What somebody must set right first isn't waited for: an encryption, a file, a login, a database.
+pub(crate) fn passes(error: &Error) -> bool {
+    match error {
+        Error::Io(error) => !matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::NotFound),
+        Error::Database(_) => matches!(sqlstate(error).as_deref(), Some("57P03" | "53300")),
+        _ => false,
+    }
 }
 
 /// The connection was closed before the statement.

@@ -48,7 +48,7 @@ fn look_around(pool: &State) {
     if pool.options.password_changed() {
         tracing::info!(pool = config.name, "the password changed: connections are renewed one by one");
     }
-    let credentials = pool.options.credentials();
+    let (credentials, generation) = (pool.options.credentials(), pool.generation.current());
     pool.gate.retire(None, |_, idle_for| idle_for > config.idle_timeout);
-    pool.gate.retire(Some(0), |pooled, _| pooled.credentials != credentials || pooled.is_expired());
+    pool.gate.retire(Some(0), |pooled, _| pooled.credentials != credentials || pooled.is_expired(generation));
 }

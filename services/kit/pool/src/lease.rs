@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::TryStreamExt as _;
 use sea_orm::{DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
 use selvage_context::lease::Held;
+use sqlx::Error;
 use tokio::time::Instant;
 
 use crate::connect::{self, Close};
@@ -14,14 +15,22 @@ use crate::connection::Connection;
 use crate::failure::{self, conn_error};
 use crate::gate::Lent;
 use crate::pooled::Pooled;
+use crate::repeat::Again;
 use crate::spans::Timed;
 use crate::sql;
 use crate::state::State;
+use crate::useless::Useless;
 use crate::watch::Operation;
 
 /// How long a statement whose caller is gone may take to its end before its connection is closed. Most take less, and
 /// another connection costs the server more.
 const CLEAN_BOUND: Duration = Duration::from_millis(250);
+
+/// How often a session is asked whether its server is as the address wants it, where that must be of one kind: so long a pool
+/// may read from a server from which another took over. One more round trip in 5 s for each connection.
+const ROLE_BOUND: Duration = Duration::from_secs(5);
+/// A session that finds its server read-only is of no use only if it is older: a newer one has just been given no better.
+const YOUNG: Duration = Duration::from_secs(1);
 
 /// A connection, until it is dropped. What is in the middle of something then is cleaned or closed, and not handed out
 /// before.
@@ -37,8 +46,8 @@ pub(crate) struct Lease {
     broken: Option<Close>,
     /// A transaction is open: closing the connection rolls it back.
     pub(crate) in_transaction: bool,
-    /// The database asked for the transaction to be done again.
-    retry_asked: bool,
+    /// What may be done again, and why.
+    again: Again,
     /// The database doesn't know whether a statement was done, or a COMMIT had no answer.
     outcome_unknown: bool,
     /// The failure for which the database has given the transaction up: PostgreSQL answers its COMMIT with ROLLBACK and
@@ -58,32 +67,62 @@ impl Lease {
             busy: false,
             broken: None,
             in_transaction: false,
-            retry_asked: false,
+            again: Again::Never,
             outcome_unknown: false,
             given_up: None,
             held: None,
         }
     }
 
-    /// Whether the connection can be used without asking whether it lives.
-    pub(crate) fn is_fresh(&self) -> bool {
-        self.pooled.as_ref().is_some_and(|pooled| pooled.idle_for() < self.pool.config.idle_ping_after)
+    /// Whether sessions as old as this one may still be of use.
+    pub(crate) fn is_current(&self) -> bool {
+        self.pooled.as_ref().is_some_and(|pooled| pooled.generation == self.pool.generation.current())
     }
 
-    /// Whether the connection lives. It has an eighth of the time that is left until then, so that a pool full of silent
-    /// ones leaves time for another.
-    pub(crate) async fn ping(&mut self, until: Instant) -> bool {
+    /// Whether the connection can be used without asking whether it lives.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.pooled.as_ref().is_some_and(|pooled| {
+            let used_lately = pooled.idle_for() < self.pool.config.idle_ping_after;
+            used_lately && !(self.pool.options.wanted().is_demanding() && pooled.checked.elapsed() > ROLE_BOUND)
+        })
+    }
+
+    /// Whether the connection lives, and its server is as the address wants it. It has an eighth of the time that is left until
+    /// then, so that a pool full of silent ones leaves time for another.
+    pub(crate) async fn is_alive(&mut self, until: Instant) -> bool {
         let bound = self.pool.config.connect_timeout.min(until.saturating_duration_since(Instant::now()) / 8);
+        let wanted = self.pool.options.wanted();
         let Some(pooled) = &mut self.pooled else { return false };
         self.busy = true;
-        let answer = tokio::time::timeout(bound, pooled.connection.ping()).await;
+        let asked = async {
+            if wanted.is_demanding() {
+                return pooled.connection.role().await.map(|role| wanted.is(role));
+            }
+            pooled.connection.ping().await.map(|()| true)
+        };
+        let answer = tokio::time::timeout(bound, asked).await;
         self.busy = false;
         self.broken = match answer {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) if failure::is_ended_by_server(&error) => Some(Close::ByServer),
+            Ok(Ok(true)) => None,
+            Ok(Ok(false)) => {
+                self.end_generation("its server isn't as its address wants it any more");
+                Some(Close::Graceful)
+            }
+            Ok(Err(error)) if Useless::of(&error).is_some_and(Useless::is_ended_there) => Some(Close::ByServer),
             _ => Some(Close::Abort),
         };
+        if let (None, Some(pooled)) = (self.broken, &mut self.pooled) {
+            pooled.checked = Instant::now();
+        }
         self.broken.is_none()
+    }
+
+    /// This session was found useless for a reason that all of its generation share: none of them is used again.
+    fn end_generation(&self, why: &str) {
+        let Some(pooled) = &self.pooled else { return };
+        if self.pool.generation.end(pooled.generation) {
+            tracing::warn!(pool = self.pool.config.name, why, "connections are of no use any more, and are made anew");
+        }
     }
 
     pub(crate) async fn execute(&mut self, statement: &Statement) -> Result<ExecResult, DbErr> {
@@ -139,7 +178,7 @@ impl Lease {
     }
 
     /// Runs one of the transaction's own words: BEGIN, COMMIT, ROLLBACK, SAVEPOINT.
-    pub(crate) async fn control(&mut self, sql: &str) -> Result<(), sqlx::Error> {
+    pub(crate) async fn control(&mut self, sql: &str) -> Result<(), Error> {
         self.busy = true;
         let bound = self.pool.config.answer_bound();
         // What a COMMIT waits for is the disk; the other words take a round trip.
@@ -155,25 +194,25 @@ impl Lease {
         self.pool.config.answer_bound()
     }
 
-    fn connection(&mut self) -> Result<&mut Connection, sqlx::Error> {
+    fn connection(&mut self) -> Result<&mut Connection, Error> {
         // One that is broken would be waited for again, or give the answer to what was asked before.
         let pooled = self.pooled.as_mut().filter(|_| self.broken.is_none());
         pooled.map(|pooled| &mut pooled.connection).ok_or_else(failure::closed)
     }
 
-    fn end_statement<T>(&mut self, result: Result<T, sqlx::Error>, span: Timed) -> Result<T, sqlx::Error> {
+    fn end_statement<T>(&mut self, result: Result<T, Error>, span: Timed) -> Result<T, Error> {
         self.busy = false;
         match &result {
             Ok(_) => span.ended(),
             Err(error) => span.refused_by_database(error),
         }
         if let Err(error) = &result {
-            self.retry_asked |= failure::is_retryable(error);
+            if failure::is_retryable(error) {
+                self.again = Again::Conflict;
+            }
             self.outcome_unknown |= failure::is_ambiguous(error);
-            if failure::is_broken(error) {
-                let by_server = failure::is_ended_by_server(error);
-                self.broken = Some(if by_server { Close::ByServer } else { Close::Abort });
-                self.pool.gate.suspect_idle();
+            if let Some(useless) = Useless::of(error) {
+                self.end_session(useless, error);
             }
             if self.in_transaction && self.given_up.is_none() && failure::gives_up(error) {
                 self.given_up = Some(error.to_string());
@@ -182,12 +221,32 @@ impl Lease {
         result
     }
 
+    /// Its session is of no use any more, and others may be of none either.
+    fn end_session(&mut self, useless: Useless, error: &Error) {
+        let opened = self.pooled.as_ref().map(|pooled| pooled.opened);
+        if useless == Useless::ReadOnly && opened.is_none_or(|opened| opened.elapsed() < YOUNG) {
+            return;
+        }
+        self.broken = Some(match useless {
+            Useless::Broken => Close::Abort,
+            gone if gone.is_ended_there() => Close::ByServer,
+            _ => Close::Graceful,
+        });
+        if useless.may_be_asked_again() {
+            self.again = Again::Elsewhere;
+        }
+        match self.broken {
+            Some(Close::Graceful) => self.end_generation(&error.to_string()),
+            _ => self.pool.gate.suspect_idle(),
+        }
+    }
+
     /// A statement's failure, as its caller gets it: it says where nobody knows whether the statement was done.
-    fn failed(&self, error: sqlx::Error, text: &str, as_it_is: fn(RuntimeErr) -> DbErr) -> DbErr {
+    fn failed(&self, error: Error, text: &str, as_it_is: fn(RuntimeErr) -> DbErr) -> DbErr {
         // What a transaction did goes with it. A statement by itself may have been done if the answer didn't come.
         let unanswered = !self.in_transaction
             && self.pool.options.backend() == DbBackend::Postgres
-            && failure::is_unanswered(&error)
+            && Useless::of(&error).is_some_and(Useless::may_be_done)
             && !sql::only_reads(text);
         if unanswered || failure::is_ambiguous(&error) {
             return failure::outcome_unknown("done", &error);
@@ -195,9 +254,9 @@ impl Lease {
         as_it_is(RuntimeErr::SqlxError(error.into()))
     }
 
-    /// Whether the transaction is to be done again: the database asked for it, and nothing of it can have been committed.
-    pub(crate) fn is_retry_asked(&self) -> bool {
-        self.retry_asked && !self.outcome_unknown
+    /// Whether what was done over it may be done again: then nothing of it can have happened.
+    pub(crate) fn again(&self) -> Again {
+        if self.outcome_unknown { Again::Never } else { self.again }
     }
 
     pub(crate) fn is_outcome_unknown(&self) -> bool {
@@ -221,13 +280,15 @@ impl Lease {
     pub(crate) fn is_broken(&self) -> bool {
         self.broken.is_some()
     }
+
+    /// Whether the session has ended before its time, so that an answer may have been lost.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        matches!(self.broken, Some(Close::ByServer | Close::Abort))
+    }
 }
 
 /// What `work` on a connection gives, if there is an answer within `bound`.
-async fn within<T>(
-    bound: Option<Duration>,
-    work: impl Future<Output = Result<T, sqlx::Error>>,
-) -> Result<T, sqlx::Error> {
+async fn within<T>(bound: Option<Duration>, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let Some(bound) = bound else { return work.await };
     tokio::time::timeout(bound, work).await.unwrap_or_else(|_| Err(failure::silent("answer", bound)))
 }
@@ -241,7 +302,7 @@ impl Drop for Lease {
             self.pool.uses.add(operation.name, took);
         }
         let clean = !(self.busy || self.broken.is_some() || self.in_transaction);
-        if clean && !pooled.is_expired() {
+        if clean && !pooled.is_expired(self.pool.generation.current()) {
             // Back before the writer's turn is, so that the next writer finds it.
             return drop(pooled);
         }

@@ -23,11 +23,12 @@
 //! # The modules
 //!
 //! From below: `gate` hands out a bounded number of anything and knows no database (its `core` is a plain state machine, `limit` says
-//! whose limit counts); `connection` is a raw connection of either kind, `options` what it is made with, `pooled` what the pool
-//! knows of it besides. `state` is what all handles of a pool share, of parts that know nothing of each other (`meters`, `spans`,
-//! `watch`, `uses`, `waits`, `writer`, `stranded`, `reachability`); `snapshot` and `metrics` show it. On it stand `connect`, which makes and
+//! whose limit counts); `address` reads where the servers are, `wanted` which of them is wanted, and `servers` chooses one;
+//! `connection` is a raw connection of either kind, `options` what it is made with, `pooled` what the pool knows of it besides, and
+//! `useless` after which failures it is of no use any more. `state` is what all handles of a pool share, of parts that know nothing of each other (`meters`, `spans`,
+//! `watch`, `uses`, `waits`, `writer`, `stranded`, `reachability`, `generation`); `snapshot` and `metrics` show it. On it stand `connect`, which makes and
 //! ends connections; `lease`, which runs statements over one; `acquire`, how a caller gets one; `keeper`, which works ahead of
-//! callers; and `terminate`, which ends at the server what we lost. At the top are `pool` and `transaction`, each with SeaORM's
+//! callers; `terminate`, which ends at the server what we lost; and `server` and `pooler`, which look at what a pool has come to. At the top are `pool` and `transaction`, each with SeaORM's
 //! traits in a file `orm` of its own, `limit`, `hold` and `listen`. `migrate` and `budget` stand alone. Nothing knows what is
 //! above it.
 //!
@@ -55,16 +56,32 @@
 //! | | |
 //! |---|---|
 //! | PostgreSQL 15.18, 16.15, 17.11, 18.6 | everything; tried with this crate's tests and those of cart, catalogue, checkout, delivery and outbox (15 of Debian, the others embedded binaries of Maven Central) |
-//! | PgBouncer 1.18 (Debian's), `pool_mode = session` | tried: works with `ignore_startup_parameters = extra_float_digits,options`; without `options` it refuses us at the start. It then drops what we set for a session: `statement_timeout`, `idle_in_transaction_session_timeout` and keepalives are to be set on the role (`ALTER ROLE … SET`), or a statement that is too slow is given up by us a second later, with its connection. The server shows the pooler's sessions, which outlive ours, so it may show more than the pool's limit, up to the pooler's own |
-//! | PgBouncer 1.18, `pool_mode = transaction` | tried: doesn't work. Statements are prepared by name in one session and asked for in another (26000, 42P05), in the pool as in migrations. `LISTEN` is taken and nothing is heard. From 1.21 on it can follow prepared statements (`max_prepared_statements`); that isn't tried yet |
+//! | PgBouncer 1.18 (Debian's), `pool_mode = session` | tried by `tests/it/pooler.rs`: statements, transactions, `LISTEN` and migrations work, with `ignore_startup_parameters = extra_float_digits,options`; without these it refuses us, which is named with the remedy. It then drops what we set for a session, which is said in the log: `statement_timeout`, `idle_in_transaction_session_timeout` and keepalives are to be set on the role (`ALTER ROLE … SET`), or a statement that is too slow is given up by us a second later, with its connection. The server shows the pooler's sessions, which outlive ours, so it may show more than the pool's limit, up to the pooler's own |
+//! | PgBouncer 1.18, `pool_mode = transaction` or `statement` | refused when a pool is opened, with the remedy: its first transaction finds itself in the session of another connection. Statements are prepared by name in one session and asked for in another (26000, 42P05), and `LISTEN` is taken and nothing is heard. A pool of one connection can't find out; its [`Listener`] does, and says so instead of that it listens. From 1.21 on PgBouncer can follow prepared statements (`max_prepared_statements`), and `LISTEN` is still lost |
 //! | CockroachDB | not tried; by its documentation and issues: no `LISTEN` (42601) and no triggers, so nothing may need them; no `pg_terminate_backend` and no `pg_stat_get_activity`, so what ends in silence isn't looked after; advisory locks of a transaction from 26.3 on, before that a stub that locks nothing or none at all, so one migration at a time; sequence numbers are neither dense nor in order of commit; 40001 is everyday, 40003 means that it doesn't know. Migrations with triggers, `tsvector` columns and several changes of a table in one transaction would have to be written anew |
 //! | YugabyteDB | not tried; by its documentation and issues: `LISTEN` in early access from 2025.2.3 on; advisory locks from 2025.1 on, an error (0A000) before; each node shows its own sessions, so that behind a balancer a session may be taken for gone that another node has; sequences are cached by node, so their numbers are not in order; `client_connection_check_interval` is unknown before its PostgreSQL 15 (2.25), and the server then refuses the connection |
+//!
+//! # Several servers
+//!
+//! An address may name several hosts, each with its port, and say by `target_session_attrs` which of them is wanted, as libpq has it:
+//! `postgres://shop@h1:5432,h2:5433/shop?target_session_attrs=read-write`. They are tried in this order. A session whose server
+//! isn't as wanted any more is replaced: one that isn't used for reading alone finds out by its next write (25006), and every one
+//! within 5 s. Without `target_session_attrs` a name may lead to another server from some moment on: the first write that is refused
+//! by the old one then renews all sessions.
+//!
+//! A session is also of no use when the server has ended it (57P01 and its like), when what was prepared in it is gone (26000), or gives
+//! other columns than before (0A000, after an `ALTER TABLE`). The others are then tested before they are used, or made anew.
+//! What was provably not done is done once more in another session: a statement by itself that the server refused or never
+//! read, and a transaction before its COMMIT; not a stream of rows, nor a text that may be several statements. Everybody else gets
+//! [`Kind::Unreachable`].
+//!
+//! # What a server lacks
 //!
 //! What a server lacks is found where it is first asked for, named once in the log, and done without: the view of sessions,
 //! advisory locks (for migrations alone), `LISTEN`. A conflict (40001, 40P01) is done again, with pauses that differ by chance,
 //! where nothing can have happened: a transaction before its COMMIT was answered, a single statement that is one transaction by
-//! itself. What may have happened is [`Kind::OutcomeUnknown`]: a COMMIT or a single write whose answer didn't come, and what the
-//! server itself doesn't know (40003, 08007). Every other failure means that nothing was done.
+//! itself. What may have happened is [`Kind::OutcomeUnknown`]: a COMMIT or a single write whose answer didn't come, or of which
+//! somebody in between only says that the server is gone (08xxx), and what the server itself doesn't know (40003, 08007). Every other failure means that nothing was done.
 //!
 //! # From Little's law to a number
 //!
@@ -117,6 +134,7 @@
 //! ```
 
 mod acquire;
+mod address;
 mod backoff;
 pub mod budget;
 mod config;
@@ -125,6 +143,7 @@ mod connection;
 mod described;
 mod failure;
 pub mod gate;
+mod generation;
 mod hold;
 mod holding;
 mod keeper;
@@ -139,9 +158,11 @@ mod options;
 mod password;
 mod pool;
 mod pooled;
+mod pooler;
 mod reachability;
 mod repeat;
 mod server;
+mod servers;
 mod snapshot;
 mod spans;
 mod sql;
@@ -151,8 +172,10 @@ mod stranded;
 mod stream;
 mod terminate;
 mod transaction;
+mod useless;
 mod uses;
 mod waits;
+mod wanted;
 mod watch;
 mod writer;
 

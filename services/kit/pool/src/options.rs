@@ -10,22 +10,26 @@ use opentelemetry::KeyValue;
 use sea_orm::DbBackend;
 use selvage_conventions::db;
 use sqlx::ConnectOptions as _;
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
-use crate::Config;
+use crate::address::Address;
 use crate::connection::{Connection, SessionId};
-use crate::failure;
 use crate::latency::Latency;
 use crate::password::PasswordFile;
+use crate::servers::{Servers, Session};
+use crate::wanted::Wanted;
+use crate::{Config, OpenError, failure};
 
 /// How long a SQLite statement waits for a file that another program has locked.
 const FILE_WAIT: Duration = Duration::from_secs(5);
 
+const UNREADABLE_FILE: &str = "the database address can't be read; it must be like sqlite://file";
+
 /// What new connections are made with, parsed once.
 pub(crate) enum Options {
     Postgres {
-        options: Box<PgConnectOptions>,
+        servers: Servers,
         password: Option<PasswordFile>,
         /// The server shows its sessions to us, as far as it is known.
         shows_sessions: AtomicBool,
@@ -34,9 +38,10 @@ pub(crate) enum Options {
 }
 
 impl Options {
-    pub(crate) fn new(config: &Config) -> Result<Self, sqlx::Error> {
+    pub(crate) fn new(config: &Config) -> Result<Self, OpenError> {
         if config.url.starts_with("sqlite") {
-            let options = SqliteConnectOptions::from_str(&config.url)?
+            let options = SqliteConnectOptions::from_str(&config.url)
+                .map_err(|_| OpenError::Address { pool: config.name.clone(), why: UNREADABLE_FILE.to_owned() })?
                 .create_if_missing(true)
                 .journal_mode(SqliteJournalMode::Wal)
                 // With NORMAL a power cut may take the last committed transactions back. FULL costs one fsync a commit;
@@ -68,13 +73,16 @@ impl Options {
             // has no more of our backends than we have connections, give or take the second that budgets allow for.
             ("client_connection_check_interval", "500".to_owned()),
         ];
-        let options = PgConnectOptions::from_str(&config.url)?
-            .application_name(&config.application_name)
-            .options(settings)
-            .statement_cache_capacity(100)
-            .disable_statement_logging();
+        let address = Address::parse(&config.url).map_err(|error| OpenError::address(&config.name, &error))?;
+        let servers = Servers::of(address, |server| {
+            server
+                .application_name(&config.application_name)
+                .options(settings.clone())
+                .statement_cache_capacity(100)
+                .disable_statement_logging()
+        });
         let password = config.password_file.clone().map(PasswordFile::new);
-        Ok(Self::Postgres { options: Box::new(options), password, shows_sessions: AtomicBool::new(true) })
+        Ok(Self::Postgres { servers, password, shows_sessions: AtomicBool::new(true) })
     }
 
     /// The kind of database.
@@ -97,39 +105,68 @@ impl Options {
     pub(crate) fn attributes(&self) -> Vec<KeyValue> {
         match self {
             Self::Sqlite(_) => vec![KeyValue::new(db::SYSTEM_NAME, "sqlite")],
-            Self::Postgres { options, .. } => {
-                let mut attributes = vec![
-                    KeyValue::new(db::SYSTEM_NAME, "postgresql"),
-                    KeyValue::new(db::SERVER_ADDRESS, Arc::<str>::from(options.get_host())),
-                    KeyValue::new(db::SERVER_PORT, i64::from(options.get_port())),
-                ];
-                let name = options.get_database().map(|name| KeyValue::new(db::NAMESPACE, Arc::<str>::from(name)));
-                attributes.extend(name);
+            Self::Postgres { servers, .. } => {
+                let mut attributes = vec![KeyValue::new(db::SYSTEM_NAME, "postgresql")];
+                // Which of several it was a pool's spans can't say: they are about all of its connections.
+                if let [server] = servers.each() {
+                    attributes.push(KeyValue::new(db::SERVER_ADDRESS, Arc::<str>::from(server.get_host())));
+                    attributes.push(KeyValue::new(db::SERVER_PORT, i64::from(server.get_port())));
+                }
+                let name = servers.each().first().and_then(|server| server.get_database());
+                attributes.extend(name.map(|name| KeyValue::new(db::NAMESPACE, Arc::<str>::from(name))));
                 attributes
             }
         }
     }
 
-    /// What a connection to PostgreSQL is made with now.
-    pub(crate) fn postgres(&self) -> Result<Option<(PgConnectOptions, u64)>, sqlx::Error> {
-        let Self::Postgres { options, password, .. } = self else { return Ok(None) };
-        let Some(file) = password else { return Ok(Some((*options.clone(), 0))) };
-        let (password, credentials) = file.read().map_err(sqlx::Error::Io)?;
-        let options = options.as_ref().clone();
-        Ok(Some((password.iter().fold(options, |options, password| options.password(password)), credentials)))
+    /// Which of the servers is wanted.
+    pub(crate) fn wanted(&self) -> Wanted {
+        match self {
+            Self::Postgres { servers, .. } => servers.wanted(),
+            Self::Sqlite(_) => Wanted::Any,
+        }
     }
 
-    /// A new connection, its session at the server, and which password it was made with.
-    pub(crate) async fn connect(&self, latency: &Latency) -> Result<(Connection, Option<SessionId>, u64), sqlx::Error> {
+    /// How long it may take to make a connection, where each server has `each` for it.
+    pub(crate) fn longest_connect(&self, each: Duration) -> Duration {
         match self {
-            Self::Sqlite(options) => Ok((Connection::sqlite(options.connect().await?, latency.clone()), None, 0)),
-            Self::Postgres { shows_sessions, .. } => {
-                let (options, credentials) = self.postgres()?.ok_or_else(failure::closed)?;
-                let mut raw = options.connect().await?;
-                let session = session(&mut raw, shows_sessions).await?;
-                Ok((Connection::postgres(raw, latency.clone()), session, credentials))
-            }
+            Self::Postgres { servers, .. } => servers.longest(each),
+            Self::Sqlite(_) => each,
         }
+    }
+
+    /// A new session of PostgreSQL, and which password it was made with; each server has `each` for its answer.
+    pub(crate) async fn session<S: Session>(&self, each: Duration) -> Result<(S, u64), sqlx::Error> {
+        let Self::Postgres { servers, password, .. } = self else { return Err(failure::closed()) };
+        let (password, credentials) = match password {
+            Some(file) => file.read().map_err(sqlx::Error::Io)?,
+            None => (None, 0),
+        };
+        Ok((servers.connect(password.as_deref(), each).await?, credentials))
+    }
+
+    /// A new connection, its session at the server, and which password it was made with; each server has `each` for it.
+    ///
+    /// # Errors
+    /// Where a server doesn't answer within [`Options::longest_connect`] too.
+    pub(crate) async fn connect(
+        &self,
+        latency: &Latency,
+        each: Duration,
+    ) -> Result<(Connection, Option<SessionId>, u64), sqlx::Error> {
+        let connecting = async {
+            match self {
+                Self::Sqlite(options) => Ok((Connection::sqlite(options.connect().await?, latency.clone()), None, 0)),
+                Self::Postgres { shows_sessions, .. } => {
+                    let (mut raw, credentials) = self.session::<PgConnection>(each).await?;
+                    let session = session(&mut raw, shows_sessions).await?;
+                    Ok((Connection::postgres(raw, latency.clone()), session, credentials))
+                }
+            }
+        };
+        let bound = self.longest_connect(each);
+        let connected = tokio::time::timeout(bound, connecting).await;
+        connected.unwrap_or_else(|_| Err(failure::silent("take the connection", bound)))
     }
 
     /// Whether the password is another one than when this was asked last.

@@ -4,8 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use percent_encoding::percent_decode_str;
-use url::Url;
+use crate::address;
 
 /// The longest content. Tokens that clouds take for passwords have up to 4,000 bytes.
 const MAX_BYTES: u64 = 16 * 1024;
@@ -44,7 +43,7 @@ impl PasswordFile {
             return Err(about(io::Error::other("it is empty")));
         }
         let password = if is_address(line) {
-            of_address(line).map_err(|why| about(io::Error::other(why)))?
+            address::password(line).map_err(|why| about(io::Error::other(why)))?
         } else {
             Some(line.to_owned())
         };
@@ -73,17 +72,6 @@ impl PasswordFile {
 
 fn is_address(line: &str) -> bool {
     ["postgres://", "postgresql://"].iter().any(|scheme| line.starts_with(scheme))
-}
-
-/// The password of an address, before its host or among its parameters. An error never has any of it.
-fn of_address(address: &str) -> Result<Option<String>, &'static str> {
-    let address = Url::parse(address).map_err(|_| "it has an address that can't be read")?;
-    if let Some(password) = address.password() {
-        let decoded = percent_decode_str(password).decode_utf8();
-        return decoded.map(|password| Some(password.into())).map_err(|_| "the password of its address isn't UTF-8");
-    }
-    let parameter = address.query_pairs().find(|(name, _)| name == "password");
-    Ok(parameter.map(|(_, password)| password.into_owned()))
 }
 
 #[cfg(test)]

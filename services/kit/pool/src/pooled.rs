@@ -13,14 +13,19 @@ pub(crate) struct Pooled {
     pub(crate) session: Option<SessionId>,
     /// Which password it was made with.
     pub(crate) credentials: u64,
+    /// Of which generation of sessions it is.
+    pub(crate) generation: u64,
+    pub(crate) opened: Instant,
+    /// When it was last seen that its server is as wanted.
+    pub(crate) checked: Instant,
     /// When it is to be replaced.
     pub(crate) expires: Option<Instant>,
 }
 
 impl Pooled {
-    /// Whether it has reached its age.
-    pub(crate) fn is_expired(&self) -> bool {
-        self.expires.is_some_and(|expires| Instant::now() >= expires)
+    /// Whether it has reached its age, or is of a generation before `current`.
+    pub(crate) fn is_expired(&self, current: u64) -> bool {
+        self.generation != current || self.expires.is_some_and(|expires| Instant::now() >= expires)
     }
 
     /// Says good-bye and waits for it, at most for `bound`. Whether the other side took it.

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::Config;
 use crate::gate::{Class, Gate};
+use crate::generation::Generation;
 use crate::latency::Latency;
 use crate::meters::Meters;
 use crate::options::Options;
@@ -45,7 +46,9 @@ pub(crate) struct State {
     pub(crate) latency: Latency,
     pub(crate) reachability: Reachability,
     pub(crate) stranded: StrandedList,
-    /// Connections that listen, beside the limit.
+    pub(crate) generation: Generation,
+    /// Connections to listen with, beside the limit, and those of them that hear.
+    pub(crate) listeners: Arc<AtomicU32>,
     pub(crate) listening: Arc<AtomicU32>,
     /// The one writer's turn, where the database is a SQLite file; known once the file is there.
     pub(crate) writer: OnceLock<Writer>,
@@ -71,6 +74,8 @@ impl State {
             latency: Latency::default(),
             reachability: Reachability::default(),
             stranded: StrandedList::default(),
+            generation: Generation::default(),
+            listeners: Arc::default(),
             listening: Arc::default(),
             writer: OnceLock::new(),
             closed: AtomicBool::new(false),

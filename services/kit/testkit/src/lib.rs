@@ -5,6 +5,7 @@
 
 mod certificates;
 mod database;
+mod pooler;
 mod port;
 mod postgres;
 mod refused;
@@ -12,6 +13,7 @@ mod tokens;
 mod wait;
 
 pub use database::{Database, Engine, database, database_on, engines};
+pub use pooler::Pooler;
 pub use port::free_port;
 pub use postgres::Server;
 pub use refused::answered_or_refused;

@@ -69,8 +69,15 @@ impl Server {
     /// # Panics
     /// If it can't be started.
     pub async fn start(settings: &[&str]) -> Self {
-        let folder = tempfile::Builder::new().prefix("selvage-postgres-").tempdir().expect("a temporary folder");
-        Self::start_in(folder, settings).await
+        Self::start_in(folder(), None, settings).await
+    }
+
+    /// Starts a standby of `primary`, which follows it by streaming, and waits until it answers.
+    ///
+    /// # Panics
+    /// If it can't be started.
+    pub async fn start_standby(primary: &Self) -> Self {
+        Self::start_in(folder(), Some(&primary.url), &[]).await
     }
 
     /// Starts one that offers TLS, with a certificate for `localhost` by an authority of its own; `None` if this machine has
@@ -82,15 +89,15 @@ impl Server {
         if !certificates::can_be_made() {
             return None;
         }
-        let folder = tempfile::Builder::new().prefix("selvage-postgres-").tempdir().expect("a temporary folder");
+        let folder = folder();
         certificates::make(folder.path());
         let file = |name: &str| folder.path().join(name).display().to_string();
         let certificate = format!("ssl_cert_file={}", file(certificates::CERTIFICATE));
         let key = format!("ssl_key_file={}", file(certificates::KEY));
-        Some(Self::start_in(folder, &["ssl=on", &certificate, &key]).await)
+        Some(Self::start_in(folder, None, &["ssl=on", &certificate, &key]).await)
     }
 
-    async fn start_in(folder: TempDir, settings: &[&str]) -> Self {
+    async fn start_in(folder: TempDir, primary: Option<&str>, settings: &[&str]) -> Self {
         let programs = programs().expect("PostgreSQL is installed");
         let data = folder.path().join("data");
         std::fs::create_dir(&data).expect("the data folder");
@@ -113,7 +120,12 @@ impl Server {
             run() { if [ -n "$AS" ]; then setpriv --reuid="$AS" --regid="$AS" --clear-groups -- "$@"; else "$@"; fi; }
             trap '' INT TERM
             cd "$FOLDER"
-            run "$PROGRAMS/initdb" -D "$FOLDER/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >"$FOLDER/log" 2>&1
+            if [ -n "$PRIMARY" ]; then
+                run chmod 700 "$FOLDER/data"
+                run "$PROGRAMS/pg_basebackup" -D "$FOLDER/data" -d "$PRIMARY" -R -c fast --no-sync >"$FOLDER/log" 2>&1
+            else
+                run "$PROGRAMS/initdb" -D "$FOLDER/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >"$FOLDER/log" 2>&1
+            fi
             serve() { run "$PROGRAMS/postgres" "$@" </dev/null >>"$FOLDER/log" 2>&1 & }
             # Its own pid, from its own file: a shell's background job ignores signals, and so may what it started.
             stop() { kill "$1" "$(head -n 1 "$FOLDER/data/postmaster.pid")" 2>/dev/null; wait; }
@@ -134,6 +146,7 @@ impl Server {
             .args(&arguments)
             .env("FOLDER", folder.path())
             .env("PROGRAMS", &programs)
+            .env("PRIMARY", primary.unwrap_or_default())
             .env("AS", user.unwrap_or_default())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -143,14 +156,17 @@ impl Server {
         let pipe = watchdog.stdin.take();
         let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
         let server = Self { url, watchdog, pipe, folder };
-        let log = server.log();
-        let answers = async || match PgConnection::connect(&server.url).await {
+        let what = format!("PostgreSQL starts; its log is {}", server.log().display());
+        eventually(Duration::from_secs(60), &what, async || server.answers().await).await;
+        server
+    }
+
+    /// Whether it takes a connection, whatever its certificate is.
+    async fn answers(&self) -> bool {
+        match PgConnection::connect(&format!("{}?sslmode=disable", self.url)).await {
             Ok(connection) => connection.close().await.is_ok(),
             Err(_) => false,
-        };
-        let what = format!("PostgreSQL starts; its log is {}", log.display());
-        eventually(Duration::from_secs(60), &what, answers).await;
-        server
+        }
     }
 
     /// The administrator's address.
@@ -174,16 +190,52 @@ impl Server {
     /// If it can't be started.
     pub async fn start_again(&mut self) {
         self.tell("start");
-        let answers = async || match PgConnection::connect(&self.url).await {
-            Ok(connection) => connection.close().await.is_ok(),
-            Err(_) => false,
-        };
-        eventually(Duration::from_secs(60), "PostgreSQL starts again", answers).await;
+        eventually(Duration::from_secs(60), "PostgreSQL starts again", async || self.answers().await).await;
     }
 
     fn tell(&mut self, word: &str) {
         let pipe = self.pipe.as_mut().expect("there until it is dropped");
         writeln!(pipe, "{word}").expect("the watchdog reads");
+    }
+
+    /// Makes a primary of a standby. Waits until it is one.
+    ///
+    /// # Panics
+    /// If it can't be done.
+    pub async fn promote(&self) {
+        self.run("SELECT pg_promote()").await;
+    }
+
+    /// Lets it take no writes any more in transactions that begin from now on, or take them again.
+    ///
+    /// # Panics
+    /// If it can't be done.
+    pub async fn set_read_only(&self, read_only: bool) {
+        let value = if read_only { "on" } else { "off" };
+        self.run(&format!("ALTER SYSTEM SET default_transaction_read_only = {value}")).await;
+        self.run("SELECT pg_reload_conf()").await;
+        eventually(Duration::from_secs(60), "the setting is in force", async || {
+            let mut session = PgConnection::connect(&self.url).await.expect("it answers");
+            let shown: String = sqlx::query_scalar("SHOW default_transaction_read_only")
+                .fetch_one(&mut session)
+                .await
+                .expect("a setting");
+            session.close().await.expect("good-bye");
+            shown == value
+        })
+        .await;
+    }
+
+    /// As an administrator, whatever new transactions may do.
+    async fn run(&self, sql: &str) {
+        let mut session = PgConnection::connect(&self.url).await.expect("it answers");
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        sqlx::raw_sql("SET default_transaction_read_only = off")
+            .execute(&mut session)
+            .await
+            .expect("one's own setting");
+        sqlx::raw_sql(sql).execute(&mut session).await.expect("an administrator's statement");
+        session.close().await.expect("good-bye");
     }
 
     /// The file of the authority by which its certificate is, if it is encrypted.
@@ -198,6 +250,17 @@ impl Server {
     pub async fn renew_certificate(&mut self) {
         self.stop().await;
         certificates::make(self.folder.path());
+        own_by_unprivileged(self.folder.path());
+        self.start_again().await;
+    }
+
+    /// Gives it a certificate of X.509 version 1, as openssl made them by default for long, and starts it again with that.
+    ///
+    /// # Panics
+    /// If it can't be started.
+    pub async fn renew_certificate_as_of_old(&mut self) {
+        self.stop().await;
+        certificates::make_old(self.folder.path());
         own_by_unprivileged(self.folder.path());
         self.start_again().await;
     }
@@ -225,8 +288,12 @@ impl Drop for Server {
     }
 }
 
+fn folder() -> TempDir {
+    tempfile::Builder::new().prefix("selvage-postgres-").tempdir().expect("a temporary folder")
+}
+
 /// PostgreSQL refuses to run as root: its folder is given to `postgres`, or to `nobody` where there is none.
-fn own_by_unprivileged(folder: &Path) -> Option<&'static str> {
+pub(crate) fn own_by_unprivileged(folder: &Path) -> Option<&'static str> {
     let root =
         std::fs::metadata("/proc/self").map(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0).unwrap_or(false);
     if !root {

@@ -165,6 +165,9 @@ impl Probe {
         let is_postgres = url.starts_with("postgres://") || url.starts_with("postgresql://");
         anyhow::ensure!(is_postgres, "the address of the database must begin with postgres://");
         let options = PgConnectOptions::from_str(url).ok().context("the address of the database can't be read")?;
+        // sqlx takes the brackets of an IPv6 address for a part of it.
+        let host = options.get_host().trim_matches(['[', ']']).to_owned();
+        let options = options.host(&host);
         let settings = [
             ("statement_timeout", STATEMENT.as_millis().to_string()),
             ("default_transaction_read_only", "on".to_owned()),

@@ -7,25 +7,36 @@ use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::str::FromStr as _;
+use std::time::Duration;
 
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement,
-    TransactionTrait as _,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    SqlxPostgresConnector, Statement, TransactionTrait as _,
 };
 use sea_orm_migration::MigratorTrait;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::PgPool;
 use sqlx::sqlite::SqliteConnectOptions;
+use tokio::time::Instant;
 
 pub use role::Role;
 
-use crate::failure::{self, SCHEMA_MISSING, describe};
+use crate::address::Address;
+use crate::backoff::Backoff;
+use crate::failure::{self, SCHEMA_MISSING, conn_error, describe, in_words};
 use crate::password::PasswordFile;
+use crate::servers::Servers;
 use crate::{Class, Pool};
 
 /// Whose turn it is to migrate; any number will do, as long as all of ours use the same ("selvage" in ASCII).
 const ADVISORY_LOCK: i64 = 0x73_656c_7661_6765;
-/// How long a database is tried for.
-const CONNECT_BOUND: std::time::Duration = std::time::Duration::from_secs(10);
+/// Where to create the tables can't be told.
+const NO_SCHEMA: &str = "the search_path of who migrates names no schema that is there: create it first";
+/// How long a database is tried for: a job may start a little before its database does.
+const CONNECT_BOUND: Duration = Duration::from_secs(10);
+/// How long one attempt may take; as of a pool.
+const CONNECT_ONCE: Duration = Duration::from_millis(1500);
+const PAUSES: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
 
 /// Why a schema can't be changed or looked at, in one sentence: what is wrong, what to do about it, and with which
 /// database, whose password isn't shown.
@@ -129,13 +140,12 @@ async fn count_missing<M: MigratorTrait>(db: &impl ConnectionTrait) -> Result<us
     Ok(M::migrations().iter().filter(|own| !is_applied(own.name())).count())
 }
 
-/// Waits until nobody else migrates. Where the server has no such locks that is said, and there is nothing to wait for.
+/// Waits until nobody else migrates, and says for whom. Where the server has no such locks that is said, and there is nothing to wait for.
 #[expect(clippy::disallowed_methods, reason = "a savepoint, which an error undoes without the transaction")]
 async fn lock(all: &DatabaseTransaction) -> Result<(), DbErr> {
     let trying = all.begin().await?;
-    let lock = format!("SELECT pg_advisory_xact_lock({ADVISORY_LOCK})");
-    match trying.execute_raw(Statement::from_string(DbBackend::Postgres, lock)).await {
-        Ok(_) => trying.commit().await,
+    match wait_for_lock(&trying).await {
+        Ok(()) => trying.commit().await,
         Err(error) if failure::is_missing_feature(&error) => {
             tracing::warn!(error = %error, "the database server has no advisory locks for us: let one migration run at a time");
             trying.rollback().await
@@ -143,6 +153,27 @@ async fn lock(all: &DatabaseTransaction) -> Result<(), DbErr> {
         Err(error) => Err(error),
     }
 }
+
+async fn wait_for_lock(trying: &DatabaseTransaction) -> Result<(), DbErr> {
+    let statement = |sql: String| Statement::from_string(DbBackend::Postgres, sql);
+    let at_once = statement(format!("SELECT pg_try_advisory_xact_lock({ADVISORY_LOCK})"));
+    let row = trying.query_one_raw(at_once).await?;
+    if row.map(|row| row.try_get_by_index(0)).transpose()? == Some(true) {
+        return Ok(());
+    }
+    let holder = match trying.query_one_raw(statement(HOLDER.replace("$1", &ADVISORY_LOCK.to_string()))).await? {
+        Some(row) => row.try_get_by_index(0)?,
+        None => String::from("nobody any more"),
+    };
+    tracing::info!(holder, "another migration of this database is under way: waiting for its end");
+    trying.execute_raw(statement(format!("SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))).await.map(drop)
+}
+
+/// Who has the lock: its two halves stand in two columns. What belongs to other roles isn't shown to all.
+const HOLDER: &str = "SELECT 'process ' || locks.pid || coalesce(', ' || nullif(application_name, ''), '') \
+     || coalesce(', from ' || host(client_addr), '') || coalesce(', since ' || date_trunc('second', xact_start), '') \
+     FROM pg_locks AS locks LEFT JOIN pg_stat_activity USING (pid) \
+     WHERE locktype = 'advisory' AND granted AND (classid::bigint << 32) + objid::bigint = $1 LIMIT 1";
 
 /// A database, and how it is called where a password may not be shown.
 struct Opened {
@@ -163,9 +194,19 @@ impl Opened {
             }
             None => None,
         };
-        match connect(place.url, password).await {
+        if place.url.starts_with("sqlite:") {
+            return match connect_file(place.url).await {
+                Ok(db) => Ok(Self { db, name }),
+                Err(error) => Err(failed(&error.into(), &name)),
+            };
+        }
+        let servers = servers(place.url)?;
+        match connect(&servers, password.as_deref(), &name).await {
             Ok(db) => Ok(Self { db, name }),
-            Err(error) => Err(failed(&error.into(), &name)),
+            Err(error) => {
+                let words = describe(&error).map_or(String::new(), |words| format!("{words} "));
+                Err(MigrateError(format!("{words}({name}): {error}")))
+            }
         }
     }
 
@@ -191,6 +232,7 @@ impl From<DbErr> for Failed {
 
 fn failed(error: &Failed, name: &str) -> MigrateError {
     let why = match error {
+        Failed::Database(error) if failure::has_no_schema(error) => NO_SCHEMA.to_owned(),
         Failed::Database(error) => describe(error).map_or_else(|| error.to_string(), str::to_owned),
         Failed::Said(why) => why.clone(),
     };
@@ -198,20 +240,22 @@ fn failed(error: &Failed, name: &str) -> MigrateError {
 }
 
 fn name(url: &str) -> Result<String, MigrateError> {
-    let named = match url.split_once(':') {
-        Some(("sqlite", _)) => {
-            SqliteConnectOptions::from_str(url).map(|options| options.get_filename().display().to_string())
+    match url.split_once(':') {
+        Some(("sqlite", _)) => match SqliteConnectOptions::from_str(url) {
+            Ok(options) => Ok(options.get_filename().display().to_string()),
+            Err(_) => Err(MigrateError("the database address can't be read; it must be like sqlite://file".into())),
+        },
+        Some(("postgres" | "postgresql", _)) => {
+            let servers = servers(url)?;
+            let places: Vec<_> =
+                servers.each().iter().map(|server| format!("{}:{}", server.get_host(), server.get_port())).collect();
+            let first = servers.each().first().map(|server| (server.get_username(), server.get_database()));
+            let (user, database) = first.unwrap_or_default();
+            Ok(format!("postgres://{user}@{}/{}", places.join(","), database.unwrap_or(user)))
         }
-        Some(("postgres" | "postgresql", _)) => PgConnectOptions::from_str(url).map(|options| {
-            let (user, host, port) = (options.get_username(), options.get_host(), options.get_port());
-            format!("postgres://{user}@{host}:{port}/{}", options.get_database().unwrap_or(user))
-        }),
         // SeaORM would say so too, and repeat the address with its password.
-        _ => return Err(MigrateError("the database address must begin with postgres:// or sqlite://".into())),
-    };
-    let unreadable =
-        "the database address can't be read; it must be like postgres://user@host/database or sqlite://file";
-    named.map_err(|_| MigrateError(unreadable.into()))
+        _ => Err(MigrateError("the database address must begin with postgres:// or sqlite://".into())),
+    }
 }
 
 /// Makes the file of a database that isn't there yet so that its owner alone can read it; SQLite gives the files beside it
@@ -230,27 +274,52 @@ fn make_private(url: &str) {
     }
 }
 
-async fn connect(url: &str, password: Option<String>) -> Result<DatabaseConnection, DbErr> {
-    let sqlite = url.starts_with("sqlite:");
+fn servers(url: &str) -> Result<Servers, MigrateError> {
+    let address = Address::parse(url).map_err(|error| MigrateError(error.to_string()))?;
+    // Who is told to end while it waits for somebody's lock leaves nothing that waits on.
+    let settings = [("client_connection_check_interval", "500")];
+    Ok(Servers::of(address, |server| server.options(settings).disable_statement_logging()))
+}
+
+async fn connect_file(url: &str) -> Result<DatabaseConnection, DbErr> {
     let url = match url.contains('?') {
-        _ if !sqlite || url.contains("mode=") => url.to_owned(),
+        _ if url.contains("mode=") => url.to_owned(),
         true => format!("{url}&mode=rwc"),
         false => format!("{url}?mode=rwc"),
     };
     let mut options = ConnectOptions::new(&url);
     // The one connection holds the lock, and so may not be replaced half-way, however long a migration takes.
     options.max_connections(1).max_lifetime(None).idle_timeout(None).sqlx_logging(false);
-    // A job may start a little before its database does.
-    options.connect_timeout(CONNECT_BOUND).acquire_timeout(CONNECT_BOUND);
-    if let Some(password) = password {
-        options.map_sqlx_postgres_opts(move |options| options.password(&password));
-    }
-    if sqlite {
-        make_private(&url);
-    }
+    make_private(&url);
     let db = Database::connect(options).await?;
-    if sqlite {
-        db.execute_unprepared("PRAGMA journal_mode = WAL").await?;
-    }
+    db.execute_unprepared("PRAGMA journal_mode = WAL").await?;
     Ok(db)
+}
+
+/// The one connection holds the lock, and so isn't replaced half-way, however long a migration takes.
+async fn connect(servers: &Servers, password: Option<&str>, name: &str) -> Result<DatabaseConnection, DbErr> {
+    let (began, mut failures) = (Instant::now(), 0);
+    loop {
+        let error = match servers.connect::<PgPool>(password, CONNECT_ONCE).await {
+            Ok(pool) => return Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool)),
+            Err(error) => error,
+        };
+        let passes = failure::passes(&error);
+        let (error, left) = (conn_error(error), CONNECT_BOUND.saturating_sub(began.elapsed()));
+        failures += 1;
+        let pause = PAUSES.pause(failures, 0.0);
+        if !passes || left <= pause {
+            return Err(error);
+        }
+        if failures == 1 {
+            let seconds = left.as_secs();
+            tracing::info!(
+                database = name,
+                why = in_words(&error),
+                seconds,
+                "the database isn't there yet: trying for some seconds"
+            );
+        }
+        tokio::time::sleep(pause).await;
+    }
 }

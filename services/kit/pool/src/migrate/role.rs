@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
-use super::Failed;
+use super::{Failed, NO_SCHEMA};
 use crate::failure::is_forbidden;
 
 /// The longest name that PostgreSQL keeps whole.
@@ -13,7 +13,7 @@ const MAX_NAME_BYTES: usize = 63;
 const ADMINS_NEEDED_FROM: i32 = 160_000;
 
 /// The role that a service runs as, where another one owns the database (PostgreSQL). It may read and write the rows of every
-/// table that is there, and nothing more: not change the schema, nor the list of migrations.
+/// table in the schema in which the migrations make theirs, the first of the `search_path`, and nothing more: not change the schema, nor the list of migrations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Role<'a> {
     /// Its name, which may have any letters.
@@ -76,24 +76,30 @@ pub(super) async fn provide(all: &impl ConnectionTrait, role: &Role<'_>) -> Resu
     let limits = role.limits();
     let set: Vec<_> = limits.iter().map(|(_, is_set)| format!(", {is_set}")).collect();
     let look = format!(
-        "SELECT current_setting('server_version_num')::int, current_user::text{} FROM pg_roles WHERE rolname = $1",
+        "SELECT current_setting('server_version_num')::int, current_user::text, current_schema()::text{} FROM pg_roles \
+         WHERE rolname = $1",
         set.concat()
     );
     let look = Statement::from_sql_and_values(DbBackend::Postgres, look, [role.name.into()]);
     let Some(found) = all.query_one_raw(look).await? else {
         return Err(Failed::Said(format!("there is no role '{}': create it first", role.name)));
     };
+    let (version, own): (i32, String) = (found.try_get_by_index(0)?, found.try_get_by_index(1)?);
+    let Some(schema) = found.try_get_by_index::<Option<String>>(2)? else {
+        return Err(Failed::Said(NO_SCHEMA.into()));
+    };
+    // Where the migrations have made their tables.
+    let schema = self::quoted(&schema);
     let grant = format!(
-        "GRANT USAGE ON SCHEMA public TO {quoted};
-         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {quoted};
-         GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {quoted};
-         REVOKE INSERT, UPDATE, DELETE ON seaql_migrations FROM {quoted}"
+        "GRANT USAGE ON SCHEMA {schema} TO {quoted};
+         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {quoted};
+         GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO {quoted};
+         REVOKE INSERT, UPDATE, DELETE ON {schema}.seaql_migrations FROM {quoted}"
     );
     all.execute_unprepared(&grant).await?;
-    let (version, own): (i32, String) = (found.try_get_by_index(0)?, found.try_get_by_index(1)?);
     for (index, (statement, _)) in limits.iter().enumerate() {
         // What an administrator has set already needs no right to set it.
-        if found.try_get_by_index(2 + index)? {
+        if found.try_get_by_index(3 + index)? {
             continue;
         }
         match all.execute_unprepared(statement).await {

@@ -19,7 +19,7 @@ use crate::uses::Use;
 use crate::waits::Waits;
 use crate::watch::{LongHeld, Operation};
 use crate::writer::Writer;
-use crate::{Config, OpenError, acquire, keeper, metrics, server};
+use crate::{Config, OpenError, acquire, keeper, metrics, pooler, server};
 
 /// How long a pool that closes waits for those inside: 4 × the 5 s that a statement may take by default. Who holds a
 /// connection for longer is not waited for; it is closed when it comes back.
@@ -38,7 +38,7 @@ impl Pool {
     ///
     /// # Errors
     /// [`OpenError::Config`] if the tuning makes no sense by itself or beside what the server allows: it says which number is to be
-    /// changed. [`OpenError::Address`] if the address can't be read. [`OpenError::Connect`] if the database doesn't answer
+    /// changed. [`OpenError::Address`] if the address is wrong. [`OpenError::Connect`] if the database doesn't answer
     /// or refuses us: it says what a person can do. To try again makes sense for the last alone.
     #[track_caller]
     pub fn open(config: Config) -> impl Future<Output = Result<Self, OpenError>> + Send {
@@ -71,7 +71,7 @@ impl Pool {
 
     fn prepare(config: Config, operation: Operation) -> Result<Self, OpenError> {
         config.validate()?;
-        let options = Options::new(&config).map_err(|_| OpenError::Address(config.name.clone()))?;
+        let options = Options::new(&config)?;
         let state = Arc::new(State::new(config, options));
         tokio::spawn(keeper::keep(Arc::downgrade(&state), state.gate.clone()));
         Ok(Self { state, operation })
@@ -193,9 +193,12 @@ impl Pool {
 /// Makes the first connection, and looks at what the server gives.
 async fn first_connection(state: &Arc<State>) -> Result<(), OpenError> {
     // Nobody waits for it yet: it may take what a connection may, and a little for the keeper.
-    let until = Instant::now() + state.config.connect_timeout + keeper::TICK;
+    let until = Instant::now() + state.options.longest_connect(state.config.connect_timeout) + keeper::TICK;
     match acquire::within(state, State::own("pool_open", Class::Normal), until).await {
-        Ok(mut first) => server::check_room(state, &mut first).await,
+        Ok(mut first) => {
+            pooler::check(state, &mut first).await?;
+            server::check_room(state, &mut first).await
+        }
         Err(error) => Err(OpenError::connect(&state.config.name, &error)),
     }
 }

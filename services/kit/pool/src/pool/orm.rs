@@ -10,23 +10,25 @@ use sea_orm::{
 };
 
 use super::Pool;
+use crate::acquire;
 use crate::lease::Lease;
+use crate::repeat::Tries;
 use crate::stream::Rows;
 use crate::transaction::Tx;
-use crate::{acquire, repeat};
 
-/// Runs one statement by itself, again where a conflict undid it. Its connection is given back before each pause.
+/// Runs one statement by itself, again where nothing of it has happened. Its connection is given back before each pause.
 macro_rules! repeated {
     ($pool:expr, $statement:expr, $run:ident) => {{
-        let mut failures = 0;
+        let mut tries = Tries::default();
         loop {
-            let ended = $pool.lease(&$statement.sql).await?.$run(&$statement).await;
-            match ended {
+            let mut lease = $pool.lease(&$statement.sql).await?;
+            match lease.$run(&$statement).await {
                 Ok(done) => break Ok(done),
                 Err(error) => {
-                    failures += 1;
+                    let again = lease.again();
+                    drop(lease);
                     // In a box: a failure is rare, and what it needs would make each statement's future larger.
-                    Box::pin(repeat::after_failure($pool.state(), &$statement.sql, error, failures)).await?;
+                    Box::pin(tries.after_failure($pool.state(), &$statement.sql, again, error)).await?;
                 }
             }
         }

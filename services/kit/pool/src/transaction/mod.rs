@@ -16,9 +16,10 @@ use tokio::time::Instant;
 use self::measured::{Measured, Outcome};
 pub use self::tx::Tx;
 use crate::failure::is_outcome_unknown;
+use crate::holding;
+use crate::repeat::Tries;
 use crate::state::State;
 use crate::watch::Operation;
-use crate::{holding, repeat};
 
 /// Runs `work` in a transaction, again if the database asks for it.
 pub(crate) async fn run<T, E, F, Fut>(pool: &Arc<State>, operation: Operation, work: F) -> Result<T, E>
@@ -49,7 +50,7 @@ where
     T: Send,
     E: From<DbErr> + Send,
 {
-    let mut failures = 0;
+    let mut tries = Tries::default();
     loop {
         let asked = Instant::now();
         let begun = Tx::begin(pool, operation).await;
@@ -75,7 +76,7 @@ where
                 (Err(error), outcome)
             }
         };
-        let retry_asked = tx.give_back().await;
+        let again = tx.give_back().await;
         drop(tx);
         measured.used = Some(measured.used.unwrap_or_default() + began.elapsed());
         measured.outcome = outcome;
@@ -85,12 +86,11 @@ where
                 return Ok(value);
             }
             Err(error) => {
-                failures += 1;
-                if !retry_asked || !repeat::is_to_be_tried_again(pool, failures).await {
+                if !tries.is_to_be_tried_again(pool, again).await {
                     return Err(error);
                 }
                 measured.outcome = Outcome::Cancelled;
-                measured.retries = failures;
+                measured.retries = tries.failures();
             }
         }
     }

@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::savepoint::{Savepoint, Savepoints};
 use crate::lease::Lease;
+use crate::repeat::Again;
 use crate::state::State;
 use crate::watch::Operation;
 use crate::{acquire, failure};
@@ -36,14 +37,14 @@ impl Tx {
         // SQLite's plain BEGIN takes the file's lock at the first write, and fails there if another was quicker.
         let sql = if backend == DbBackend::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
         let mut lease = acquire::to_write(pool, operation).await?;
-        let mut begun = begin_on(&mut lease, sql).await;
+        let mut begun = lease.begin(sql).await;
         // A connection that died while it was idle shows it only now; nothing was done on it yet.
         if lease.is_broken() {
             drop(lease);
             lease = acquire::to_write(pool, operation).await?;
-            begun = begin_on(&mut lease, sql).await;
+            begun = lease.begin(sql).await;
         }
-        begun.map_err(exec_error)?;
+        begun?;
         lease.held = Some(Held::start());
         Ok(Self {
             shared: Arc::new(Shared { backend, lease: Mutex::new(Some(lease)), savepoints: Arc::default() }),
@@ -127,9 +128,8 @@ impl Tx {
         let mut locked = self.shared.lease.lock().await;
         // What can't be rolled back is closed when the lease is dropped, which rolls it back.
         let Some(lease) = locked.as_mut().filter(|lease| !lease.is_broken()) else { return };
-        match lease.control("ROLLBACK").await {
-            Ok(()) => lease.in_transaction = false,
-            Err(error) => tracing::debug!(error = %error, "a transaction ends with its connection"),
+        if let Err(error) = lease.roll_back().await {
+            tracing::debug!(error = %error, "a transaction ends with its connection");
         }
     }
 
@@ -138,9 +138,9 @@ impl Tx {
         self.shared.lease.lock().await.as_ref().is_some_and(Lease::is_outcome_unknown)
     }
 
-    /// Gives the connection back; whether the database asked for the transaction to be done again.
-    pub(super) async fn give_back(&self) -> bool {
-        self.shared.lease.lock().await.take().is_some_and(|lease| lease.is_retry_asked())
+    /// Gives the connection back; whether the transaction may be done again.
+    pub(super) async fn give_back(&self) -> Again {
+        self.shared.lease.lock().await.take().map_or(Again::Never, |lease| lease.again())
     }
 
     pub(super) async fn commit_whole(&self) -> Result<(), DbErr> {
@@ -156,11 +156,7 @@ impl Tx {
     }
 
     async fn end_with_rollback(&self) -> Result<(), DbErr> {
-        let mut locked = Locked(self.shared.lease.lock().await);
-        let lease = locked.get()?;
-        lease.control("ROLLBACK").await.map_err(exec_error)?;
-        lease.in_transaction = false;
-        Ok(())
+        Locked(self.shared.lease.lock().await).get()?.roll_back().await
     }
 
     // --- a savepoint of it -------------------------------------------------------------------------------------------
@@ -197,6 +193,20 @@ impl Tx {
 }
 
 impl Lease {
+    /// Begins a transaction by `sql`.
+    pub(crate) async fn begin(&mut self, sql: &str) -> Result<(), DbErr> {
+        self.in_transaction = true;
+        let begun = self.control(sql).await;
+        self.in_transaction = begun.is_ok();
+        begun.map_err(exec_error)
+    }
+
+    pub(crate) async fn roll_back(&mut self) -> Result<(), DbErr> {
+        self.control("ROLLBACK").await.map_err(exec_error)?;
+        self.in_transaction = false;
+        Ok(())
+    }
+
     async fn back_to(&mut self, savepoint: u32) -> Result<(), DbErr> {
         self.control(&format!("ROLLBACK TO SAVEPOINT s{savepoint}")).await.map_err(exec_error)?;
         self.failure_undone();
@@ -212,19 +222,12 @@ impl Lease {
             return Ok(());
         };
         // What may have been committed isn't done again, whatever was seen before.
-        if self.is_broken() || self.is_outcome_unknown() {
+        if self.is_cut_off() || self.is_outcome_unknown() {
             self.set_outcome_unknown();
             return Err(failure::outcome_unknown("committed", &error));
         }
         Err(exec_error(error))
     }
-}
-
-async fn begin_on(lease: &mut Lease, sql: &str) -> Result<(), sqlx::Error> {
-    lease.in_transaction = true;
-    let begun = lease.control(sql).await;
-    lease.in_transaction = begun.is_ok();
-    begun
 }
 
 fn exec_error(error: sqlx::Error) -> DbErr {

@@ -82,6 +82,25 @@ async fn an_address_that_is_wrong_is_refused_without_its_password() {
     }
 }
 
+#[tokio::test]
+async fn why_a_database_can_not_be_reached_is_said() {
+    if !engines().contains(&Engine::Postgres) {
+        return;
+    }
+    let database = database(Engine::Postgres).await;
+    let (log, _guard) = crate::log::Log::start();
+    let closed = migrate::up::<Migrations>("postgres://u:hunter2@127.0.0.1:1/x").await.expect_err("nobody is there");
+    assert!(closed.to_string().contains("Connection refused"), "{closed}");
+    assert!(
+        log.has("isn't there yet: trying for some seconds") && log.has("Connection refused") && !log.has("hunter2")
+    );
+    let unknown = database.url().replace("postgres@", "stranger:hunter2@");
+    let began = std::time::Instant::now();
+    let refused = migrate::up::<Migrations>(unknown.as_str()).await.expect_err("there is no such role");
+    assert!(refused.to_string().contains("\"stranger\" does not exist"), "{refused}");
+    assert!(began.elapsed() < std::time::Duration::from_secs(8), "it isn't waited for");
+}
+
 /// What its owner can mend is said in words, with the file that it is about.
 #[tokio::test]
 async fn a_file_that_can_not_be_migrated_is_named_with_the_reason() {

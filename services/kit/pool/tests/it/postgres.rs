@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use selvage_pool::{Config, Kind, Pool, kind};
-use selvage_testkit::{Database, Engine, engines, eventually};
+use selvage_testkit::{Database, Engine, Server, engines, eventually};
 
 use crate::entity::pool;
 
@@ -54,7 +54,7 @@ async fn connections_that_the_server_ended_are_replaced() {
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'cafe0123/tested'";
     observer.execute_unprepared(end).await.unwrap();
     eventually(LONG, "the server has ended them", async || backends(&observer).await == 0).await;
-    // A statement that finds its connection dead fails: nobody knows whether it ran. Only the first does, for the others
+    // What may be several statements isn't done again: some may have been done. Only the first fails, for the other sessions
     // are asked whether they live before they are handed out.
     let dead = pool.execute_unprepared("SELECT 1").await.expect_err("it is dead");
     assert_eq!(kind(&dead), Kind::Unreachable, "{dead}");
@@ -95,6 +95,38 @@ async fn a_dropped_statement_leaves_no_more_backends_than_the_limit() {
         pool.execute_unprepared("SELECT 1").await.expect("a slot is free as soon as its connection is closed");
     }
     eventually(Duration::from_secs(2), "the server is rid of them", async || backends(&observer).await <= 2).await;
+}
+
+#[tokio::test]
+async fn a_server_is_reached_by_an_address_of_ip_version_6() {
+    if !engines().contains(&Engine::Postgres) {
+        return;
+    }
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        eprintln!("!! SKIPPED: a server at [::1]. To run it: have an IPv6 loopback address");
+        return;
+    }
+    let server = Server::start(&["listen_addresses=127.0.0.1,::1"]).await;
+    let url = server.url().replace("127.0.0.1", "[::1]");
+    let pool = Pool::open(Config { limit: 1, ..Config::new("test", &url) }).await.expect("it answers there");
+    let statement = Statement::from_string(DbBackend::Postgres, "SELECT host(inet_server_addr())");
+    let row = pool.query_one_raw(statement).await.unwrap().unwrap();
+    assert_eq!(row.try_get_by_index::<String>(0).unwrap(), "::1");
+    assert_eq!(selvage_pool::migrate::up::<crate::migrations::Migrations>(url.as_str()).await, Ok(1));
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_not_known_is_named_without_its_value() {
+    let Some(engine) = engines().into_iter().find(|engine| *engine == Engine::Postgres) else { return };
+    let database = selvage_testkit::database(engine).await;
+    let (log, _guard) = crate::log::Log::start();
+    let url = format!("{}?sslpassword=hunter2&connect_timeout=3", database.url());
+    let pool = Pool::open(Config { limit: 1, ..Config::new("test", &url) }).await.expect("it answers");
+    pool.execute_unprepared("SELECT 1").await.unwrap();
+    assert!(log.has("sslpassword") && log.has("connect_timeout") && !log.has("hunter2"));
+    let refused =
+        Pool::open(Config::new("test", format!("{url}&channel_binding=require"))).await.unwrap_err().to_string();
+    assert!(refused.contains("asks for channel_binding") && !refused.contains("hunter2"), "{refused}");
 }
 
 /// As on a server that shows no sessions and has no locks for us: PostgreSQL lets both be taken from a role.

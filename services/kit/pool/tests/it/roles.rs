@@ -188,6 +188,53 @@ async fn a_migration_reads_its_password_from_a_file() {
     assert!(migrate::up::<Migrations>(place).await.unwrap_err().to_string().contains("no passwords"));
 }
 
+/// As long as the tokens that clouds take for passwords.
+#[tokio::test]
+async fn a_password_of_four_thousand_bytes_is_as_good_as_a_short_one() {
+    let folder = tempfile::Builder::new().prefix("selvage-hba-").tempdir().unwrap();
+    let (hba, file) = (folder.path().join("hba"), folder.path().join("password"));
+    let rules = "host all postgres 127.0.0.1/32 trust\nhost all owner 127.0.0.1/32 scram-sha-256\nhost all cart 127.0.0.1/32 password\n";
+    std::fs::write(&hba, rules).unwrap();
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let Some(mut owned) = Owned::start(&[&format!("hba_file={}", hba.display())]).await else { return };
+    let token = "t0ken".repeat(800);
+    owned.run(&format!("ALTER ROLE owner PASSWORD '{token}'; ALTER ROLE cart PASSWORD '{token}'")).await;
+    std::fs::write(&file, format!("{token}\n")).unwrap();
+    for user in ["owner", "cart"] {
+        let in_address = owned.at(&format!("{user}:{token}"));
+        let config = Config { password_file: Some(file.clone()), ..Config::new("test", owned.at(user)) };
+        for config in [config, Config::new("test", in_address)] {
+            let pool = Pool::open(config).await.unwrap_or_else(|error| panic!("{user}: {error}"));
+            pool.execute_unprepared("SELECT 1").await.expect("it is let in");
+        }
+        let wrong = Config::new("test", owned.at(&format!("{user}:{token}x")));
+        let refused = Pool::open(wrong).await.expect_err("one letter too many").to_string();
+        assert!(refused.contains("refuses this user or password") && !refused.contains("t0ken"), "{refused}");
+    }
+}
+
+/// Another schema than `public`, whose owner names it in the search path.
+#[tokio::test]
+async fn rights_are_granted_where_the_tables_are() {
+    let Some(mut owned) = Owned::start(&[]).await else { return };
+    owned.run("CREATE SCHEMA \"The Shop\" AUTHORIZATION owner; REVOKE ALL ON SCHEMA public FROM PUBLIC").await;
+    let path = "?options[search_path]=%22The%20Shop%22";
+    let owner = format!("{}{path}", owned.owner);
+    assert_eq!(migrate::up_for::<Migrations>(owner.as_str(), &Role::named("cart")).await, Ok(1));
+    let pool = Pool::open(Config::new("test", format!("{}{path}", owned.at("cart")))).await.unwrap();
+    for sql in ["INSERT INTO note VALUES ('a')", "UPDATE note SET text = 'b'", "SELECT * FROM note", "DELETE FROM note"]
+    {
+        pool.execute_unprepared(sql).await.expect(sql);
+    }
+    for sql in ["CREATE TABLE mine (a INT)", "DELETE FROM seaql_migrations"] {
+        pool.execute_unprepared(sql).await.expect_err(sql);
+    }
+    let nowhere = owner.replace("The", "No");
+    let refused =
+        migrate::up_for::<Migrations>(nowhere.as_str(), &Role::named("cart")).await.expect_err("it isn't there");
+    assert!(refused.to_string().contains("no schema"), "{refused}");
+}
+
 /// The server may still be ending a session that has said good-bye.
 async fn eventually_opened(config: Config) -> Pool {
     let mut opened = None;

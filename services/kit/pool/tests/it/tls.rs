@@ -6,6 +6,7 @@ use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use selvage_pool::{Config, Pool, migrate};
 use selvage_testkit::{Engine, Server, engines, eventually};
 
+use crate::log::Log;
 use crate::migrations::Migrations;
 
 const LONG: Duration = Duration::from_secs(20);
@@ -49,6 +50,45 @@ async fn a_server_is_known_by_its_certificate() {
         let refused = migrate::up::<Migrations>(url.as_str()).await.expect_err(what).to_string();
         assert!(refused.contains(words), "{what}: {refused}");
     }
+}
+
+/// libpq reads `require` with a file of authorities as `verify-ca`.
+#[tokio::test]
+async fn an_authority_that_is_named_is_asked_where_encryption_is_only_required() {
+    if !engines().contains(&Engine::Postgres) {
+        return;
+    }
+    let Some(server) = Server::start_encrypted().await else { return };
+    let Some(other) = Server::start_encrypted().await else { return };
+    let required =
+        |authority: &std::path::Path| format!("{}?sslmode=require&sslrootcert={}", server.url(), authority.display());
+    let url = required(&server.authority());
+    let pool = Pool::open(Config { limit: 1, ..Config::new("test", &url) }).await.expect("whatever its name is");
+    assert!(is_encrypted(&pool).await);
+    let url = required(&other.authority());
+    let refused =
+        Pool::open(Config { limit: 1, ..Config::new("test", &url) }).await.expect_err("another's").to_string();
+    assert!(refused.contains(WORDS), "{refused}");
+    let refused = migrate::up::<Migrations>(url.as_str()).await.expect_err("another's").to_string();
+    assert!(refused.contains(WORDS), "{refused}");
+}
+
+#[tokio::test]
+async fn a_certificate_of_version_1_keeps_nobody_out_who_does_not_ask_for_encryption() {
+    if !engines().contains(&Engine::Postgres) {
+        return;
+    }
+    let Some(mut server) = Server::start_encrypted().await else { return };
+    server.renew_certificate_as_of_old().await;
+    let (log, _guard) = Log::start();
+    let pool =
+        Pool::open(Config { limit: 1, ..Config::new("test", server.url()) }).await.expect("it needn't be encrypted");
+    assert!(!is_encrypted(&pool).await);
+    assert_eq!(log.lines_with("aren't encrypted").len(), 1);
+    assert_eq!(migrate::up::<Migrations>(server.url()).await, Ok(1));
+    let url = format!("{}?sslmode=require", server.url());
+    let refused = Pool::open(Config::new("test", &url)).await.expect_err("it must be encrypted").to_string();
+    assert!(refused.contains("of X.509 version 1") && refused.contains("version 3"), "{refused}");
 }
 
 /// The file is read anew for each connection.

@@ -1,7 +1,6 @@
 //! What goes wrong around a pool is seen, named and mended.
 
-use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sea_orm::{ConnectionTrait as _, DbBackend, DbErr, Statement};
@@ -9,54 +8,13 @@ use selvage_pool::{Class, Config, Kind, Pool, in_words, kind};
 use selvage_testkit::{Engine, Server, database_on, engines, eventually};
 use tokio::sync::Notify;
 use tracing::Instrument as _;
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::entity::pool;
+use crate::log::Log;
 
 const LONG: Duration = Duration::from_secs(10);
 /// How soon a pool serves after its server takes connections again.
 const BACK: Duration = Duration::from_secs(2);
-
-/// What was logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    /// Listens on this thread, on which a test's runtime runs all its tasks.
-    fn start() -> (Self, tracing::subscriber::DefaultGuard) {
-        let log = Self::default();
-        let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
-        (log, tracing::subscriber::set_default(subscriber))
-    }
-
-    fn lines_with(&self, words: &str) -> Vec<String> {
-        let text = String::from_utf8(self.0.lock().expect("no panic beside it").clone()).expect("text");
-        text.lines().filter(|line| line.contains(words)).map(str::to_owned).collect()
-    }
-
-    fn has(&self, words: &str) -> bool {
-        !self.lines_with(words).is_empty()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no panic beside it").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
 
 /// A server of this test's own, and the pool on it.
 async fn own_server(settings: &[&str], tune: impl FnOnce(&mut Config)) -> Option<(Pool, Server, String)> {
