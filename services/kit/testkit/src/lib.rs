@@ -8,6 +8,7 @@ mod database;
 mod port;
 mod postgres;
 mod refused;
+mod rows;
 mod tokens;
 mod wait;
 
@@ -15,6 +16,7 @@ pub use database::{Database, Engine, database, database_on, engines};
 pub use port::free_port;
 pub use postgres::Server;
 pub use refused::answered_or_refused;
+pub use rows::{many, shortest, times};
 pub use tokens::Tokens;
 pub use wait::eventually;
 
