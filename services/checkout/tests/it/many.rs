@@ -53,6 +53,8 @@ async fn a_look_for_orders_to_take_up_takes_as_long_among_many_as_among_few() {
             }
             plant(&shelf, engine, "pending", (NOON - HOUR_MS, NOON - HOUR_MS), 1_000).await;
             plant(&shelf, engine, "refunding", (NOON - HOUR_MS, 0), 1_500).await;
+            // What a planner goes by, and a server learns by itself.
+            shelf.pools.orders.execute_unprepared("ANALYZE").await.unwrap();
             let now = NOON + 1_000;
             let interrupted = async || {
                 assert_eq!(store.order_claim_interrupted(now, now + HOUR_MS, 32).await.unwrap().len(), 32);
