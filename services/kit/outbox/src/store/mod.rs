@@ -36,9 +36,12 @@ fn earlier_of(key: &str, turn: &str, position: &str) -> String {
     )
 }
 
-/// Lets claims find the first message of a key, should it be marked as standing behind another one: whether it was.
+/// Lets claims find the first message of a key at once, should it be marked as standing behind another one, or have been put off for
+/// it: whether it may have been.
 pub(crate) async fn free_first(db: &impl ConnectionTrait, key: Uuid) -> Result<bool, DbErr> {
-    let sql = "UPDATE outbox_messages SET behind = FALSE WHERE behind AND position = (\
+    let sql = "UPDATE outbox_messages SET behind = FALSE, \
+                 next_at = CASE WHEN attempts = 0 THEN created_at ELSE next_at END \
+               WHERE (behind OR attempts = 0) AND position = (\
                  SELECT position FROM outbox_messages WHERE \"key\" = $1 \
                  ORDER BY COALESCE(number, position), position LIMIT 1)";
     let freed = Statement::from_sql_and_values(db.get_database_backend(), sql, [key.into()]);
