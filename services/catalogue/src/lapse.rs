@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use selvage_boot::Life;
 use selvage_context::clock::Clock;
+use selvage_pool::passed_over;
 use selvage_proto::checkout::v1::BatchGetOrderStatesRequest;
 use selvage_proto::checkout::v1::checkout_client::CheckoutClient;
 use selvage_proto::checkout::v1::order::State;
@@ -14,12 +15,14 @@ use selvage_status::Error;
 use uuid::Uuid;
 
 use crate::domain::stock::{Order, lapses};
-use crate::store::Store;
+use crate::store::{RESERVATIONS, Store};
 
 /// Reservations that are looked at in one round: as many as checkout tells of at once.
 const OVERDUE_BATCH: u64 = 100;
 /// When an order that is alive is asked about again.
 const EXTENSION_MS: i64 = 60_000;
+/// When a reservation is looked at again whose row is damaged.
+const PASSED_OVER_MS: i64 = 3_600_000;
 /// How long what has ended is remembered. Checkout repeats a commit or release for ten minutes by itself, and then when an
 /// admin retries its dead letter; and the release that puts a cancelled order's goods back on the shelf waits behind that
 /// order's refund and shipment, dead letters included. 90 days are far longer than anybody leaves those. What comes later
@@ -47,7 +50,8 @@ impl Lapse {
         }
     }
 
-    /// Releases the overdue reservations whose orders are over, and gives the others more time.
+    /// Releases the overdue reservations whose orders are over, and gives the others more time. One that can't be released for what
+    /// its row has in it is named in the log, and looked at again in an hour.
     async fn release_overdue(&self) -> Result<(), Error> {
         let now = self.clock.now_ms();
         let overdue = self.store.reservation_list_overdue(now, OVERDUE_BATCH).await?;
@@ -60,11 +64,17 @@ impl Lapse {
             answer.orders.iter().map(|order| (order.order_id.as_str(), order.state())).collect();
         let (over, alive): (Vec<_>, Vec<_>) =
             overdue.into_iter().partition(|id| lapses(order(states.get(id.to_string().as_str()).copied())));
-        for id in over {
-            self.store.stock_release(id, now).await?;
-            tracing::info!(reservation = %id, "a reservation has lapsed");
-        }
         self.store.reservation_extend(&alive, now + EXTENSION_MS).await?;
+        for id in over {
+            match self.store.stock_release(id, now).await {
+                Ok(_) => tracing::info!(reservation = %id, "a reservation has lapsed"),
+                Err(why) if why.is_of_one_row() => {
+                    passed_over(RESERVATIONS, id, &why);
+                    self.store.reservation_extend(&[id], now + PASSED_OVER_MS).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
         Ok(())
     }
 }

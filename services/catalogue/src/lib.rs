@@ -57,7 +57,8 @@
 //!    the closure may run more than once, calls nothing over the network, and locks variants in the order of their SKUs.
 //! 4. Take and return the domain's types; entities stay in `store/entity.rs`. What the shop's rules refuse is in the result, as
 //!    [`store::Put`] is; to undo what a transaction has done by then, its closure returns `Rollback::Refused`. All else is a
-//!    [`StoreError`](selvage_pool::StoreError).
+//!    [`StoreError`](selvage_pool::StoreError). Many rows are read each by itself, with [`Each`](selvage_pool::Each), so that one
+//!    that is damaged hides no other.
 //! 5. Say in its docs how many statements it takes, and under `# Errors` what the caller can do.
 //! 6. Test it in `tests/it`, in a loop over `engines()`: it runs on SQLite and on PostgreSQL.
 //! 7. If it will be called often, do the sum in `app.rs` again that the pool's limit comes from.

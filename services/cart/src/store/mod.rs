@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use sea_orm::sea_query::{Expr, ExprTrait as _, LockBehavior, LockType, OnConflict, Query};
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, FromQueryResult, JoinType, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, Set,
+    QueryOrder as _, QuerySelect as _, QueryTrait as _, Set,
 };
-use selvage_pool::{Class, Pool, Rollback, StoreError, Tx};
+use selvage_pool::{Class, Each, Pool, Rollback, StoreError, Tx, each_first};
 use uuid::Uuid;
 
 use crate::domain::cart::{Cart, CartError, Line, Sku};
@@ -20,6 +20,9 @@ use entity::{cart, line, removal};
 
 /// Carts that are purged in one transaction: at most 200 × 50 lines, some 20 ms.
 pub const PURGE_BATCH: u64 = 200;
+
+/// The table of lines, in the log.
+const LINES: &str = "cart_lines";
 
 /// The store of carts. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -63,10 +66,10 @@ impl Store {
         Self { pool }
     }
 
-    /// The cart of `owner`, empty if there is none or it has expired. One statement.
+    /// The cart of `owner`, empty if there is none or it has expired. A line that is damaged is left out. One statement.
     ///
     /// # Errors
-    /// [`StoreError::Database`]; [`StoreError::Damaged`] if a line's SKU is.
+    /// [`StoreError::Database`].
     pub async fn cart_get(&self, owner: &str, now_ms: i64) -> Result<KeptCart, StoreError> {
         #[derive(FromQueryResult)]
         struct Row {
@@ -91,11 +94,13 @@ impl Store {
             )
             .and_where(Expr::col((line::Entity, line::Column::Owner)).eq(owner))
             .and_where(Expr::col((cart::Entity, cart::Column::ExpireAt)).gt(now_ms));
-        let rows = pool.query_all(&query).await?;
-        let rows = rows.iter().map(|row| Row::from_query_result(row, "")).collect::<Result<Vec<_>, _>>()?;
-        let expire_at = rows.first().map(|row| row.expire_at);
-        let lines = rows.into_iter().map(|row| restored(&row.sku, row.quantity, row.position));
-        Ok(KeptCart { cart: Cart::of(lines.collect::<Result<_, _>>()?), expire_at })
+        let lines = Each::of(pool.query_all(&query).await?, |row| {
+            let row = Row::from_query_result(row, "")?;
+            Ok::<_, StoreError>((restored(&row.sku, row.quantity, row.position)?, row.expire_at))
+        });
+        let lines = lines.or_pass_over(LINES, "sku");
+        let expire_at = lines.first().map(|(_, expire_at)| *expire_at);
+        Ok(KeptCart { cart: Cart::of(lines.into_iter().map(|(line, _)| line).collect()), expire_at })
     }
 
     /// Changes the cart of `owner`, if it is still the one that `etag` (where given) was of. One transaction of two
@@ -105,7 +110,7 @@ impl Store {
     /// request that is repeated because its answer was lost finds what it did itself.
     ///
     /// # Errors
-    /// [`StoreError::Database`]; [`StoreError::Damaged`] if a line's SKU is. Doing it again with the same etag is safe.
+    /// [`StoreError::Database`]; doing it again with the same etag is safe.
     pub async fn cart_change<F>(
         &self,
         owner: &str,
@@ -138,7 +143,7 @@ impl Store {
     /// four statements, and up to two more to write what differs.
     ///
     /// # Errors
-    /// [`StoreError::Database`]; [`StoreError::Damaged`] if a line's SKU is. Doing it again is safe.
+    /// [`StoreError::Database`]; doing it again is safe.
     pub async fn cart_merge(&self, guest: &str, owner: &str, at: Moment) -> Result<KeptCart, StoreError> {
         self.pool
             .run_tx("cart_merge", Class::Normal, |tx: Tx| async move {
@@ -223,24 +228,23 @@ impl Store {
     pub async fn cart_purge(&self, now_ms: i64, removed_before: i64) -> Result<u64, StoreError> {
         self.pool
             .run_tx("cart_purge", Class::Sheddable, move |tx: Tx| async move {
-                let owners: Vec<String> = cart::Entity::find()
+                let owners = cart::Entity::find()
                     .select_only()
                     .column(cart::Column::Owner)
                     .filter(cart::Column::ExpireAt.lte(now_ms))
                     .order_by_asc(cart::Column::ExpireAt)
                     .limit(PURGE_BATCH)
                     .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-                    .into_tuple()
-                    .all(&tx)
-                    .await?;
-                let orders: Vec<Uuid> = removal::Entity::find()
+                    .into_query();
+                let owners: Vec<String> = each_first("carts", tx.query_all(&owners).await?);
+                let orders = removal::Entity::find()
                     .select_only()
                     .column(removal::Column::OrderId)
                     .filter(removal::Column::RemovedAt.lt(removed_before))
+                    .order_by_asc(removal::Column::RemovedAt)
                     .limit(PURGE_BATCH)
-                    .into_tuple()
-                    .all(&tx)
-                    .await?;
+                    .into_query();
+                let orders: Vec<Uuid> = each_first("cart_removals", tx.query_all(&orders).await?);
                 let mut purged = 0;
                 if !owners.is_empty() {
                     let of_these = line::Column::Owner.is_in(owners.clone());
@@ -285,12 +289,15 @@ async fn lock_row(tx: &Tx, owner: &str, at: Moment) -> Result<i64, StoreError> {
     Ok(row.try_get("", "previous_expire_at")?)
 }
 
-/// Locks the row of `owner` and reads its lines.
+/// Locks the row of `owner` and reads its lines, but those that are damaged.
 async fn lock(tx: &Tx, owner: &str, at: Moment) -> Result<Locked, StoreError> {
     let previous_expire_at = lock_row(tx, owner, at).await?;
-    let lines = line::Entity::find().filter(line::Column::Owner.eq(owner)).all(tx).await?;
-    let lines = lines.iter().map(|row| restored(&row.sku, row.quantity, row.position)).collect::<Result<_, _>>()?;
-    let stored = Cart::of(lines);
+    let lines = line::Entity::find().filter(line::Column::Owner.eq(owner)).into_query();
+    let lines = Each::of(tx.query_all(&lines).await?, |row| {
+        let row = line::Model::from_query_result(row, "")?;
+        restored(&row.sku, row.quantity, row.position)
+    });
+    let stored = Cart::of(lines.or_pass_over(LINES, "sku"));
     let cart = if previous_expire_at <= at.now_ms { Cart::default() } else { stored.clone() };
     Ok(Locked { cart, stored })
 }

@@ -4,6 +4,7 @@
 
 mod edge;
 mod hostile;
+mod many;
 mod priced;
 mod scripted;
 mod shop;

@@ -27,7 +27,7 @@ pub(crate) const EXPIRY_MS: i64 = 3_600_000;
 /// A store alone.
 pub(crate) struct Shelf {
     pub(crate) store: Store,
-    pool: Pool,
+    pub(crate) pool: Pool,
     _database: selvage_testkit::Database,
 }
 

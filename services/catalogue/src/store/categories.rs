@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, FromQueryResult as _, PaginatorTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
 };
-use selvage_pool::{Class, StoreError};
+use selvage_pool::{Class, Each, StoreError};
 
 use super::Store;
 use super::entity::{category, product};
@@ -35,8 +36,8 @@ impl Store {
         let categories = category::Entity::find()
             .order_by_asc(category::Column::Position)
             .order_by_asc(category::Column::Slug)
-            .all(&db)
-            .await?;
+            .into_query();
+        let categories = Each::of(db.query_all(&categories).await?, |row| category::Model::from_query_result(row, ""));
         let counts: Vec<(String, i64)> = product::Entity::find()
             .select_only()
             .column(product::Column::Category)
@@ -52,7 +53,7 @@ impl Store {
             title: row.title,
             blurb: row.blurb,
         };
-        Ok(categories.into_iter().map(category).collect())
+        Ok(categories.or_pass_over("categories", "slug").into_iter().map(category).collect())
     }
 
     /// Adds categories (slug, title, blurb) that are not there yet, behind those that are.

@@ -2,14 +2,14 @@
 
 use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Func, IntoCondition as _, Order as Direction, Query};
 use sea_orm::{
-    ColumnTrait as _, DbBackend, DbErr, EntityTrait as _, FromQueryResult, PaginatorTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
+    ColumnTrait as _, ConnectionTrait as _, DbBackend, DbErr, EntityTrait as _, FromQueryResult, PaginatorTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
 };
-use selvage_pool::{Class, Pool, StoreError};
+use selvage_pool::{Class, Each, Pool, StoreError};
 
-use super::Store;
 use super::entity::{product, variant};
 use super::product_select::FromJson;
+use super::{PRODUCTS, Store};
 use crate::domain::listing::{Cursor, Filter, Order};
 use crate::domain::product::Picture;
 use crate::domain::{search, size};
@@ -116,10 +116,7 @@ impl Store {
         let backend = db.backend();
         let matching = matching(listing, backend).filter(of_variants(&listing.filter));
         let total = matching.clone().count(&db).await?;
-        let mut products = page(matching, listing, backend, &db).await?;
-        let size = usize::try_from(listing.size).unwrap_or(usize::MAX);
-        let more = products.len() > size;
-        products.truncate(size);
+        let (products, more) = page(matching, listing, backend, &db).await?;
         let next = products.last().filter(|_| more).and_then(|last| cursor(listing, last));
         let facets = if listing.with_facets { Some(facets(listing, &db).await?) } else { None };
         Ok(Listed { products, next, total, facets })
@@ -194,7 +191,7 @@ async fn page(
     listing: &Listing,
     backend: DbBackend,
     db: &Pool,
-) -> Result<Vec<Summary>, DbErr> {
+) -> Result<(Vec<Summary>, bool), DbErr> {
     let in_stock = Query::select()
         .expr(Expr::val(1))
         .from(variant::Entity)
@@ -233,8 +230,7 @@ async fn page(
             if let Some(Cursor::Offset(offset)) = listing.after {
                 select = select.offset(offset);
             }
-            let rows = select.order_by_asc(product::Column::Slug).into_model::<Row>().all(db).await?;
-            return Ok(rows.into_iter().map(Summary::from).collect());
+            return summaries(db, select.order_by_asc(product::Column::Slug), listing.size).await;
         }
     };
     let descending = direction == Direction::Desc;
@@ -248,8 +244,17 @@ async fn page(
         Some(Cursor::Text(text, slug)) => select = select.filter(behind(text.clone().into(), slug)),
         Some(Cursor::Offset(_)) | None => {}
     }
-    let rows = select.order_by(key, direction).order_by_asc(product::Column::Slug).into_model::<Row>().all(db).await?;
-    Ok(rows.into_iter().map(Summary::from).collect())
+    summaries(db, select.order_by(key, direction).order_by_asc(product::Column::Slug), listing.size).await
+}
+
+/// The first `size` products but those that are damaged, which stand in no other's way; and whether there are more.
+async fn summaries(db: &Pool, select: Select<product::Entity>, size: u64) -> Result<(Vec<Summary>, bool), DbErr> {
+    let mut rows = db.query_all(&select.into_query()).await?;
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    let more = rows.len() > size;
+    rows.truncate(size);
+    let each = Each::of(rows, |row| Row::from_query_result(row, "").map(Summary::from));
+    Ok((each.or_pass_over(PRODUCTS, "slug"), more))
 }
 
 /// Weights are A to D on PostgreSQL (1, 0.4, 0.2, 0.1 by default), and the same for the columns of FTS5.

@@ -23,8 +23,12 @@ pub use categories::CategoryCount;
 pub use changes::{Changes, Mark, Subject};
 pub use listing::{Facets, Listed, Listing, Summary};
 pub use product_writes::{Put, SkuTaken, Upserted};
+pub(crate) use stock::RESERVATIONS;
 pub use stock::{Adjusted, Held, Refused, Reservation};
 pub use stored::{StoredProduct, StoredVariant, VariantOfProduct};
+
+/// The table of products, in the log.
+const PRODUCTS: &str = "products";
 
 /// The catalogue behind a pool.
 #[derive(Clone, Debug)]

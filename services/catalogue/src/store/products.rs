@@ -1,15 +1,15 @@
 //! Reading products and variants.
 
 use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, FromQueryResult as _, JoinType, PaginatorTrait as _, QueryFilter as _,
-    QuerySelect as _, Statement,
+    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, FromQueryResult as _, JoinType, PaginatorTrait as _,
+    QueryFilter as _, QuerySelect as _, QueryTrait as _, Statement,
 };
-use selvage_pool::{Class, StoreError};
+use selvage_pool::{Class, Each, StoreError};
 
-use super::Store;
 use super::entity::{product, variant};
 use super::product_select::{ProductRow, RequestedRow, VariantOfProductRow};
 use super::stored::{StoredProduct, VariantOfProduct};
+use super::{PRODUCTS, Store};
 
 impl Store {
     /// One product with the variants that are sold: one statement, or a share in one that reads what others ask for too.
@@ -38,7 +38,9 @@ impl Store {
     /// The products behind `slugs`, each in its place: one statement.
     async fn products_read(&self, slugs: &[String]) -> Result<Vec<Option<StoredProduct>>, StoreError> {
         let db = self.pool.named("product_get", Class::Sheddable);
-        let rows = RequestedRow::find_by_statement(RequestedRow::statement(slugs)?).all(&db).await?;
+        let rows = db.query_all_raw(RequestedRow::statement(slugs)?).await?;
+        // Who asked for one that is damaged reads it alone, and is told.
+        let rows = Each::of(rows, |row| RequestedRow::from_query_result(row, "")).or_pass_over(PRODUCTS, "slug");
         let mut found: Vec<_> = slugs.iter().map(|_| None).collect();
         for row in rows {
             let place = usize::try_from(row.place).ok().and_then(|place| found.get_mut(place.checked_sub(1)?));
@@ -80,9 +82,8 @@ impl Store {
             .join(JoinType::InnerJoin, product.into())
             .filter(variant::Column::Sku.is_in(skus))
             .filter(variant::Column::Withdrawn.eq(false))
-            .into_model::<VariantOfProductRow>()
-            .all(&db)
-            .await?;
-        Ok(rows.into_iter().map(VariantOfProduct::from).collect())
+            .into_query();
+        let rows = Each::of(db.query_all(&rows).await?, |row| VariantOfProductRow::from_query_result(row, ""));
+        Ok(rows.or_pass_over("variants", "sku").into_iter().map(VariantOfProduct::from).collect())
     }
 }

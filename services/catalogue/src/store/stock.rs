@@ -3,10 +3,10 @@
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{
-    ColumnTrait as _, DbErr, EntityTrait as _, ExprTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, TryInsertResult,
+    ColumnTrait as _, ConnectionTrait as _, DbErr, EntityTrait as _, ExprTrait as _, PaginatorTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, TryInsertResult,
 };
-use selvage_pool::{Class, Rollback, StoreError, Tx, from_json, to_json};
+use selvage_pool::{Class, Rollback, StoreError, Tx, each_first, from_json, to_json};
 use uuid::Uuid;
 
 use super::Store;
@@ -14,6 +14,9 @@ use super::entity::{adjustment, reservation, variant};
 use super::product_select::VariantRow;
 use super::stored::StoredVariant;
 use crate::domain::stock::{Line, State, summed};
+
+/// The table of reservations, in the log.
+pub(crate) const RESERVATIONS: &str = "reservations";
 
 /// A reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,14 +179,14 @@ impl Store {
         let overdue = reservation::Entity::find()
             .select_only()
             .column(reservation::Column::Id)
-            .filter(reservation::Column::State.eq(State::Held.word()))
+            // In the words of its index.
+            .filter(Expr::cust("state = 'held'"))
             .filter(reservation::Column::ExpiresAt.lt(now_ms))
             .order_by_asc(reservation::Column::ExpiresAt)
             .limit(limit)
-            .into_tuple()
-            .all(&self.pool.named("reservation_list_overdue", Class::Normal))
-            .await?;
-        Ok(overdue)
+            .into_query();
+        let rows = self.pool.named("reservation_list_overdue", Class::Normal).query_all(&overdue).await?;
+        Ok(each_first(RESERVATIONS, rows))
     }
 
     /// Gives reservations more time.
@@ -215,25 +218,26 @@ impl Store {
     pub async fn stock_purge(&self, before: i64, limit: u64) -> Result<u64, StoreError> {
         self.pool
             .run_tx("stock_purge", Class::Sheddable, |tx| async move {
-                let ended: Vec<Uuid> = reservation::Entity::find()
+                let ended = reservation::Entity::find()
                     .select_only()
                     .column(reservation::Column::Id)
-                    .filter(reservation::Column::State.ne(State::Held.word()))
+                    // In the words of its index.
+                    .filter(Expr::cust("state <> 'held'"))
                     .filter(reservation::Column::ExpiresAt.lt(before))
+                    .order_by_asc(reservation::Column::ExpiresAt)
                     .limit(limit)
                     .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-                    .into_tuple()
-                    .all(&tx)
-                    .await?;
-                let adjusted: Vec<Uuid> = adjustment::Entity::find()
+                    .into_query();
+                let ended: Vec<Uuid> = each_first(RESERVATIONS, tx.query_all(&ended).await?);
+                let adjusted = adjustment::Entity::find()
                     .select_only()
                     .column(adjustment::Column::RequestId)
                     .filter(adjustment::Column::AdjustedAt.lt(before))
+                    .order_by_asc(adjustment::Column::AdjustedAt)
                     .limit(limit)
                     .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-                    .into_tuple()
-                    .all(&tx)
-                    .await?;
+                    .into_query();
+                let adjusted: Vec<Uuid> = each_first("stock_adjustments", tx.query_all(&adjusted).await?);
                 let mut purged = 0;
                 if !ended.is_empty() {
                     let these = reservation::Column::Id.is_in(ended);

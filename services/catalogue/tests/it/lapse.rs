@@ -154,6 +154,43 @@ async fn a_reservation_past_its_time_lapses_only_by_checkouts_word() {
 }
 
 #[tokio::test]
+async fn a_reservation_that_is_damaged_keeps_no_other_from_lapsing() {
+    for engine in engines() {
+        let (store, pool, _database) = catalogue(engine).await;
+        let goods = product("goods", "Goods", "shirts", vec![variant("A", "M", "Ink", 100, 20)]);
+        assert_eq!(store.product_create(&goods, 0).await.unwrap(), Put::Done);
+        let clock = Clock::standing_at(1_800_000_000_000);
+        let now = clock.now_ms();
+        // Lines that can't be read, and lines that no stock was ever set aside for.
+        let nonsense = if engine == Engine::Sqlite { "nonsense" } else { "[7]" };
+        let mut damaged = Vec::new();
+        for (at, lines) in [(1, nonsense), (2, "{}"), (3, r#"[{"sku": "A", "quantity": 99}]"#)] {
+            let id = held(&store, now - 10_000 + at).await;
+            let sql = format!("UPDATE reservations SET lines = '{lines}' WHERE id = $1");
+            pool.execute_raw(Statement::from_sql_and_values(pool.backend(), sql, [id.into()])).await.unwrap();
+            damaged.push(id);
+        }
+        let (sound, alive) = (held(&store, now - 1_000).await, held(&store, now - 1_000).await);
+        assert_eq!(available(&store).await, 15);
+        let checkout = Checkout::default();
+        *checkout.orders.lock().unwrap() = Some([(alive.to_string(), order::State::Confirmed)].into());
+        let life = serve(pool.clone(), clock.clone(), &checkout).await;
+        eventually(Duration::from_secs(20), "the sound one lapses", async || available(&store).await == 16).await;
+        let overdue = async |now| store.reservation_list_overdue(now, 100).await.unwrap();
+        eventually(Duration::from_secs(20), "all were looked at", async || overdue(now).await.is_empty()).await;
+        assert_eq!(store.stock_commit(sound).await.unwrap().unwrap().state, State::Released, "{engine:?}");
+        // The one that is alive is asked about in a minute, and those that are damaged in an hour.
+        assert_eq!(overdue(now + 60_001).await, [alive], "{engine:?}");
+        life.drain().await.unwrap();
+        let mut again = overdue(now + 3_600_001).await;
+        again.retain(|id| *id != alive);
+        again.sort();
+        damaged.sort();
+        assert_eq!(again, damaged, "{engine:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_has_ended_is_forgotten_after_90_days_and_what_is_held_never() {
     const DAY_MS: i64 = 24 * 3600 * 1000;
     for engine in engines() {

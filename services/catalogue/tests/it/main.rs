@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod cached;
+mod damaged;
 mod edge;
 mod goods;
 mod import;
 mod lapse;
 mod listing;
+mod many;
 mod races;
 mod reservations;
 mod stored;

@@ -6,6 +6,8 @@ mod m20261124_000001_orders;
 mod m20261124_000002_test_provider;
 mod m20261127_000003_open_orders;
 mod m20261127_000004_outbox_numbers;
+mod m20261128_000005_outbox_lanes;
+mod m20261128_000006_orders_to_take_up;
 
 /// All migrations, in order.
 pub struct Migrator;
@@ -18,6 +20,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000002_test_provider::Migration),
             Box::new(m20261127_000003_open_orders::Migration),
             Box::new(m20261127_000004_outbox_numbers::Migration),
+            Box::new(m20261128_000005_outbox_lanes::Migration),
+            Box::new(m20261128_000006_orders_to_take_up::Migration),
         ]
     }
 }

@@ -221,6 +221,7 @@ mod tests {
             next_at: 0,
             attempts: 0,
             dead: false,
+            behind: false,
             last_error: None,
         };
         assert_eq!(order_of(&stored(mail)), order);

@@ -7,20 +7,28 @@ pub(crate) mod meter;
 
 use sea_orm::sea_query::{CaseStatement, Expr, LockBehavior, LockType, OnConflict, SimpleExpr};
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait as _, DbBackend, EntityTrait as _, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, Select, Statement, TryInsertResult,
+    ColumnTrait as _, Condition, ConnectionTrait as _, DbBackend, DbErr, EntityTrait as _, FromQueryResult as _,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QueryResult, QuerySelect as _, QueryTrait as _, Select,
+    Statement, TryInsertResult,
 };
 use selvage_outbox::{DeadLetter, Outgoing, Waiting, enqueue};
-use selvage_pool::{Class, Pool, StoreError, Tx, to_json};
+use selvage_pool::{Class, Each, Pool, StoreError, Tx, to_json};
 use uuid::Uuid;
 
 use crate::domain::order::{NewOrder, Order, PaymentState, State};
+#[cfg(doc)]
+use crate::domain::recovery::STANDING_AFTER_MS;
 use crate::domain::recovery::next_take_up;
 use crate::domain::refusal::Refusal;
 use entity::{Column, Entity, Model};
 
 /// Looks that one list takes: it is short if it meets as many pages of damaged rows.
 const LOOKS_A_LIST: usize = 4;
+
+/// After how many milliseconds an order is looked at again whose row is damaged: whoever mends it needs to do nothing else.
+const PASSED_OVER_MS: i64 = 3_600_000;
+/// What a damaged row is named by.
+const TABLE: &str = "orders";
 
 /// Orders that stand still are counted up to here: whoever is told of a thousand need not know how many more there are, and
 /// the count stays some milliseconds' work.
@@ -94,7 +102,7 @@ impl Store {
         }
         match self.order_get_by_key(&what.owner, &what.idempotency_key).await? {
             Some(order) => Ok(Inserted::Existing(Box::new(order))),
-            None => Err(sea_orm::DbErr::RecordNotInserted.into()),
+            None => Err(DbErr::RecordNotInserted.into()),
         }
     }
 
@@ -141,15 +149,12 @@ impl Store {
                     .add(Condition::all().add(Column::CreatedAt.eq(created_at)).add(Column::Id.lt(id)));
                 query = query.filter(older);
             }
-            let rows = query
-                .order_by_desc(Column::CreatedAt)
-                .order_by_desc(Column::Id)
-                .limit(missing)
-                .all(&self.pool.named("order_list", Class::Sheddable))
-                .await?;
+            let query = query.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).limit(missing).into_query();
+            let rows = self.pool.named("order_list", Class::Sheddable).query_all(&query).await?;
+            let last = rows.last().map(|row| Ok::<_, DbErr>((row.try_get("", "created_at")?, row.try_get("", "id")?)));
             let ended = (rows.len() as u64) < missing;
-            after = rows.last().map(|row| (row.created_at, row.id));
-            orders.extend(rows.into_iter().filter_map(readable));
+            orders.extend(Each::of(rows, order_of).or_pass_over(TABLE, "id"));
+            after = last.transpose()?;
             if ended || orders.len() as u64 == limit {
                 break;
             }
@@ -208,27 +213,29 @@ impl Store {
 
     /// How many orders stand still: those that aren't [at rest](crate::domain::order::is_at_rest) and haven't changed
     /// since `since` (milliseconds since the Unix epoch), and those of which a message has waited since before then, their
-    /// mails apart. Counts no further than [`MOST_STANDING`]. One statement.
+    /// mails apart: of each order the first one, which has waited as long as those behind it. Counts no further than
+    /// [`MOST_STANDING`]. One statement.
     ///
     /// # Errors
     /// [`StoreError`]; the caller counts again later.
     pub async fn order_count_standing(&self, since: i64) -> Result<u64, StoreError> {
         let sql = format!(
             "SELECT count(*) FROM ( \
-               SELECT id FROM (SELECT id FROM orders WHERE updated_at < $1 AND ({OPEN}) LIMIT {MOST_STANDING}) AS open \
+               SELECT id FROM (SELECT id FROM orders WHERE updated_at < $1 AND ({OPEN}) \
+                               ORDER BY updated_at LIMIT {MOST_STANDING}) AS open \
                UNION \
                SELECT id FROM (SELECT o.id FROM outbox_messages AS m JOIN orders AS o ON o.id = m.key \
-                               WHERE m.created_at < $1 LIMIT {MOST_STANDING}) AS waiting \
+                               WHERE NOT m.behind AND m.created_at < $1 ORDER BY m.created_at LIMIT {MOST_STANDING}) AS waiting \
              ) AS standing"
         );
         let pool = self.pool.named("order_count_standing", Class::Sheddable);
         let statement = Statement::from_sql_and_values(pool.get_database_backend(), sql, [since.into()]);
-        let row =
-            pool.query_one_raw(statement).await?.ok_or_else(|| sea_orm::DbErr::RecordNotFound("a count".into()))?;
+        let row = pool.query_one_raw(statement).await?.ok_or_else(|| DbErr::RecordNotFound("a count".into()))?;
         Ok(u64::try_from(row.try_get_by_index::<i64>(0)?).unwrap_or_default().min(MOST_STANDING))
     }
 
-    /// Claims up to `limit` orders whose placing was interrupted, until `attempt_until`.
+    /// Claims up to `limit` orders whose placing was interrupted, until `attempt_until`. Damaged ones are passed over, and looked
+    /// at again in [`PASSED_OVER_MS`].
     ///
     /// # Errors
     /// [`StoreError`]; doing it again is safe.
@@ -238,46 +245,50 @@ impl Store {
         attempt_until: i64,
         limit: u64,
     ) -> Result<Vec<Order>, StoreError> {
-        let rows = self
+        let claimed = self
             .pool
             .run_tx("order_claim_interrupted", Class::Normal, |tx| async move {
                 let interrupted = Entity::find()
-                    .filter(Column::State.eq(State::Pending.word()))
+                    // In words, not as a parameter: the index is for this state alone.
+                    .filter(Expr::cust("state = 'pending'"))
                     .filter(Column::AttemptUntil.lt(now_ms))
                     .order_by_asc(Column::AttemptUntil)
                     .limit(limit);
-                claim(&tx, interrupted, |_| Expr::value(attempt_until)).await
+                claim(&tx, interrupted, |_| Expr::value(attempt_until), now_ms).await
             })
             .await?;
-        Ok(rows.into_iter().filter_map(readable).collect())
+        Ok(claimed.or_pass_over(TABLE, "id"))
     }
 
     /// Claims up to `limit` orders that stand still, pending ones apart: that aren't at rest, and haven't changed since
-    /// `since`. They are claimed until [`next_take_up`]. Damaged ones are passed over. Two statements, one if there are none.
+    /// `since`, at least [`STANDING_AFTER_MS`] ago. They are claimed until [`next_take_up`]; damaged ones are passed over, and looked
+    /// at again in [`PASSED_OVER_MS`]. Two statements, one if there are none.
     ///
     /// # Errors
     /// [`StoreError`]; the caller looks again later.
     pub async fn order_claim_standing(&self, since: i64, now_ms: i64, limit: u64) -> Result<Vec<Order>, StoreError> {
-        let rows = self
+        let claimed = self
             .pool
             .run_tx("order_claim_standing", Class::Sheddable, |tx| async move {
+                let backend = tx.get_database_backend();
                 let standing = Entity::find()
                     .filter(Expr::cust(OPEN))
-                    .filter(Column::State.ne(State::Pending.word()))
+                    .filter(Expr::cust("state <> 'pending'"))
                     .filter(Column::UpdatedAt.lt(since))
-                    .filter(Column::AttemptUntil.lt(now_ms))
-                    .order_by_asc(Column::UpdatedAt)
+                    // The same as `attempt_until < now` where `since` is a quarter of an hour ago, and what the index is of.
+                    .filter(is_to_be_taken_up(backend, now_ms))
+                    .order_by_asc(Expr::cust(take_up_at(backend)))
                     .limit(limit);
-                let until = |rows: &[Model]| {
-                    let each = rows.iter().fold(CaseStatement::new(), |until, row| {
-                        until.case(Column::Id.eq(row.id), next_take_up(row.updated_at, now_ms))
+                let until = |orders: &[Order]| {
+                    let each = orders.iter().fold(CaseStatement::new(), |until, order| {
+                        until.case(Column::Id.eq(order.what.id), next_take_up(order.updated_at, now_ms))
                     });
                     each.into()
                 };
-                claim(&tx, standing, until).await
+                claim(&tx, standing, until, now_ms).await
             })
             .await?;
-        Ok(rows.into_iter().filter_map(readable).collect())
+        Ok(claimed.or_pass_over(TABLE, "id"))
     }
 
     /// Takes up an order that stands still: a dead letter that it waits for gets one attempt more, and if no message of it
@@ -357,36 +368,51 @@ impl Store {
     }
 }
 
-/// The row's order. One that is damaged is left out and logged: it must not stand in the way of all others.
-fn readable(row: Model) -> Option<Order> {
-    let id = row.id;
-    Order::try_from(row)
-        .inspect_err(|error| tracing::error!(order = %id, error = %error, "an order can't be read and is passed over"))
-        .ok()
+/// The row's order.
+fn order_of(row: &QueryResult) -> Result<Order, StoreError> {
+    Order::try_from(Model::from_query_result(row, "")?)
+}
+
+/// When an order that isn't at rest is to be taken up: when nobody has claimed it any more, and it has stood still for
+/// `STANDING_AFTER_MS`. In the words of the index `orders_to_take_up`, so that those that wait longer aren't looked at.
+fn take_up_at(backend: DbBackend) -> &'static str {
+    match backend {
+        DbBackend::Postgres => "GREATEST(attempt_until, updated_at + 900000)",
+        _ => "max(attempt_until, updated_at + 900000)",
+    }
+}
+
+fn is_to_be_taken_up(backend: DbBackend, now_ms: i64) -> Expr {
+    use sea_orm::ExprTrait as _;
+    Expr::cust(take_up_at(backend)).lt(now_ms)
 }
 
 /// Finds the orders of `query`, and sets until when they are claimed, as `until` says. On PostgreSQL, those that another
-/// instance is just claiming are passed over. Two statements, one if there are none.
+/// instance is just claiming are passed over. Two statements, one if there are none, and one more if any is damaged.
 ///
 /// # Errors
 /// [`StoreError`]; the caller's transaction must then fail, and may be repeated as a whole.
 async fn claim(
     tx: &Tx,
     mut query: Select<Entity>,
-    until: impl FnOnce(&[Model]) -> SimpleExpr,
-) -> Result<Vec<Model>, StoreError> {
+    until: impl FnOnce(&[Order]) -> SimpleExpr,
+    now_ms: i64,
+) -> Result<Each<Order>, StoreError> {
     if tx.get_database_backend() == DbBackend::Postgres {
         query = query.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
     }
-    let rows = query.all(tx).await?;
-    if !rows.is_empty() {
-        Entity::update_many()
-            .col_expr(Column::AttemptUntil, until(&rows))
-            .filter(Column::Id.is_in(rows.iter().map(|row| row.id)))
-            .exec(tx)
-            .await?;
+    let each = Each::of(tx.query_all(&query.into_query()).await?, order_of);
+    let damaged = each.damaged.iter().filter_map(|(row, _)| row.try_get::<Uuid>("", "id").ok());
+    let claims = [
+        (each.read.iter().map(|order| order.what.id).collect::<Vec<_>>(), until(&each.read)),
+        (damaged.collect(), Expr::value(now_ms + PASSED_OVER_MS)),
+    ];
+    for (ids, until) in claims {
+        if !ids.is_empty() {
+            Entity::update_many().col_expr(Column::AttemptUntil, until).filter(Column::Id.is_in(ids)).exec(tx).await?;
+        }
     }
-    Ok(rows)
+    Ok(each)
 }
 
 /// [`Store::order_advance`] within the caller's transaction.

@@ -6,6 +6,7 @@ mod after;
 mod edge;
 mod fields;
 mod hostile;
+mod many;
 mod mended;
 mod orders;
 mod payments;

@@ -213,6 +213,8 @@ async fn delivery_is_asked_to_stop_a_parcel_once_and_the_buyer_written_to_once()
     }
 }
 
+const HOUR_MS: i64 = 3_600_000;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_order_is_passed_over_and_hides_no_other() {
     for engine in engines() {
@@ -230,6 +232,11 @@ async fn a_damaged_order_is_passed_over_and_hides_no_other() {
         shelf.run("UPDATE orders SET payment = 'shells' WHERE id = $1", ids[4]).await;
         shelf.run("UPDATE orders SET address = '[]' WHERE id = $1", ids[5]).await;
         shelf.run("UPDATE orders SET refusal = '{\"reason\": \"whim\"}' WHERE id = $1", ids[0]).await;
+        if engine == Engine::Sqlite {
+            // Its columns take anything, and so what isn't even JSON, or a number.
+            shelf.run("UPDATE orders SET lines = 'nonsense' WHERE id = $1", ids[8]).await;
+            shelf.run("UPDATE orders SET grams = 'many' WHERE id = $1", ids[5]).await;
+        }
         let sound = [7, 6, 3, 2, 1].map(|index: usize| ids[index]);
         for size in 1..=10 {
             let (mut seen, mut after) = (Vec::new(), None);
@@ -246,6 +253,22 @@ async fn a_damaged_order_is_passed_over_and_hides_no_other() {
         let mut claimed: Vec<_> = claimed.into_iter().map(|order| order.what.id).collect();
         claimed.sort_unstable();
         assert_eq!(claimed, [1, 2, 3, 6, 7].map(|index: usize| ids[index]), "{engine:?}");
+        // Those that are damaged are looked at again in an hour, and taken up if somebody has mended them.
+        let claim = async |now| {
+            let claimed = store.order_claim_interrupted(now, now + 24 * HOUR_MS, 32).await.unwrap();
+            claimed.into_iter().map(|order| order.what.id).collect::<Vec<_>>()
+        };
+        assert_eq!(claim(NOON + 1_001).await.len(), 5, "{engine:?}");
+        shelf.run("UPDATE orders SET payment = 'none' WHERE id = $1", ids[4]).await;
+        assert!(claim(NOON + HOUR_MS).await.is_empty(), "{engine:?}: not yet");
+        assert_eq!(claim(NOON + HOUR_MS + 12).await, [ids[4]], "{engine:?}");
+
+        // The same of those that stand still.
+        shelf.run("UPDATE orders SET state = 'cancelling', attempt_until = 0 WHERE id <> $1", ids[1]).await;
+        let standing = store.order_claim_standing(NOON + 100, NOON + HOUR_MS, 32).await.unwrap();
+        let mut standing: Vec<_> = standing.into_iter().map(|order| order.what.id).collect();
+        standing.sort_unstable();
+        assert_eq!(standing, [2, 3, 4, 6, 7].map(|index: usize| ids[index]), "{engine:?}");
     }
 }
 

@@ -5,10 +5,10 @@ mod rows;
 
 use sea_orm::sea_query::{LockBehavior, LockType, OnConflict};
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    QueryTrait as _, Set,
+    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, FromQueryResult as _, QueryFilter as _,
+    QueryOrder as _, QueryResult, QuerySelect as _, QueryTrait as _, Select, Set,
 };
-use selvage_pool::{Class, Pool, Rollback, StoreError, Tx};
+use selvage_pool::{Class, Each, Pool, Rollback, StoreError, Tx, each_first, passed_over};
 use uuid::Uuid;
 
 use crate::domain::shipment::{Consignment, Event, OnItsWay, OtherContent, Shipment, State, WAREHOUSE};
@@ -18,6 +18,12 @@ use rows::label_created;
 
 /// Shipments that the carrier moves in one transaction: about 10 ms of work, and five statements whatever their number.
 pub const CARRIER_BATCH: u64 = 100;
+/// After how many milliseconds a parcel is looked at again whose row is damaged: whoever mends it needs to do nothing else.
+pub const PASSED_OVER_MS: i64 = 3_600_000;
+
+/// What a damaged row is named by.
+const TABLE: &str = "shipments";
+const ORDER_ID: &str = "order_id";
 
 /// The store of shipments. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -56,7 +62,7 @@ impl Store {
                 events: vec![label_created(now_ms)],
             }));
         }
-        let known = shipments(&pool, &[goods.order_id]).await?.pop();
+        let known = only(shipments(&pool, &[goods.order_id]).await?)?;
         let known = known.ok_or_else(|| StoreError::damaged(format!("shipment {}", goods.order_id), "it vanished"))?;
         let is_another = known.consignment.as_ref().is_some_and(|shipped| shipped != goods);
         Ok(if is_another { Err(OtherContent) } else { Ok(known) })
@@ -102,15 +108,16 @@ impl Store {
     /// [`StoreError::Database`]; [`StoreError::Damaged`] if its row or one of its events is.
     pub async fn shipment_get(&self, order_id: Uuid) -> Result<Option<Shipment>, StoreError> {
         let pool = self.pool.named("shipment_get", Class::Normal);
-        Ok(shipments(&pool, &[order_id]).await?.pop())
+        only(shipments(&pool, &[order_id]).await?)
     }
 
-    /// The shipments of those of `order_ids` (at most 1,000) that have one. Two statements.
+    /// The shipments of those of `order_ids` (at most 1,000) that have one. One that is damaged is left out. Two statements.
     ///
     /// # Errors
-    /// [`StoreError::Database`]; [`StoreError::Damaged`] if a row or an event of one of them is.
+    /// [`StoreError::Database`].
     pub async fn shipment_list(&self, order_ids: &[Uuid]) -> Result<Vec<Shipment>, StoreError> {
-        shipments(&self.pool.named("shipment_list", Class::Normal), order_ids).await
+        let each = shipments(&self.pool.named("shipment_list", Class::Normal), order_ids).await?;
+        Ok(each.or_pass_over(TABLE, ORDER_ID))
     }
 
     /// Where the shipments of those of `order_ids` (at most 1,000) stand that have one, in words: one that differs from the
@@ -151,42 +158,107 @@ impl Store {
 
     /// Moves up to [`CARRIER_BATCH`] shipments that are due to their next state, and those that have a further one are
     /// due again at `next_at`. Several carriers share the work: each passes over what another holds. Returns how many
-    /// were moved. One transaction of at most five statements.
+    /// are due no more. One transaction of at most six statements.
+    ///
+    /// One whose row is damaged is named in the log, and due again in [`PASSED_OVER_MS`]. If a rule of the tables refuses what
+    /// becomes of one, each is moved by a transaction of its own.
     ///
     /// # Errors
     /// [`StoreError::Database`]: none was moved, or if its kind is "outcome unknown", all or none; what is still due is moved
-    /// by the next call. [`StoreError::Damaged`] if the address of one is.
+    /// by the next call.
     pub async fn shipment_move_due(&self, now_ms: i64, next_at: i64) -> Result<u64, StoreError> {
+        match self.move_due(now_ms, next_at, None).await {
+            Err(error) if error.is_of_one_row() => self.move_each(now_ms, next_at).await,
+            moved => moved,
+        }
+    }
+
+    /// [`Store::shipment_move_due`] by one transaction: of all that are due, or of one.
+    async fn move_due(&self, now_ms: i64, next_at: i64, one: Option<Uuid>) -> Result<u64, StoreError> {
         self.pool
             .run_tx("shipment_move_due", Class::Normal, |tx: Tx| async move {
-                let due = shipment::Entity::find()
-                    .filter(shipment::Column::NextMoveAt.lte(now_ms))
-                    .order_by_asc(shipment::Column::NextMoveAt)
-                    .limit(CARRIER_BATCH)
-                    .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-                    .all(&tx)
-                    .await?;
-                let (mut events, mut moved) = (Vec::new(), 0);
-                for from in State::ALL {
-                    let Some(next) = from.next() else { continue };
-                    let there: Vec<_> = due.iter().filter(|row| row.state == from.word()).collect();
-                    if there.is_empty() {
-                        continue;
-                    }
-                    let ids: Vec<_> = there.iter().map(|row| row.order_id).collect();
-                    moved += move_to(&tx, next, &ids, next.next().map(|_| next_at)).await?;
-                    for row in there {
-                        let place = row.address()?.map_or_else(|| WAREHOUSE.to_owned(), |address| next.place(&address));
-                        events.push(event::ActiveModel::new(row.order_id, &happened(next, now_ms, place)));
+                let mut due = due(now_ms).lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+                if let Some(one) = one {
+                    due = due.filter(shipment::Column::OrderId.eq(one));
+                }
+                let due = Each::of(tx.query_all(&due.into_query()).await?, |row| Move::of(row, now_ms));
+                let mut settled = 0;
+                for next in State::ALL {
+                    let ids = due.read.iter().filter(|due| due.next == next).map(|due| due.order_id);
+                    let ids: Vec<_> = ids.collect();
+                    if !ids.is_empty() {
+                        settled += move_to(&tx, next, &ids, next.next().map(|_| next_at)).await?;
                     }
                 }
-                if !events.is_empty() {
-                    event::Entity::insert_many(events).exec_without_returning(&tx).await?;
+                if !due.read.is_empty() {
+                    event::Entity::insert_many(due.read.into_iter().map(|due| due.event))
+                        .exec_without_returning(&tx)
+                        .await?;
                 }
-                Ok(moved)
+                let damaged: Vec<Uuid> =
+                    due.damaged.iter().filter_map(|(row, _)| row.try_get("", ORDER_ID).ok()).collect();
+                if !damaged.is_empty() {
+                    settled += put_off(&tx, &damaged, now_ms).await?;
+                }
+                Ok((settled, due.damaged))
             })
             .await
+            .map(|(settled, damaged)| {
+                // Said once it is so: a transaction may be repeated.
+                Each::<()> { read: Vec::new(), damaged }.or_pass_over(TABLE, ORDER_ID);
+                settled
+            })
     }
+
+    async fn move_each(&self, now_ms: i64, next_at: i64) -> Result<u64, StoreError> {
+        let pool = self.pool.named("shipment_move_due", Class::Normal);
+        let ids = due(now_ms).select_only().column(shipment::Column::OrderId).into_query();
+        let mut settled = 0;
+        for id in each_first::<Uuid>(TABLE, pool.query_all(&ids).await?) {
+            settled += match self.move_due(now_ms, next_at, Some(id)).await {
+                Err(why) if why.is_of_one_row() => {
+                    passed_over(TABLE, id, &why);
+                    put_off(&pool, &[id], now_ms).await?
+                }
+                moved => moved?,
+            };
+        }
+        Ok(settled)
+    }
+}
+
+/// A shipment's next move.
+struct Move {
+    order_id: Uuid,
+    next: State,
+    event: event::ActiveModel,
+}
+
+impl Move {
+    fn of(row: &QueryResult, now_ms: i64) -> Result<Self, StoreError> {
+        let row = shipment::Model::from_query_result(row, "")?;
+        let next = State::from_word(&row.state).and_then(State::next);
+        let next = next.ok_or_else(|| StoreError::damaged("its state", format!("none follows '{}'", row.state)))?;
+        let place = row.address()?.map_or_else(|| WAREHOUSE.to_owned(), |address| next.place(&address));
+        let event = event::ActiveModel::new(row.order_id, &happened(next, now_ms, place));
+        Ok(Self { order_id: row.order_id, next, event })
+    }
+}
+
+/// Up to [`CARRIER_BATCH`] shipments that are due, those that have been so for longest first.
+fn due(now_ms: i64) -> Select<shipment::Entity> {
+    shipment::Entity::find()
+        .filter(shipment::Column::NextMoveAt.lte(now_ms))
+        .order_by_asc(shipment::Column::NextMoveAt)
+        .limit(CARRIER_BATCH)
+}
+
+/// Looks at shipments again in [`PASSED_OVER_MS`]; returns how many there were.
+async fn put_off(db: &impl ConnectionTrait, order_ids: &[Uuid], now_ms: i64) -> Result<u64, DbErr> {
+    let put_off = shipment::Entity::update_many()
+        .set(shipment::ActiveModel { next_move_at: Set(Some(now_ms + PASSED_OVER_MS)), ..Default::default() })
+        .filter(shipment::Column::OrderId.is_in(order_ids.iter().copied()));
+    Ok(put_off.exec(db).await?.rows_affected)
 }
 
 fn happened(state: State, at_ms: i64, place: String) -> Event {
@@ -226,19 +298,36 @@ async fn lock_shipment(tx: &Tx, order_id: Uuid) -> Result<Shipment, StoreError> 
     row.into_shipment(&events(tx, &[order_id]).await?)
 }
 
-async fn shipments(db: &impl ConnectionTrait, order_ids: &[Uuid]) -> Result<Vec<Shipment>, StoreError> {
+async fn shipments(db: &impl ConnectionTrait, order_ids: &[Uuid]) -> Result<Each<Shipment>, StoreError> {
     let wanted = shipment::Column::OrderId.is_in(padded(order_ids));
-    let rows = shipment::Entity::find().filter(wanted).all(db).await?;
-    if rows.is_empty() {
-        return Ok(Vec::new());
+    let rows = db.query_all(&shipment::Entity::find().filter(wanted).into_query()).await?;
+    let events = if rows.is_empty() { Vec::new() } else { db.query_all(&events_of(order_ids).into_query()).await? };
+    let events = Each::of(events, |row| event::Model::from_query_result(row, ""));
+    Ok(Each::of(rows, |row| {
+        let row = shipment::Model::from_query_result(row, "")?;
+        let is_its = |event: &QueryResult| event.try_get::<Uuid>("", ORDER_ID).is_ok_and(|id| id == row.order_id);
+        match events.damaged.iter().find(|(event, _)| is_its(event)) {
+            Some((_, why)) => Err(StoreError::damaged(format!("shipment {}: one of its events", row.order_id), why)),
+            None => row.into_shipment(&events.read),
+        }
+    }))
+}
+
+/// The only shipment that was read, if there is one.
+fn only(each: Each<Shipment>) -> Result<Option<Shipment>, StoreError> {
+    match each.damaged.into_iter().next() {
+        Some((_, error)) => Err(error),
+        None => Ok(each.read.into_iter().next()),
     }
-    let events = events(db, order_ids).await?;
-    rows.into_iter().map(|row| row.into_shipment(&events)).collect()
 }
 
 /// The events of orders, in no order.
 async fn events(db: &impl ConnectionTrait, order_ids: &[Uuid]) -> Result<Vec<event::Model>, DbErr> {
-    event::Entity::find().filter(event::Column::OrderId.is_in(padded(order_ids))).all(db).await
+    events_of(order_ids).all(db).await
+}
+
+fn events_of(order_ids: &[Uuid]) -> Select<event::Entity> {
+    event::Entity::find().filter(event::Column::OrderId.is_in(padded(order_ids)))
 }
 
 /// The ids, the last one repeated until their number is a power of two: each number of parameters is a statement of its own

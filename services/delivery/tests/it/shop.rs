@@ -56,6 +56,11 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
+    /// Its database.
+    pub(crate) fn shelf(&self) -> &Shelf {
+        &self.shelf
+    }
+
     pub(crate) async fn open(engine: Engine) -> Self {
         let shelf = Shelf::open(engine).await;
         let clock = Clock::standing_at(NOON);

@@ -29,6 +29,11 @@ impl Clock {
         }
     }
 
+    /// Where a standing clock stands. `None`: it is the machine's, for which another machine's may be taken.
+    pub fn set_at(&self) -> Option<i64> {
+        self.0.as_ref().map(|standing| standing.load(Ordering::SeqCst))
+    }
+
     /// Moves a standing clock. On the machine's clock it does nothing.
     pub fn advance_ms(&self, by: i64) {
         if let Some(standing) = &self.0 {

@@ -11,30 +11,30 @@ const MAX_ERROR_BYTES: usize = 500;
 #[derive(Debug)]
 pub(crate) struct Failed {
     pub(crate) message: Message,
-    /// When it is tried again; `None`: it is given up.
-    pub(crate) retry_at: Option<i64>,
+    /// In how many milliseconds it is tried again; `None`: it is given up.
+    pub(crate) pause_ms: Option<i64>,
     pub(crate) error: String,
 }
 
 impl Failed {
-    pub(crate) fn of(message: Message, failure: &Failure, now_ms: i64) -> Self {
-        let retry_at = match failure {
-            Failure::Later(_) => pause_ms(&message).map(|pause| now_ms.saturating_add(pause)),
+    pub(crate) fn of(message: Message, failure: &Failure) -> Self {
+        let pause_ms = match failure {
+            Failure::Later(_) => pause_ms(&message),
             Failure::Never(_) => None,
         };
         let mut error = failure.to_string();
         error.truncate(error.floor_char_boundary(MAX_ERROR_BYTES));
-        Self { message, retry_at, error }
+        Self { message, pause_ms, error }
     }
 
     /// The word that metrics have for it.
     pub(crate) fn outcome(&self) -> &'static str {
-        if self.retry_at.is_some() { "later" } else { "dead" }
+        if self.pause_ms.is_some() { "later" } else { "dead" }
     }
 
     pub(crate) fn log(&self) {
         let (topic, key, attempts) = (&self.message.topic, self.message.key, self.message.attempts);
-        if self.retry_at.is_some() {
+        if self.pause_ms.is_some() {
             tracing::warn!(topic, %key, attempts, error = self.error, "a message failed and will be tried again");
         } else {
             tracing::error!(topic, %key, attempts, error = self.error, "a message is a dead letter now");
@@ -81,6 +81,7 @@ mod tests {
             next_at: 0,
             attempts,
             dead: false,
+            behind: false,
             last_error: None,
         }
     }
@@ -115,20 +116,20 @@ mod tests {
 
     #[test]
     fn what_failed_is_tried_again_after_its_pause_or_given_up() {
-        let later = Failed::of(message(1, 1), &Failure::Later("away".into()), 5_000);
-        assert!((6_000..6_250).contains(&later.retry_at.unwrap()));
+        let later = Failed::of(message(1, 1), &Failure::Later("away".into()));
+        assert!((1_000..1_250).contains(&later.pause_ms.unwrap()));
         assert_eq!((later.outcome(), later.error.as_str()), ("later", "away"));
-        let spent = Failed::of(message(1, MAX_ATTEMPTS), &Failure::Later("away".into()), 5_000);
-        assert_eq!((spent.retry_at, spent.outcome()), (None, "dead"));
-        let never = Failed::of(message(1, 1), &Failure::Never("no".into()), 5_000);
-        assert_eq!((never.retry_at, never.outcome()), (None, "dead"));
+        let spent = Failed::of(message(1, MAX_ATTEMPTS), &Failure::Later("away".into()));
+        assert_eq!((spent.pause_ms, spent.outcome()), (None, "dead"));
+        let never = Failed::of(message(1, 1), &Failure::Never("no".into()));
+        assert_eq!((never.pause_ms, never.outcome()), (None, "dead"));
     }
 
     #[test]
     fn an_error_is_stored_as_far_as_there_is_room_and_ends_with_a_whole_letter() {
-        let long = Failed::of(message(1, 1), &Failure::Later("ü".repeat(400)), 0).error;
+        let long = Failed::of(message(1, 1), &Failure::Later("ü".repeat(400))).error;
         assert_eq!(long, "ü".repeat(250));
-        let odd = Failed::of(message(1, 1), &Failure::Later(format!("x{}", "ü".repeat(400))), 0).error;
+        let odd = Failed::of(message(1, 1), &Failure::Later(format!("x{}", "ü".repeat(400)))).error;
         assert_eq!(odd.len(), 499);
     }
 }

@@ -12,6 +12,12 @@
 //!   "Done" means done by whoever was asked, so it is theirs to answer the same and to do nothing; [`Handler`] says more.
 //! - What a handler learns is stored in the transaction that removes its messages ([`Handler::settle`]); where it learns
 //!   nothing, removing them is one statement, and so is a claim.
+//! - What a claim costs doesn't depend on what waits. Of messages that are enqueued together all but the first are marked, and
+//!   stand in no index that a claim reads; they are done with the first. Whoever leaves one of them as its key's first frees
+//!   it. Messages that were never tried are one lane and those that were another; claims prefer them in turn, so that
+//!   new ones pass a backlog of postponed ones, and that backlog drains whatever comes in.
+//! - Messages are due by the database server's clock, which all relays have in common. A time that is further away than any pause is a
+//!   mistake of some clock, and is mended within seconds.
 //! - A message that fails is tried again with growing pauses, spread by its key; after [`MAX_ATTEMPTS`], or when its handler
 //!   says that trying is useless, it is a dead letter. It holds up its key, and only that, until it is retried or discarded.
 //!
@@ -27,6 +33,7 @@
 
 mod attempt;
 mod handler;
+mod mending;
 mod message;
 mod meter;
 mod pace;
@@ -37,7 +44,7 @@ pub use handler::{Failure, Handler};
 pub use message::{DeadLetter, Message, Outgoing};
 pub use relay::{DEFAULT_LEASE, Kick, Relay};
 pub use store::{
-    Backlog, Waiting, add_numbers, backlog, create_table, dead_letters, discard, enqueue, retry, retry_once,
+    Backlog, Waiting, add_lanes, add_numbers, backlog, create_table, dead_letters, discard, enqueue, retry, retry_once,
 };
 
 /// How often a message is tried before it is a dead letter: with the pauses of [`Relay`] (1 s doubling to 60 s, each up to a
@@ -46,3 +53,5 @@ pub const MAX_ATTEMPTS: i32 = 16;
 /// The longest pause between two attempts, milliseconds, before jitter adds up to a quarter. After two minutes of failures a
 /// callee that is back is asked within a minute and a quarter.
 const MAX_PAUSE_MS: i64 = 60_000;
+/// The same with jitter.
+const LONGEST_PAUSE_MS: i64 = MAX_PAUSE_MS * 5 / 4;

@@ -38,6 +38,9 @@ pub struct Model {
     pub attempts: i32,
     /// Given up on.
     pub dead: bool,
+    /// Not looked at by claims, for another message of its key comes first, with which it is done. Whoever removes that one and
+    /// leaves this frees it. `false` says nothing: of messages that are enqueued together, the first isn't marked.
+    pub behind: bool,
     /// Why the last attempt failed.
     pub last_error: Option<String>,
 }

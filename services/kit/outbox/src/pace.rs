@@ -13,9 +13,9 @@ pub(crate) fn room(at_hand: usize) -> Option<usize> {
     (at_hand <= ENOUGH_KEYS).then(|| KEYS_AT_ONCE - at_hand)
 }
 
-/// Whether there may be more keys than a claim with `room` for so many got.
-pub(crate) fn may_be_more(claimed: usize, room: usize) -> bool {
-    claimed >= room
+/// Whether there may be more keys than a claim found, with `room` for so many.
+pub(crate) fn may_be_more(found: usize, room: usize) -> bool {
+    found >= room
 }
 
 /// How long a claim is a relay's own.
@@ -23,9 +23,9 @@ pub(crate) fn may_be_more(claimed: usize, room: usize) -> bool {
 pub(crate) struct Lease(pub(crate) Duration);
 
 impl Lease {
-    /// When a claim ends that begins at `now_ms`, milliseconds since the Unix epoch.
-    pub(crate) fn until(self, now_ms: i64) -> i64 {
-        now_ms.saturating_add(i64::try_from(self.0.as_millis()).unwrap_or(i64::MAX))
+    /// Its length in milliseconds.
+    pub(crate) fn ms(self) -> i64 {
+        i64::try_from(self.0.as_millis()).unwrap_or(i64::MAX)
     }
 
     /// The time that one message has: a third.
@@ -55,8 +55,7 @@ mod tests {
     #[test]
     fn a_third_of_a_lease_is_a_messages_and_two_thirds_are_a_keys() {
         let lease = Lease(Duration::from_secs(15));
-        assert_eq!(lease.until(1_000), 16_000);
-        assert_eq!(lease.until(i64::MAX - 1), i64::MAX);
+        assert_eq!((lease.ms(), Lease(Duration::MAX).ms()), (15_000, i64::MAX));
         assert_eq!(lease.of_message(), Duration::from_secs(5));
         let ms = Duration::from_millis;
         assert!(lease.has_time(ms(0)) && lease.has_time(ms(5_000)));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -18,10 +19,11 @@ use uuid::Uuid;
 
 use crate::attempt::Failed;
 use crate::handler::{Failure, Handler};
+use crate::mending;
 use crate::message::Message;
 use crate::meter::Meter;
 use crate::pace::{KEYS_AT_ONCE, Lease, may_be_more, room};
-use crate::store::{self, Claim};
+use crate::store::{self, Claim, Lane, Messages, Moment};
 
 /// How long a claim is a relay's own, unless it is told otherwise. A third of it is the time that one message has, and
 /// in two thirds a key's last message must have begun and ended; the rest is for clocks that differ. When a relay is
@@ -49,12 +51,23 @@ pub struct Relay<H> {
     kick: Kick,
     lease: Lease,
     meter: Meter,
+    /// Whether the next claim prefers messages that were tried.
+    tried_first: AtomicBool,
+}
+
+/// What a claim got.
+struct Claimed {
+    /// The keys that are ours.
+    keys: BTreeMap<Uuid, Messages>,
+    /// Whether another claim may get more.
+    may_be_more: bool,
 }
 
 impl<H: Handler> Relay<H> {
     /// A relay with a pool of its own, so that what follows from transactions is done however many wait to begin one.
     pub fn new(pool: Pool, handler: H, clock: Clock, kick: Kick) -> Self {
-        Self { pool, handler, clock, kick, lease: Lease(DEFAULT_LEASE), meter: Meter::new() }
+        let (lease, tried_first) = (Lease(DEFAULT_LEASE), AtomicBool::default());
+        Self { pool, handler, clock, kick, lease, meter: Meter::new(), tried_first }
     }
 
     /// The same relay with another length of its claims; all relays of an outbox must have the same.
@@ -67,13 +80,14 @@ impl<H: Handler> Relay<H> {
     pub async fn run(self, life: Life) {
         let relay = Arc::new(self);
         life.spawn("outbox_watch", relay.meter.watch(relay.pool.clone(), relay.clock.clone(), life.clone()));
+        life.spawn("outbox_mend", mending::run(relay.pool.clone(), relay.clock.clone(), relay.lease, life.clone()));
         let (mut working, mut look) = (JoinSet::new(), true);
         while !life.is_stopping() {
             if look && let Some(room) = room(working.len()) {
                 match relay.claim(room).await {
-                    Ok(keys) => {
-                        look = may_be_more(keys.len(), room);
-                        for (key, messages) in keys {
+                    Ok(claimed) => {
+                        look = claimed.may_be_more;
+                        for (key, messages) in claimed.keys {
                             let relay = relay.clone();
                             working.spawn(async move { relay.work_off(key, messages).await });
                         }
@@ -102,38 +116,43 @@ impl<H: Handler> Relay<H> {
     /// The database's, if the outbox can't be read: the caller may try again. A message's own failure is stored, not
     /// returned.
     pub async fn round(&self) -> Result<usize, DbErr> {
-        let keys = self.claim(KEYS_AT_ONCE).await?;
+        let keys = self.claim(KEYS_AT_ONCE).await?.keys;
         let count = keys.len();
         futures::stream::iter(keys).for_each_concurrent(None, |(key, messages)| self.work_off(key, messages)).await;
         Ok(count)
     }
 
-    /// Up to `room` keys that are due, each with all its messages in order: two statements, one if nothing is due.
-    async fn claim(&self, room: usize) -> Result<BTreeMap<Uuid, Vec<Message>>, DbErr> {
-        let now = self.clock.now_ms();
+    /// Up to `room` keys that are due: two statements, one if nothing is. Of two claims one prefers what is new, and one what
+    /// was tried before: however much waits for another attempt, new messages have half of the relay, and the other way round.
+    async fn claim(&self, room: usize) -> Result<Claimed, DbErr> {
+        let preferred = if self.tried_first.fetch_xor(true, Ordering::Relaxed) { Lane::Tried } else { Lane::Fresh };
         let pool = self.pool.named("outbox_claim", Class::Normal);
-        let claimed = store::claim(&pool, now, self.lease.until(now), room as u64).await?;
+        let claimed = store::claim(&pool, self.now(), self.lease.ms(), room as u64, preferred).await?;
         for (position, key) in claimed.given_up {
             tracing::error!(position, %key, "a message is a dead letter now: no attempt at it came to an end");
         }
-        let mut keys: BTreeMap<Uuid, Vec<Message>> = BTreeMap::new();
+        let mut keys = BTreeMap::new();
         if !claimed.keys.is_empty() {
             let span = messages::receive();
-            let fetched = span.run(store::messages(&pool, claimed.keys)).await?;
-            messages::received(&span, fetched.iter().map(|message| message.traceparent.as_deref()));
-            for message in fetched {
-                keys.entry(message.key).or_default().push(message);
-            }
+            keys = span.run(store::messages(&pool, claimed.keys)).await?;
+            let fetched = keys.values().flat_map(|of_key| &of_key.read);
+            messages::received(&span, fetched.map(|message| message.traceparent.as_deref()));
         }
-        Ok(keys)
+        Ok(Claimed { keys, may_be_more: may_be_more(claimed.looked_at, room) })
+    }
+
+    fn now(&self) -> Moment {
+        Moment::of(&self.clock, self.pool.backend())
     }
 
     /// Does a key's messages, one after the other, until one fails or time is up, and stores what became of them.
-    async fn work_off(&self, key: Uuid, messages: Vec<Message>) {
+    async fn work_off(&self, key: Uuid, messages: Messages) {
+        let Messages { read: messages, ends_early } = messages;
         // The first message bears the claim: nobody else has the key while it is as it was then.
         let Some(claim) = messages.first().map(Claim::of) else { return };
         let traceparents: Vec<_> = messages.iter().map(|message| message.traceparent.clone()).collect();
-        let attempted = self.attempt_all(claim, messages).await;
+        let mut attempted = self.attempt_all(claim, messages).await;
+        attempted.leaves |= ends_early && attempted.failed.is_none();
         let settling = messages::settle(traceparents.iter().map(Option::as_deref));
         match settling.run(self.settle(key, claim, &attempted)).await {
             Ok(enqueued) => {
@@ -157,13 +176,14 @@ impl<H: Handler> Relay<H> {
     async fn attempt_all(&self, claim: Claim, messages: Vec<Message>) -> Attempted<H::Outcome> {
         let began = Instant::now();
         let mut lookups = H::Lookups::default();
-        let mut attempted = Attempted { done: Vec::new(), outcomes: Vec::new(), failed: None };
+        let mut attempted = Attempted { done: Vec::new(), outcomes: Vec::new(), failed: None, leaves: false };
         for mut message in messages {
             if !claim.is_of(message.position) {
                 // The claim counted the attempt of the first message only.
                 message.attempts += 1;
             }
             if message.dead || !self.lease.has_time(began.elapsed()) {
+                attempted.leaves = true;
                 break;
             }
             let span =
@@ -176,7 +196,7 @@ impl<H: Handler> Relay<H> {
                 }
                 Err(failure) => {
                     messages::failed(&span, failure.kind());
-                    let failed = Failed::of(message, &failure, self.clock.now_ms());
+                    let failed = Failed::of(message, &failure);
                     self.meter.count(&failed.message.topic, failed.outcome());
                     attempted.failed = Some(failed);
                     break;
@@ -188,14 +208,14 @@ impl<H: Handler> Relay<H> {
 
     /// Stores what became of a key's messages, all or nothing; returns whether that enqueued others.
     async fn settle(&self, key: Uuid, claim: Claim, attempted: &Attempted<H::Outcome>) -> Result<bool, Unsettled> {
-        let Attempted { done, outcomes, failed } = attempted;
+        let Attempted { done, outcomes, failed, leaves } = attempted;
         let held = |held: bool| if held { Ok(()) } else { Err(Unsettled::Late) };
         let alone = self.pool.named("outbox_settle", Class::Normal);
         match (&done[..], failed) {
             ([], None) => return Ok(false),
             // One row, and so one statement, which is the whole transaction by itself.
-            ([], Some(failed)) => return held(store::fail(&alone, claim, failed).await?).map(|()| false),
-            ([_], None) if outcomes.is_empty() => {
+            ([], Some(failed)) => return held(store::fail(&alone, self.now(), claim, failed).await?).map(|()| false),
+            ([_], None) if outcomes.is_empty() && !leaves => {
                 return held(store::remove(&alone, claim, done).await?).map(|()| false);
             }
             _ => {}
@@ -206,7 +226,10 @@ impl<H: Handler> Relay<H> {
                 held(store::remove(&tx, claim, done).await?)?;
                 let enqueued = !outcomes.is_empty() && self.handler.settle(&tx, key, outcomes).await?;
                 if let Some(failed) = failed {
-                    held(store::fail(&tx, claim, failed).await?)?;
+                    held(store::fail(&tx, self.now(), claim, failed).await?)?;
+                }
+                if *leaves {
+                    store::free_first(&tx, key).await?;
                 }
                 Ok(enqueued)
             })
@@ -239,6 +262,8 @@ struct Attempted<O> {
     outcomes: Vec<O>,
     /// The one that failed, behind which nothing was tried.
     failed: Option<Failed>,
+    /// Whether messages are left behind these that weren't tried, and of which the first is now the key's.
+    leaves: bool,
 }
 
 /// Why what became of messages wasn't stored.
@@ -297,6 +322,7 @@ mod tests {
             let manager = SchemaManager::new(&db);
             store::create_table(&manager).await.unwrap();
             store::add_numbers(&manager).await.unwrap();
+            store::add_lanes(&manager).await.unwrap();
             let pool = Pool::open(Config::new("outbox", database.url())).await.unwrap();
             let outgoing = Outgoing { key: Uuid::now_v7(), topic: "do", payload: Vec::new() };
             let outgoing = &outgoing;

@@ -215,6 +215,22 @@ pub fn is_unique_violation(error: &DbErr) -> bool {
     matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
 }
 
+/// Whether it is about what one row has in it: a value that can't be read, or that a rule of the table refuses. Classes 22 and 23
+/// of PostgreSQL are "data exception" and "integrity constraint violation"; SQLite's codes 19 and 20 the same.
+pub(crate) fn is_of_one_row(error: &DbErr) -> bool {
+    if matches!(error, DbErr::Type(_) | DbErr::Json(_)) {
+        return true;
+    }
+    match sqlx_error(error) {
+        Some(Error::ColumnDecode { .. } | Error::Decode(_)) => true,
+        Some(Error::Database(database)) => match sqlite_code(database.as_ref()) {
+            Some(code) => matches!(code, 19 | 20),
+            None => database.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23")),
+        },
+        _ => false,
+    }
+}
+
 /// Nobody knows whether it was done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("whether it was {what} isn't known: {why}")]

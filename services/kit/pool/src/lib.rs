@@ -141,6 +141,7 @@ mod config;
 mod connect;
 mod connection;
 mod described;
+mod each;
 mod failure;
 pub mod gate;
 mod generation;
@@ -180,6 +181,7 @@ mod watch;
 mod writer;
 
 pub use config::{Config, ConfigError, boot_id};
+pub use each::{Each, each_first, passed_over};
 pub use failure::{Kind, OpenError, in_words, is_outcome_unknown, is_unique_violation, kind, refusal};
 pub use gate::{Class, Grant, GrantId, LimitError, LimitOwner, Reason, Refusal};
 pub use hold::Hold;

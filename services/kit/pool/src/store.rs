@@ -33,6 +33,15 @@ impl StoreError {
         Self::Damaged { what: what.to_string(), why: why.to_string() }
     }
 
+    /// Whether it is about what one row has in it: it is damaged, or a rule of its table refuses what becomes of it. Whoever
+    /// works on many rows then does the others.
+    pub fn is_of_one_row(&self) -> bool {
+        match self {
+            Self::Database(error) => crate::failure::is_of_one_row(error),
+            Self::Damaged { .. } => true,
+        }
+    }
+
     /// The database's failure, if it is one.
     pub fn database(&self) -> Option<&DbErr> {
         match self {

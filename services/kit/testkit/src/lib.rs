@@ -9,6 +9,7 @@ mod pooler;
 mod port;
 mod postgres;
 mod refused;
+mod rows;
 mod tokens;
 mod wait;
 
@@ -17,6 +18,7 @@ pub use pooler::Pooler;
 pub use port::free_port;
 pub use postgres::Server;
 pub use refused::answered_or_refused;
+pub use rows::{many, shortest, times};
 pub use tokens::Tokens;
 pub use wait::eventually;
 

@@ -2,27 +2,31 @@
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, FromQueryResult as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, QueryTrait as _,
 };
-use selvage_pool::Tx;
+use selvage_pool::{Each, Tx};
 use uuid::Uuid;
 
-use super::turn;
+use super::{free_first, turn};
 use crate::MAX_ATTEMPTS;
 use crate::message::{Column, DeadLetter, Entity, Message};
 
-/// Up to `limit` dead letters behind position `after`, by position: the oldest first where one server hands them out.
+/// Up to `limit` dead letters behind position `after`, by position: the oldest first where one server hands them out. Those that
+/// can't be read are left out.
 ///
 /// # Errors
 /// The database's; the caller may ask again.
 pub async fn dead_letters(db: &impl ConnectionTrait, after: i64, limit: u64) -> Result<Vec<DeadLetter>, DbErr> {
-    Entity::find()
-        .filter(Column::Dead.eq(true))
+    let query = Entity::find()
+        // In the words of its index.
+        .filter(Expr::col(Column::Dead))
         .filter(Column::Position.gt(after))
         .order_by_asc(Column::Position)
         .limit(limit)
-        .all(db)
-        .await
+        .into_query();
+    let letters = Each::of(db.query_all(&query).await?, |row| DeadLetter::from_query_result(row, ""));
+    Ok(letters.or_pass_over("outbox_messages", "position"))
 }
 
 /// Gives a dead letter to the relay again, with all its attempts; returns it, or `None` if there is none at `position`.
@@ -76,6 +80,7 @@ async fn revive(tx: &Tx, position: i64, attempts: i32, now_ms: i64) -> Result<bo
         .col_expr(Column::Dead, Expr::value(false))
         .col_expr(Column::Attempts, Expr::value(attempts))
         .col_expr(Column::NextAt, Expr::value(now_ms))
+        .col_expr(Column::Behind, Expr::value(false))
         .filter(Column::Position.eq(position))
         .filter(Column::Dead.eq(true))
         .exec(tx)
@@ -94,5 +99,9 @@ pub async fn discard(tx: &Tx, position: i64) -> Result<Option<DeadLetter>, DbErr
     };
     // Somebody else may retry it at this moment.
     let dead = Entity::delete_many().filter(Column::Position.eq(position)).filter(Column::Dead.eq(true));
-    Ok((dead.exec(tx).await?.rows_affected == 1).then_some(letter))
+    if dead.exec(tx).await?.rows_affected == 0 {
+        return Ok(None);
+    }
+    free_first(tx, letter.key).await?;
+    Ok(Some(letter))
 }

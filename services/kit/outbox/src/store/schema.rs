@@ -7,6 +7,14 @@ use sea_orm_migration::prelude::{ColumnDef, Index, Table};
 
 use crate::message::Column;
 
+/// The two lanes of claims; dead letters; and how long a key's first message has been there.
+const LANES: &str = "
+CREATE INDEX outbox_messages_fresh ON outbox_messages (next_at) WHERE NOT dead AND NOT behind AND attempts = 0;
+CREATE INDEX outbox_messages_tried ON outbox_messages (next_at) WHERE NOT dead AND NOT behind AND attempts > 0;
+CREATE INDEX outbox_messages_dead ON outbox_messages (position) WHERE dead;
+CREATE INDEX outbox_messages_age ON outbox_messages (created_at) WHERE NOT behind;
+";
+
 /// Creates the outbox's table; for a service's own first migration. [`add_numbers`] follows in one of its own: this is the
 /// table as it was first released.
 ///
@@ -57,4 +65,25 @@ pub async fn add_numbers(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let db = manager.get_connection();
     db.execute_unprepared("ALTER TABLE outbox_messages ADD COLUMN number BIGINT").await?;
     db.execute_unprepared("UPDATE outbox_messages SET number = position").await.map(drop)
+}
+
+/// Marks the messages that stand behind another one of their key, and gives what a claim looks for indexes without these; for
+/// a migration after [`add_numbers`].
+///
+/// It is the expanding half: senders of the version before mark nothing, and relays of that version look at no mark, free
+/// nothing that is marked, and need the index `outbox_messages_due`. A relay mends what they leave. Once none is left that
+/// doesn't know marks, a later version drops that index.
+///
+/// # Errors
+/// The database's: the migration fails, and is tried again as a whole.
+pub async fn add_lanes(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    let earlier = super::earlier_of(
+        "outbox_messages.\"key\"",
+        "COALESCE(outbox_messages.number, outbox_messages.position)",
+        "outbox_messages.position",
+    );
+    let db = manager.get_connection();
+    db.execute_unprepared("ALTER TABLE outbox_messages ADD COLUMN behind BOOLEAN NOT NULL DEFAULT FALSE").await?;
+    db.execute_unprepared(&format!("UPDATE outbox_messages SET behind = TRUE WHERE EXISTS ({earlier})")).await?;
+    db.execute_unprepared(LANES).await.map(drop)
 }

@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod backlog;
+mod clocks;
+mod damaged;
+mod marks;
 mod order;
 mod relay;
 
@@ -29,6 +33,7 @@ const LONG: Duration = Duration::from_secs(20);
 struct Migrator;
 struct Table;
 struct Numbers;
+struct Lanes;
 
 impl MigrationName for Table {
     fn name(&self) -> &str {
@@ -56,7 +61,29 @@ impl MigrationTrait for Numbers {
     }
 }
 
+impl MigrationName for Lanes {
+    fn name(&self) -> &str {
+        "m3_lanes"
+    }
+}
+
+#[async_trait]
+impl MigrationTrait for Lanes {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        selvage_outbox::add_lanes(manager).await
+    }
+}
+
 impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(Table), Box::new(Numbers), Box::new(Lanes)]
+    }
+}
+
+/// The schema before messages were marked that stand behind others.
+struct Unmarked;
+
+impl MigratorTrait for Unmarked {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         vec![Box::new(Table), Box::new(Numbers)]
     }
@@ -272,7 +299,7 @@ async fn a_dead_letter_that_is_discarded_holds_up_nothing_any_more() {
         send(&pool, clock.now_ms(), &[(key, "never", 1), (key, "do", 2)]).await;
         relay.round().await.unwrap();
         let seen = backlog(&pool, i64::MAX).await.unwrap();
-        let expected = Backlog { waiting: 1, dead: 1, oldest_at: None };
+        let expected = Backlog { waiting: 1, dead: 1, oldest_at: None, waiting_since: None };
         assert_eq!(seen, expected, "{engine:?}: what is behind a dead letter is late through no fault of the relay's");
         let letter = dead_letters(&pool, 0, 10).await.unwrap().remove(0);
         let (pool, behind) = (&pool, letter.position + 1);

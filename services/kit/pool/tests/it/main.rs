@@ -2,6 +2,7 @@
 
 mod cancel;
 mod drill;
+mod each;
 mod entity;
 mod failover;
 mod gate;
