@@ -21,9 +21,10 @@ const ORDERS: u32 = 20;
 /// The most that an order may take of the databases: 25 statements in 18 transactions, and a tenth.
 const MOST_STATEMENTS: f64 = 28.0;
 const MOST_TRANSACTIONS: f64 = 20.0;
-/// The most memory that the whole shop in one process and one idle service may hold, KiB.
+/// The most memory that the whole shop in one process and one idle service may hold, KiB. An idle service is to hold 20 MiB, of which
+/// 14 are its program, as far as the kernel maps it: how far that is differs by up to a MiB from one kernel to another.
 const SHOP_KIB: u64 = 80 * 1024;
-const SERVICE_KIB: u64 = 20 * 1024;
+const SERVICE_KIB: u64 = 21 * 1024;
 
 /// Debug builds are larger and slower: their figures are of no use to anyone.
 fn is_release() -> bool {

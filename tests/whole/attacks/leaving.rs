@@ -2,9 +2,10 @@
 
 use std::io::Write as _;
 use std::net::TcpStream;
+use std::process::Command;
 use std::time::Duration;
 
-use selvage_testkit::eventually;
+use selvage_testkit::{Engine, eventually};
 use selvage_tests::alone::SERVICE;
 use tokio::time::Instant;
 use tonic_health::pb::HealthCheckRequest;
@@ -64,9 +65,18 @@ async fn streams_of_health_and_reflection_hold_up_no_end() {
     ends_at_once(attacked, "streams of health and reflection").await;
 }
 
+/// `command` as a terminal starts it: whoever runs the tests may have SIGHUP ignored.
+fn from_a_terminal(command: &Command) -> Command {
+    let mut env = Command::new("env");
+    env.arg("--default-signal=HUP").arg(command.get_program()).args(command.get_args());
+    env.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    env
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_terminal_that_is_gone_ends_a_service_in_good_order() {
-    let mut attacked = Attacked::start(&["--lame-duck-ms", "2000"]).await;
+    let slowly = ["--lame-duck-ms", "2000"];
+    let mut attacked = Attacked::start_by(Engine::Sqlite, &slowly, |command| from_a_terminal(&command)).await;
     attacked.service.process.hang_up();
     eventually(LONG, "it leaves", async || attacked.service.probe("/readyz").status == 503).await;
     eventually(LONG, "it ends", async || attacked.service.process.ended().is_some()).await;

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use selvage_testkit::eventually;
+use selvage_testkit::{eventually, free_port};
 use selvage_tests::metrics::Metrics;
 use selvage_tests::shop::OneProcess;
 use tokio::io::AsyncWriteExt as _;
@@ -11,7 +11,7 @@ use tokio::net::TcpSocket;
 
 use super::LONG;
 
-/// Where its metrics are: the shop's own port, without the scheme.
+/// Where its pages are: HOST:PORT.
 fn at(shop: &OneProcess) -> &str {
     shop.url.strip_prefix("http://").expect("http")
 }
@@ -20,7 +20,8 @@ fn at(shop: &OneProcess) -> &str {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_reads_nothing_loses_the_connection_after_a_while() {
     let folder = tempfile::tempdir().unwrap();
-    let shop = OneProcess::start(folder.path(), &[]);
+    let told = format!("127.0.0.1:{}", free_port());
+    let shop = OneProcess::start(folder.path(), &["--metrics-listen", &told]);
     let request = b"GET /c/shirts HTTP/1.1\r\nHost: a\r\n\r\n".repeat(200);
     let mut readers = Vec::new();
     for _ in 0..8 {
@@ -30,7 +31,7 @@ async fn who_reads_nothing_loses_the_connection_after_a_while() {
         stream.write_all(&request).await.unwrap();
         readers.push(stream);
     }
-    let metrics = || Metrics::of(at(&shop));
+    let metrics = || Metrics::of(&told);
     let main = |name: &str, labels: &[(&str, &str)]| metrics().sum(name, &[&[("listener", "main")], labels].concat());
     assert!(main("selvage_listener_connections", &[]) >= 8.0);
     let stalled = || main("selvage_listener_troubles_total", &[("trouble", "stalled")]);

@@ -224,7 +224,7 @@ async fn nothing_is_kept_while_nobody_listens() {
     };
     lets_in(false).await;
     let end = format!(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND query LIKE 'LISTEN%'"
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND query LIKE '%LISTEN%'"
     );
     assert!(exists(&admin, &end).await, "somebody listened");
     eventually(SOON, "it is noticed", async || !replica.app.changes().are_followed()).await;

@@ -40,7 +40,7 @@ fn earlier_of(key: &str, turn: &str, position: &str) -> String {
 /// it: whether it may have been.
 pub(crate) async fn free_first(db: &impl ConnectionTrait, key: Uuid) -> Result<bool, DbErr> {
     let sql = "UPDATE outbox_messages SET behind = FALSE, \
-                 next_at = CASE WHEN attempts = 0 THEN created_at ELSE next_at END \
+                 next_at = CASE WHEN attempts = 0 AND created_at < next_at THEN created_at ELSE next_at END \
                WHERE (behind OR attempts = 0) AND position = (\
                  SELECT position FROM outbox_messages WHERE \"key\" = $1 \
                  ORDER BY COALESCE(number, position), position LIMIT 1)";

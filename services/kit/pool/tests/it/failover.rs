@@ -74,7 +74,7 @@ async fn write(pool: &Pool, index: usize) -> Result<(), DbErr> {
 async fn sixty_writes(pool: &Pool) {
     let written = futures::future::join_all((0..60).map(|index| write(pool, index))).await;
     let failed: Vec<_> = written.into_iter().filter_map(Result::err).map(|error| error.to_string()).collect();
-    assert_eq!(failed, [String::new(); 0]);
+    assert!(failed.is_empty(), "{failed:?}");
 }
 
 /// Until it succeeds, what a caller gets is that the database isn't there now.

@@ -98,6 +98,7 @@ async fn a_dropped_statement_leaves_no_more_backends_than_the_limit() {
 }
 
 #[tokio::test]
+#[allow(clippy::print_stderr, reason = "a skip is said")]
 async fn a_server_is_reached_by_an_address_of_ip_version_6() {
     if !engines().contains(&Engine::Postgres) {
         return;
