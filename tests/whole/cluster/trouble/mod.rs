@@ -238,6 +238,10 @@ async fn whatever_happens_to_the_cluster_the_shop_sells_on_or_recovers_and_loses
         Some(joined)
     });
     door.tell(cut);
+    let failed =
+        shop.load.visits().into_iter().filter(|visit| matches!(visit.left, Some((left, Err(_))) if left > cut));
+    let came: Vec<_> = failed.map(|visit| visit.began.saturating_duration_since(cut).as_secs_f64()).collect();
+    println!("  those who failed had come {came:.1?} s after the worker died");
     let late = shop.load.visits().into_iter().filter(|visit| visit.began > cut + EJECTED);
     let late: Vec<_> = late.filter_map(|visit| visit.left?.1.err()).collect();
     shop.demand(late.is_empty(), || {
