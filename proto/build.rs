@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 use prost::Message;
+use prost_types::method_options::IdempotencyLevel;
+use prost_types::{FileDescriptorSet, MethodOptions};
 
 /// Packages, each with the names of its files.
 const PACKAGES: [(&str, &[&str]); 6] = [
@@ -15,6 +17,22 @@ const PACKAGES: [(&str, &[&str]); 6] = [
     ("pool", &["broker", "decisions"]),
 ];
 
+/// All rpcs, each with whether it may be called twice to the effect of once; sorted.
+fn rpcs(set: &FileDescriptorSet) -> Vec<(String, bool)> {
+    let mut rpcs = Vec::new();
+    for file in &set.file {
+        for service in &file.service {
+            for method in &service.method {
+                let level = method.options.as_ref().map(MethodOptions::idempotency_level);
+                let idempotent = matches!(level, Some(IdempotencyLevel::NoSideEffects | IdempotencyLevel::Idempotent));
+                rpcs.push((format!("{}.{}/{}", file.package(), service.name(), method.name()), idempotent));
+            }
+        }
+    }
+    rpcs.sort();
+    rpcs
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=selvage");
     let path = |package: &str, file: &str| format!("selvage/{package}/v1/{file}.proto");
@@ -24,6 +42,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Reflection and the lint test read the descriptors, comments included.
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.bin"), set.encode_to_vec())?;
+
+    fs::write(out.join("rpcs.rs"), format!("&{:?}", rpcs(&set)))?;
 
     let mut config = tonic_prost_build::configure();
     for (service, _) in PACKAGES {

@@ -7,7 +7,7 @@ pub mod money;
 mod rpcs;
 pub mod time;
 
-pub use rpcs::{is_rpc, rpcs};
+pub use rpcs::{is_idempotent, is_rpc, rpc, rpcs};
 
 /// Products, prices and stock.
 pub mod catalogue {

@@ -111,7 +111,7 @@ fn add_any_service(tokens: &Tokens) -> IssuerKey {
 #[tokio::test]
 async fn each_rpc_is_for_those_whom_the_table_names_and_nobody_else() {
     let named: BTreeSet<_> = MAY.iter().map(|(rpc, _)| (*rpc).to_owned()).collect();
-    let of_shop = selvage_proto::rpcs().iter().filter(|rpc| !OF_THE_CLUSTER.contains(&rpc.as_str())).cloned();
+    let of_shop = selvage_proto::rpcs().filter(|rpc| !OF_THE_CLUSTER.contains(rpc)).map(str::to_owned);
     assert_eq!(named, of_shop.collect(), "an rpc came or went: say here who may call it");
 
     let folder = tempfile::tempdir().unwrap();
