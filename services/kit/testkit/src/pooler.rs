@@ -7,7 +7,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
-use crate::postgres::own_by_unprivileged;
+use crate::postgres::{own_by_unprivileged, port_of};
 use crate::{eventually, free_port};
 
 /// A pooler. It goes with the value, or with the process that made it, even by SIGKILL.
@@ -20,13 +20,13 @@ pub struct Pooler {
 }
 
 impl Pooler {
-    /// Starts one before the server of `url`, whose administrator is its only client, with `settings` as they stand in its
-    /// file, and waits until it takes connections. `None` if this machine has no PgBouncer, which is said; with `CI=true` it
-    /// is a failure.
+    /// Starts one before the server of `url`, for its administrator and the roles `others`, whose passwords are their names, with
+    /// `settings` as they stand in its file, and waits until it takes connections. `None` if this machine has no PgBouncer,
+    /// which is said; with `CI=true` it is a failure.
     ///
     /// # Panics
     /// If it can't be started.
-    pub async fn start(url: &str, settings: &[&str]) -> Option<Self> {
+    pub async fn start(url: &str, others: &[&str], settings: &[&str]) -> Option<Self> {
         if Command::new("pgbouncer").arg("--version").output().is_err() {
             assert!(std::env::var("CI").as_deref() != Ok("true"), "CI=true, and pgbouncer is not installed");
             eprintln!("!! SKIPPED: a pooler between us and PostgreSQL. To run it: apt-get install pgbouncer");
@@ -36,7 +36,8 @@ impl Pooler {
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).expect("its folder");
         let (server, port) = (port_of(url), free_port());
         let users = folder.path().join("users.txt");
-        std::fs::write(&users, "\"postgres\" \"\"\n").expect("it is written");
+        let others = others.iter().map(|role| format!("\"{role}\" \"{role}\"\n"));
+        std::fs::write(&users, format!("\"postgres\" \"\"\n{}", others.collect::<String>())).expect("it is written");
         let file = folder.path().join("pgbouncer.ini");
         let text = format!(
             "[databases]\n* = host=127.0.0.1 port={server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
@@ -73,12 +74,6 @@ impl Pooler {
     pub fn url(&self, database: &str) -> String {
         database.replace(&format!(":{}/", port_of(database)), &format!(":{}/", self.port))
     }
-}
-
-/// The port in an address of a test's server.
-fn port_of(url: &str) -> u16 {
-    let at = url.rsplit_once(':').and_then(|(_, rest)| rest.split_once('/'));
-    at.and_then(|(port, _)| port.parse().ok()).expect("a port")
 }
 
 impl Drop for Pooler {

@@ -174,6 +174,11 @@ impl Server {
         &self.url
     }
 
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        port_of(&self.url)
+    }
+
     /// Ends the server as an administrator does: sessions are ended too. Waits until nobody answers.
     ///
     /// # Panics
@@ -286,6 +291,12 @@ impl Drop for Server {
         }
         let _ = self.watchdog.wait();
     }
+}
+
+/// The port in the address of a server.
+pub(crate) fn port_of(url: &str) -> u16 {
+    let at = url.rsplit_once(':').and_then(|(_, rest)| rest.split_once('/'));
+    at.and_then(|(port, _)| port.parse().ok()).expect("a port")
 }
 
 fn folder() -> TempDir {

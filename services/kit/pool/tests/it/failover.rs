@@ -35,15 +35,10 @@ impl Pair {
 
     /// One address of both, with what is wanted of them.
     fn url(&self, wanted: &str) -> String {
-        let port = port(&self.standby);
+        let port = self.standby.port();
         let (server, database) = self.primary.url().rsplit_once('/').expect("a database");
         format!("{server},127.0.0.1:{port}/{database}?target_session_attrs={wanted}")
     }
-}
-
-fn port(server: &Server) -> u16 {
-    let (_, port) = server.url().rsplit_once(':').expect("a port");
-    port.split_once('/').expect("a database").0.parse().expect("a number")
 }
 
 async fn open(url: &str, tune: impl FnOnce(&mut Config)) -> Pool {
@@ -97,7 +92,7 @@ async fn no_write_fails_once_another_server_has_taken_over() {
     let mut listener = pool.listen("news");
     assert_eq!(listener.next().await, Event::Listening);
     sixty_writes(&pool).await;
-    assert_eq!(server(&pool).await.unwrap(), port(&pair.primary));
+    assert_eq!(server(&pool).await.unwrap(), pair.primary.port());
 
     pair.primary.set_read_only(true).await;
     eventually(LONG, "the pool says that there is no such server", async || {
@@ -110,7 +105,7 @@ async fn no_write_fails_once_another_server_has_taken_over() {
     pair.standby.promote().await;
     writes_again(&pool).await;
     sixty_writes(&pool).await;
-    assert_eq!(server(&pool).await.unwrap(), port(&pair.standby));
+    assert_eq!(server(&pool).await.unwrap(), pair.standby.port());
     // What listens has gone over too.
     assert_eq!(listener.next().await, Event::Lost);
     assert_eq!(listener.next().await, Event::Listening);
@@ -133,7 +128,7 @@ async fn a_server_that_is_gone_is_left_for_the_one_that_took_over() {
     pair.primary.start_again().await;
     pair.primary.set_read_only(true).await;
     sixty_writes(&pool).await;
-    assert_eq!(server(&pool).await.unwrap(), port(&pair.standby));
+    assert_eq!(server(&pool).await.unwrap(), pair.standby.port());
 }
 
 /// A read tells nothing by itself; what the address wants is asked each few seconds.
@@ -141,10 +136,10 @@ async fn a_server_that_is_gone_is_left_for_the_one_that_took_over() {
 async fn who_only_reads_does_not_stay_with_a_server_that_is_not_wanted_any_more() {
     let Some(pair) = Pair::start().await else { return };
     let pool = open(&pair.url("read-write"), |_| {}).await;
-    assert_eq!(server(&pool).await.unwrap(), port(&pair.primary));
+    assert_eq!(server(&pool).await.unwrap(), pair.primary.port());
     pair.standby.promote().await;
     pair.primary.set_read_only(true).await;
-    let moved = async || server(&pool).await.is_ok_and(|server| server == port(&pair.standby));
+    let moved = async || server(&pool).await.is_ok_and(|server| server == pair.standby.port());
     eventually(LONG, "it reads from the one that took over", moved).await;
 }
 
@@ -169,25 +164,25 @@ async fn switch(to: u16) -> (Arc<AtomicU16>, u16) {
 #[tokio::test]
 async fn sessions_are_made_anew_where_one_name_leads_to_another_server() {
     let Some(pair) = Pair::start().await else { return };
-    let (to, between) = switch(port(&pair.primary)).await;
-    let url = pair.primary.url().replace(&port(&pair.primary).to_string(), &between.to_string());
+    let (to, between) = switch(pair.primary.port()).await;
+    let url = pair.primary.url().replace(&pair.primary.port().to_string(), &between.to_string());
     let pool = open(&url, |_| {}).await;
     sixty_writes(&pool).await;
     pair.primary.set_read_only(true).await;
     let refused = async || write(&pool, 0).await.is_err_and(|error| kind(&error) == Kind::Unreachable);
     eventually(LONG, "it takes no writes", refused).await;
-    assert_eq!(server(&pool).await.unwrap(), port(&pair.primary), "it still reads");
+    assert_eq!(server(&pool).await.unwrap(), pair.primary.port(), "it still reads");
     pair.standby.promote().await;
-    to.store(port(&pair.standby), Ordering::Relaxed);
+    to.store(pair.standby.port(), Ordering::Relaxed);
     writes_again(&pool).await;
     sixty_writes(&pool).await;
-    assert_eq!(server(&pool).await.unwrap(), port(&pair.standby));
+    assert_eq!(server(&pool).await.unwrap(), pair.standby.port());
 }
 
 #[tokio::test]
 async fn the_server_is_chosen_as_libpq_chooses_it() {
     let Some(mut pair) = Pair::start().await else { return };
-    let (primary, standby) = (port(&pair.primary), port(&pair.standby));
+    let (primary, standby) = (pair.primary.port(), pair.standby.port());
     let chosen = async |url: &str| server(&open(url, |config| config.limit = 4).await).await.expect("an answer");
     for (wanted, expected) in [
         ("any", primary),

@@ -16,7 +16,7 @@ const IGNORED: &str = "ignore_startup_parameters = extra_float_digits,options";
 async fn through(settings: &[&str]) -> Option<(Database, Pooler, String)> {
     let engine = engines().into_iter().find(|engine| *engine == Engine::Postgres)?;
     let database = database(engine).await;
-    let pooler = Pooler::start(database.url(), settings).await?;
+    let pooler = Pooler::start(database.url(), &[], settings).await?;
     let url = pooler.url(database.url());
     Some((database, pooler, url))
 }
