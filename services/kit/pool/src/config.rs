@@ -44,8 +44,8 @@ pub struct Config {
     pub ceiling: Option<u32>,
     /// Connections beside the limit that listen for notifications; see [`Pool::listen`](crate::Pool::listen).
     pub listeners: u32,
-    /// How long a caller waits for a connection before it is refused; less if its deadline is nearer, and half of it for
-    /// what is [`Sheddable`](crate::Class::Sheddable).
+    /// How long a caller waits for a connection before it is refused, unless its deadline is nearer; other classes than
+    /// [`Normal`](crate::Class::Normal) wait for less or longer, see [`patience`](Self::patience).
     pub max_wait: Duration,
     /// How long the database works on one statement (PostgreSQL). When its answer isn't there a second after that, the
     /// connection is closed.
@@ -130,9 +130,18 @@ impl Config {
         }
     }
 
-    /// How long a caller of `class` waits for a connection, unless its deadline is nearer.
+    /// How long a caller of `class` waits for a connection, unless its deadline is nearer: `max_wait`, half of it for what is
+    /// sheddable, and for what is critical all that `request_deadline` leaves beside a statement. An order that can't be
+    /// confirmed is undone, which costs its buyer more than seconds.
     pub fn patience(&self, class: Class) -> Duration {
-        if class == Class::Sheddable { self.max_wait / 2 } else { self.max_wait }
+        match class {
+            Class::Critical => {
+                let left = self.request_deadline.map(|deadline| deadline.saturating_sub(self.statement_timeout));
+                left.map_or(self.max_wait, |left| left.max(self.max_wait))
+            }
+            Class::Normal => self.max_wait,
+            Class::Sheddable => self.max_wait / 2,
+        }
     }
 
     /// Checks the tuning.
@@ -297,6 +306,19 @@ mod tests {
             let why = config.validate().unwrap_err().to_string();
             assert!(why.contains(word) && why.contains("'shop'"), "{why}");
         }
+    }
+
+    #[test]
+    fn what_is_critical_waits_for_as_long_as_its_callers_have_and_what_is_sheddable_half_as_long_as_others() {
+        let ms = Duration::from_millis;
+        let config =
+            Config { max_wait: ms(1_000), statement_timeout: ms(2_000), ..Config::new("stars", "postgres://h/d") };
+        let patience = |config: &Config| Class::ALL.map(|class| config.patience(class));
+        assert_eq!(patience(&config), [ms(1_000), ms(1_000), ms(500)]);
+        let asked = Config { request_deadline: Some(ms(5_000)), ..config };
+        assert_eq!(patience(&asked), [ms(3_000), ms(1_000), ms(500)]);
+        let hasty = Config { request_deadline: Some(ms(1)), ..asked };
+        assert_eq!(patience(&hasty), [ms(1_000), ms(1_000), ms(500)], "it is refused anyway");
     }
 
     #[test]

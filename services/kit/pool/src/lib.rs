@@ -103,7 +103,8 @@
 //!    of them each takes longer, and no more are done.
 //! 5. **How long to wait.** At the limit a queue of q callers takes q × use time ÷ limit. `max_wait` is what somebody can bear
 //!    beside the statement itself: [`Config::request_deadline`] must be more than `max_wait` + `statement_timeout`, which the
-//!    pool checks. Who would wait longer is refused at once, and its [`Refusal`] says when to come again.
+//!    pool checks. What is critical may wait for all that this deadline leaves beside a statement. Who would wait longer is
+//!    refused at once, and its [`Refusal`] says when to come again.
 //! 6. **All instances together.** (replicas + those that a roll-out adds) × limit, over all services on the server, must be
 //!    less than its `max_connections` less what is reserved and what others use: [`budget`] does the sum.
 //!

@@ -372,7 +372,7 @@ impl Shop {
     }
 }
 
-/// Steps that a call of a class waits at the most.
+/// Steps that a call of a class waits at the most, as in the shop's pools.
 fn patience(class: usize) -> usize {
-    if class == 2 { STEPS / 2 } else { STEPS }
+    [3 * STEPS, STEPS, STEPS / 2][class]
 }
