@@ -12,6 +12,9 @@ use selvage_holders::HOLDERS;
 /// Held by who makes a database, so that two that do it at once don't undo each other's.
 const LOCK: &str = ".lock";
 
+/// Bytes without which nothing can be stored: of each database SQLite keeps an index of 32 KiB beside its log.
+const PROBE: usize = 64 << 10;
+
 /// A folder that belongs to one shop.
 pub(crate) struct DataFolder(PathBuf);
 
@@ -22,9 +25,9 @@ impl DataFolder {
         make_folder(path).with_context(|| {
             format!("the data folder {} can't be made; choose another with --data DIR", path.display())
         })?;
-        // Found out now, in words, rather than by the first order.
+        // Found out now, in words, rather than by the first order. An empty file finds room on a full disk too.
         let probe = path.join(".writable");
-        fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)).with_context(|| {
+        fs::write(&probe, [0; PROBE]).and_then(|()| fs::remove_file(&probe)).with_context(|| {
             format!(
                 "the data folder {} can't be written to; make it writable, free some space, or choose another with --data DIR",
                 path.display()

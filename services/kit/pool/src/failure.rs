@@ -341,7 +341,11 @@ pub(crate) fn conn_error(error: Error) -> DbErr {
 /// <https://www.sqlite.org/rescode.html>.
 fn sqlite_code(error: &dyn sqlx::error::DatabaseError) -> Option<u32> {
     error.try_downcast_ref::<sqlx::sqlite::SqliteError>()?;
-    Some(error.code().unwrap_or_default().parse::<u32>().unwrap_or_default() & 0xff)
+    match error.code().unwrap_or_default().parse::<u32>().unwrap_or_default() {
+        // SQLITE_IOERR_SHMSIZE: there is no room for the index of its log, which takes a full disk.
+        4874 => Some(13),
+        code => Some(code & 0xff),
+    }
 }
 
 fn sqlx_error(error: &DbErr) -> Option<&Error> {
