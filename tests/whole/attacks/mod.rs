@@ -3,6 +3,7 @@
 
 mod calls;
 mod crowd;
+mod heads;
 mod leaving;
 mod open;
 mod repeating;
@@ -16,12 +17,17 @@ use std::time::Duration;
 use selvage_testkit::{Database, Engine, database, eventually};
 use selvage_tests::alone::{Alone, SERVICE};
 use selvage_tests::metrics::Metrics;
-use selvage_tests::shop::Tokens;
+use selvage_tests::shop::{OneProcess, Tokens};
 use tempfile::TempDir;
 use tonic::Code;
 use tonic_health::pb::health_check_response::ServingStatus;
 
 const LONG: Duration = Duration::from_secs(60);
+
+/// Where a shop's pages are: HOST:PORT.
+fn pages_of(shop: &OneProcess) -> &str {
+    shop.url.strip_prefix("http://").expect("http")
+}
 
 /// A service on a database of its own, with what both need while it runs.
 struct Attacked {

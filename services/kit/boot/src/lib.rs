@@ -89,7 +89,6 @@ pub mod ending;
 mod environment;
 #[cfg(feature = "service")]
 pub mod grpc;
-mod host;
 pub mod http;
 mod keys;
 mod life;

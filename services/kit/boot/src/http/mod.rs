@@ -1,10 +1,14 @@
 //! The HTTP/1.1 server of pages and of metrics: bounded connections, bounded heads and waiting for them, an orderly end.
 
+mod host;
+mod lines;
+
 use std::error::Error;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -12,8 +16,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::time::timeout;
 
+use self::host::OneHost;
+use self::lines::Checked;
 use crate::connections::Listener;
-use crate::host::OneHost;
 use crate::{Life, ending};
 
 /// Bytes of a request's head, and of what is kept of its body or of an answer at a time: a browser's cookies and a long search
@@ -51,9 +56,18 @@ where
             () = life.stopping() => break,
         };
         let (mark, service) = (connection.mark(), service(peer));
+        let connection = Checked::new(connection);
+        let is_last = connection.is_last();
         let service = service_fn(move |request| {
             mark.open();
-            service.call(request)
+            let (answered, is_last) = (service.call(request), is_last.clone());
+            async move {
+                let mut answer = answered.await?;
+                if is_last.get() {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, S::Error>(answer)
+            }
         });
         let connection = graceful.watch(builder.serve_connection(TokioIo::new(connection), OneHost(service)));
         tokio::spawn(async move {
