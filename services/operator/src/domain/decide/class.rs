@@ -130,8 +130,10 @@ pub(super) fn classify(
     }
     if is_lasting && is_well {
         let is_beyond = spec.for_demand(scaler.steady_demand) > f64::from(scaler.ready) * f64::from(spec.ceiling);
-        // A raised limit is given the time to show what it gains, before replicas are added to it.
-        if !scaler.is_on_trial && (scaler.is_at_ceiling || scaler.is_cpu_bound() || is_beyond || is_spent) {
+        // A raised limit is given the time to show what it gains, before replicas are added to it; and a server that was very
+        // slow a moment ago the time to show whether it is well: a pod is far harder to take back than a connection.
+        let may_show = scaler.is_on_trial || condition.is_lately_hard_slow;
+        if !may_show && (scaler.is_at_ceiling || scaler.is_cpu_bound() || is_beyond || is_spent) {
             return Class::ReplicaBound;
         }
         if !scaler.is_at_ceiling && headroom > 0 {

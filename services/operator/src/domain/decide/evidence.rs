@@ -422,6 +422,8 @@ pub(super) struct Condition<'a> {
     pub(super) slow_for: Duration,
     pub(super) crowded_for: Duration,
     pub(super) waiting_for: Duration,
+    /// The statement is so slow that it is cut hard, or was a moment ago.
+    pub(super) is_lately_hard_slow: bool,
 }
 
 impl<'a> Condition<'a> {
@@ -446,6 +448,7 @@ impl<'a> Condition<'a> {
         let slow = scalers.iter().filter(|scaler| scaler.is_slow()).count();
         let busy = answer.map_or(0, |answer| answer.on_cpu.saturating_add(answer.on_io));
         let is_crowded = spec.concurrency.is_some_and(|most| busy > most) && slow > 0 && 2 * slow >= compared;
+        memory.hard_slow.see(slowness.is_some_and(|slowness| slowness >= rules::HARD_SLOW), now);
         Self {
             outcome: recent.map(|probe| &probe.outcome),
             at: recent.map(|probe| probe.at),
@@ -456,6 +459,7 @@ impl<'a> Condition<'a> {
             slow_for: memory.slow.see(is_slow(slowness), now),
             crowded_for: memory.crowded.see(is_crowded, now),
             waiting_for: memory.waiting.see(scalers.iter().any(|scaler| scaler.has_waiters), now),
+            is_lately_hard_slow: memory.hard_slow.is_on(),
         }
     }
 

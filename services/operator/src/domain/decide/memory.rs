@@ -56,6 +56,8 @@ pub(super) struct DatabaseMemory {
     pub(super) statement: Baseline,
     /// The probe's statement is slow.
     pub(super) slow: Spell,
+    /// The probe's statement is so slow that it is cut hard.
+    pub(super) hard_slow: Spell,
     /// More backends are active than the database has room for, and uses are slow.
     pub(super) crowded: Spell,
     /// Somebody waits, anywhere.
@@ -72,6 +74,11 @@ impl Spell {
         let current = self.0.filter(|(_, last)| now.since(*last) <= rules::BREAK);
         self.0 = if is_so { Some((current.map_or(now, |(first, _)| first), now)) } else { current };
         self.0.map_or(Duration::ZERO, |(first, last)| last.since(first))
+    }
+
+    /// Whether it is so, or was a moment ago: no break is over.
+    pub(super) fn is_on(&self) -> bool {
+        self.0.is_some()
     }
 }
 

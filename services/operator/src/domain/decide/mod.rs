@@ -16,7 +16,7 @@
 //! | `Leak` | a lease is held for very long here, and nowhere else | hold |
 //! | `DatabaseBound` | people wait, and the probe's statement is slow, or more backends are busy than the database has room for while uses are slow, or a raised limit got nothing more done | never scale out; cut, and take the cut back |
 //! | `BudgetBound` | people wait, and the ledger has nothing left | more connections are asked of the ledger, which moves them; scalers that nobody presses give back what they don't need |
-//! | `ReplicaBound` | people wait, neither uses nor a probe since then are slow, and pods are at their ceiling or short of CPU, or all ceilings together won't do | replicas and limits grow |
+//! | `ReplicaBound` | people wait, neither uses nor a probe since then are slow, nor was one very slow a moment ago, and pods are at their ceiling or short of CPU, or all ceilings together won't do | replicas and limits grow |
 //! | `PoolTooSmall` | the same, with room in pod and ledger | the limit grows |
 //! | `Calm` | nobody has waited for the stabilisation window | it may shrink |
 //! | `Hold` | none of these | hold, and the reason says which of them it isn't yet |

@@ -209,6 +209,16 @@ fn hold(case: &Case<'_>) -> (String, String) {
         );
         return (format!("{what}, and the last probe's statement {now}."), otherwise);
     }
+    if case.condition.is_lately_hard_slow {
+        return (
+            format!("{what}, and a moment ago the probe's statement took {} × its baseline or more.", rules::HARD_SLOW),
+            format!(
+                "Replicas grow when it hasn't for {}; the database is the bottleneck if that lasts {}.",
+                seconds(rules::BREAK),
+                seconds(rules::BOUND_FOR)
+            ),
+        );
+    }
     if scaler.is_on_trial {
         return (
             format!("{what}, and the limit has just been raised to {} in all.", scaler.limit),

@@ -79,7 +79,7 @@ rules! {
     SLOW: Number(1.5), "× baseline", "A use time, or the probe's statement, from here on is slow: load alone moves them less.";
     SLOW_BY: Number(0.001), "s", "A time that is longer by less isn't slow, however short its baseline: a busy machine's scheduling does that, and 0.9 ms instead of 0.4 ms are nobody's lack.";
     BOUND_FOR: Time(5), "s", "So long people wait, and one kind of evidence against the database lasts, before it is called the bottleneck; also how long a raised limit is given to show what it gains.";
-    BREAK: Time(3), "s", "Evidence that isn't there for no longer counts as if it had stayed: a server that is short of processors answers now and then at its old speed, two probes in a row, and a pool whose waiters were just served waits again. A single slow answer still lasts no time.";
+    BREAK: Time(3), "s", "Evidence that isn't there for no longer counts as if it had stayed: a server that is short of processors answers now and then at its old speed, two probes in a row, and a pool whose waiters were just served waits again. A single slow answer still lasts no time. No replica comes either before that long after an answer of HARD_SLOW.";
     RAISED: Number(0.1), "share of the limit", "A raise of this much is a trial of whether connections are what is lacking.";
     GAINED: Number(0.05), "share of throughput", "A trial that gains less has failed: the lack is behind the connections.";
     TRIAL_USES: Count(400), "uses", "Fewer uses in a trial's window prove nothing: at 400 the chance error of a rate is 5 %, as much as GAINED.";

@@ -75,6 +75,39 @@ fn more_comes_only_after_a_probe_that_was_asked_since_people_wait() {
     assert_eq!(decision.class, Class::ReplicaBound, "{}", decision.why);
 }
 
+/// A server that is short of processors answers at its old speed now and then; one that is busy, and no more, isn't as slow.
+#[test]
+fn no_replica_comes_while_a_very_slow_answer_is_a_moment_old() {
+    let mut world = World::experienced();
+    world.loads[0] = FULL;
+    world.database.statement = STATEMENT * 2;
+    world.run(2);
+    world.database.statement = STATEMENT;
+    assert_eq!(world.second().class, Class::ReplicaBound, "it was busy");
+
+    let mut world = World::experienced();
+    world.loads[0] = FULL;
+    world.database.statement = STATEMENT * 3;
+    world.run(2);
+    world.database.statement = STATEMENT;
+    for _ in 0..3 {
+        let decision = world.second();
+        assert_eq!((decision.class, decision.replicas), (Class::Hold, 2), "{}", decision.why);
+        assert!(decision.why.contains("a moment ago the probe's statement took 3 × its baseline"), "{}", decision.why);
+    }
+    let decision = world.second();
+    assert_eq!(decision.class, Class::ReplicaBound, "{}", decision.why);
+    assert!(decision.replicas > 2, "{}", decision.why);
+
+    // A limit is raised meanwhile: it is taken back as soon.
+    let mut world = World::experienced();
+    world.loads[0] = PRESSED;
+    world.database.statement = STATEMENT * 3;
+    world.run(2);
+    world.database.statement = STATEMENT;
+    assert_eq!(world.second().class, Class::PoolTooSmall);
+}
+
 #[test]
 fn a_slow_database_is_no_bottleneck_while_nobody_waits() {
     let mut world = World::experienced();
