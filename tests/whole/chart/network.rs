@@ -189,6 +189,19 @@ fn the_operator_reads_metrics_of_others_where_it_is_let() {
 }
 
 #[test]
+fn pods_of_others_attach_to_the_operator_where_they_are_let() {
+    let Some(helm) = helm() else { return };
+    let (operator, stars) = (Party::own("operator"), Party::pod(OWN, &[("app", "stars")]));
+    let let_in = json!({"networkPolicy": {"brokerFrom": [{"podSelector": {"matchLabels": {"app": "stars"}}}]}});
+    for (values, is_let) in [(super::with_operator(), false), (super::with_operator().with(&let_in), true)] {
+        let objects = helm.objects(&values);
+        assert_eq!(is_open(&objects, &stars, &operator, (TCP, 50060)), is_let);
+        assert!(!is_open(&objects, &Party::pod("elsewhere", &[("app", "stars")]), &operator, (TCP, 50060)));
+        assert!(is_open(&objects, &Party::own("cart"), &operator, (TCP, 50060)));
+    }
+}
+
+#[test]
 fn names_are_looked_up_and_nothing_else_is_reached_outside() {
     let Some(helm) = helm() else { return };
     let objects = helm.objects(&Values::of("ci/playground-values.yaml"));
