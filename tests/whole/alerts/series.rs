@@ -109,6 +109,9 @@ fn mentioned(text: &str) -> impl Iterator<Item = &str> {
         "selvage_transaction_",
         "selvage_orders",
         "selvage_operator_",
+        "selvage_listener_",
+        "selvage_identity_",
+        "selvage_rows_",
     ];
     let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_' && letter != ':');
     // What ends in an underscore is the beginning of several, in a pattern.

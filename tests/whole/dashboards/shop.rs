@@ -185,7 +185,14 @@ fn work() -> Vec<Panel> {
             &format!("max by (service_name, outbox) ({})", of_service("selvage_outbox_lag_seconds", "")),
             "{{outbox}}",
         )
-        .saying("The age of the oldest message that is due. Normally under a second.")
+        .and(
+            &format!("max by (service_name, outbox) ({})", of_service("selvage_outbox_age_seconds", "")),
+            "{{outbox}}, due or not",
+        )
+        .saying(
+            "The age of the oldest message that is due: normally under a second. What isn't due has failed and is tried \
+                 again for a quarter of an hour at the most.",
+        )
         .limits(5.0, 60.0)
         .alerts(&["OutboxStuck"]),
         Panel::new(
@@ -300,10 +307,70 @@ fn processes() -> Vec<Panel> {
                  exporter is configured.",
         )
         .alerts(&["SpansDropped"]),
+        Panel::new(
+            Kind::Series,
+            "Lines of the log that were lost",
+            "ops",
+            &sum("service_name, outcome", &rate(&of_service("selvage_telemetry_lines_total", ",outcome!=\"written\""))),
+            "{{service_name}} {{outcome}}",
+        )
+        .saying(
+            "Nobody reads the log fast enough, or the same is said over and over. The shop doesn't wait for either.",
+        ),
         Panel::new(Kind::Bars, "What can be scraped", "none", "up{job=~\"selvage.*\"}", "{{job}} {{instance}}")
             .saying("1 for each process whose metrics Prometheus gets. What isn't here can't alert.")
             .up_to(1.0)
             .alerts(&["TargetDown", "PoolMetricsMissing"]),
+    ]
+}
+
+fn listeners() -> Vec<Panel> {
+    vec![
+        Panel::new(
+            Kind::Series,
+            "Connections, as a part of those that there may be",
+            "percentunit",
+            &format!(
+                "{} / {}",
+                of_service("selvage_listener_connections", ""),
+                of_service("selvage_listener_limit", "")
+            ),
+            "{{service_name}} {{instance}} {{listener}}",
+        )
+        .saying("At 1 who comes new waits until somebody leaves.")
+        .up_to(1.0)
+        .alerts(&["ListenerFull"]),
+        Panel::new(
+            Kind::Series,
+            "Connections that made trouble",
+            "ops",
+            &sum("service_name, listener, trouble", &rate(&of_service("selvage_listener_troubles_total", ""))),
+            "{{service_name}} {{listener}} {{trouble}}",
+        )
+        .saying(
+            "full: waited for a place. refused: its address had its share. failed: no open file was left. unopened, stalled: \
+                 said or read nothing, and was closed.",
+        )
+        .alerts(&["ListenerFull"]),
+        Panel::new(
+            Kind::Series,
+            "Clocks of callers, how far ahead",
+            "s",
+            &format!("max by (service_name) ({})", of_service("selvage_identity_ahead_seconds", "")),
+            "seen by {{service_name}}",
+        )
+        .saying("At 60 s tokens are refused, and with them every page.")
+        .limits(5.0, 60.0)
+        .alerts(&["ClocksDiffer"]),
+        Panel::new(
+            Kind::Series,
+            "Rows that were passed over",
+            "ops",
+            &sum("service_name, table", &rate(&of_service("selvage_rows_passed_over_total", ""))),
+            "{{service_name}} {{table}}",
+        )
+        .saying("They can't be read. Work goes on without them, and meets them again.")
+        .alerts(&["RowsPassedOver"]),
     ]
 }
 
@@ -321,6 +388,7 @@ pub(super) fn dashboard() -> Dashboard {
             ("Services", calls()),
             ("After the order", work()),
             ("Processes", processes()),
+            ("Connections, clocks, damage", listeners()),
         ],
     }
 }

@@ -9,6 +9,15 @@ use sea_orm::{QueryResult, TryGetable};
 
 use crate::StoreError;
 
+static PASSED_OVER: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    crate::meters::meter()
+        .u64_counter("selvage.rows.passed_over")
+        .with_unit("{row}")
+        .with_description("How often work went on without a row that is damaged.")
+        .build()
+});
+const TABLE: &str = "table";
+
 /// What was read of rows, in their order.
 #[derive(Debug)]
 pub struct Each<T> {
@@ -33,6 +42,8 @@ impl<T> Each<T> {
 
     /// Leaves the damaged rows of `table` out, each [named](passed_over) by what it has in the column `key`.
     pub fn or_pass_over(self, table: &'static str, key: &str) -> Vec<T> {
+        // A series that begins with its first damaged row would rise from nothing to one, which no rate shows.
+        PASSED_OVER.add(0, &[KeyValue::new(TABLE, table)]);
         for (row, why) in &self.damaged {
             passed_over(table, name(row, key), why);
         }
@@ -47,15 +58,8 @@ pub fn each_first<T: TryGetable>(table: &'static str, rows: Vec<QueryResult>) ->
 
 /// Says in the log and in `selvage.rows.passed_over` that a row of `table` is damaged, and that the work went on without it.
 pub fn passed_over(table: &'static str, row: impl fmt::Display, why: &StoreError) {
-    static PASSED_OVER: LazyLock<Counter<u64>> = LazyLock::new(|| {
-        crate::meters::meter()
-            .u64_counter("selvage.rows.passed_over")
-            .with_unit("{row}")
-            .with_description("How often work went on without a row that is damaged.")
-            .build()
-    });
     tracing::error!(table, row = %row, error = %why, "a row is damaged; it is passed over, and the others go on");
-    PASSED_OVER.add(1, &[KeyValue::new("table", table)]);
+    PASSED_OVER.add(1, &[KeyValue::new(TABLE, table)]);
 }
 
 /// A row's name in the log: its key, as far as that can be read.
