@@ -15,6 +15,12 @@ const METRICS: u16 = 9469;
 
 /// The part of one processor that the server has, in per cent.
 const CPU: u32 = 6;
+/// Somebody comes this often: what they order takes some three connections of the server, and a tenth of a processor.
+const LOAD: Duration = Duration::from_millis(250);
+/// So long nobody waits before anything is done to it.
+const QUIET_FOR: Duration = Duration::from_secs(5);
+/// The probe's statement as a multiple of what it usually takes, once that is known.
+const SLOWNESS: &str = "selvage_operator_probe_slowness";
 /// How long nothing may scale out after it was named.
 const WATCHED: Duration = Duration::from_secs(15);
 
@@ -59,15 +65,47 @@ impl Drop for Slowed {
     }
 }
 
-/// The server becomes slow under a load that it could carry; nothing scales out, and the database is named.
+/// What the operator's leader says of itself; nothing while there is none.
+fn of_leader(shop: &Shop<'_, '_>) -> Option<Metrics> {
+    let leads = leader(shop.release);
+    let leads = shop.release.pods().into_iter().find(|pod| pod.name == leads)?;
+    Metrics::ask(&format!("{}:{METRICS}", leads.address))
+}
+
+/// What the operator sees of the database, and what it takes that for.
+fn look(shop: &Shop<'_, '_>) -> String {
+    let Some(metrics) = of_leader(shop) else { return "nobody leads".to_owned() };
+    let of = |name: &str| metrics.sum(name, &[]);
+    let classes: Vec<_> = ["catalogue", "cart", "checkout", "delivery"]
+        .iter()
+        .map(|service| scaler(shop.release, service)["lastDecision"]["class"].to_string())
+        .collect();
+    format!(
+        "the statement took {:.4} s, {:.1} × its baseline; {}",
+        of("selvage_operator_probe_statement_seconds"),
+        of(SLOWNESS),
+        classes.join(", ")
+    )
+}
+
+/// The server becomes slow under a load that it carries; nothing scales out, and the database is named.
 pub(super) fn database(shop: &mut Shop<'_, '_>, watch: &Watch) {
+    shop.load.come_each(LOAD);
+    let mut quiet = Instant::now();
+    eventually(STEADY_BOUND * 2, "all is well, and what is usual is known", shop.release, || {
+        if watch.pools_since(quiet).iter().any(|(_, pools)| pools.waiting > 0.0) {
+            quiet = Instant::now();
+        }
+        let is_known = of_leader(shop).is_some_and(|metrics| metrics.sum(SLOWNESS, &[]) > 0.0);
+        is_known && quiet.elapsed() > QUIET_FOR && shop.load.is_steady_since(quiet)
+    });
     let began = Instant::now();
     let (mut scaled, mut counted) = (Vec::new(), 0.0);
     shop.trouble("a database without processors", |shop| {
         let pod = shop.release.pods().into_iter().find(|pod| pod.component == "postgres").expect("PostgreSQL");
         let slowed = Slowed::to(main_process(&pod.uid, "postgres"), CPU);
-        shop.load.come_each(Duration::from_millis(200));
         eventually(STEADY_BOUND, "the database is named", shop.release, || {
+            println!("  {:.1} s: {}", began.elapsed().as_secs_f64(), look(shop));
             is_so(&status(shop.release), "DatabaseBottleneck")
         });
         let named = Instant::now();
@@ -79,9 +117,7 @@ pub(super) fn database(shop: &mut Shop<'_, '_>, watch: &Watch) {
             since(began)
         );
         // What the alert DatabaseBottleneck counts.
-        let leads = leader(shop.release);
-        let leads = shop.release.pods().into_iter().find(|pod| pod.name == leads).expect("the leader");
-        let metrics = Metrics::of(&format!("{}:{METRICS}", leads.address));
+        let metrics = of_leader(shop).expect("the leader");
         counted = metrics.sum("selvage_operator_class", &[("class", "DatabaseBound")]);
         std::thread::sleep(WATCHED);
         for service in ["catalogue", "cart", "checkout", "delivery"] {

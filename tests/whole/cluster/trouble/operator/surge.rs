@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::super::backends::no_slot;
 use super::super::{Backends, Load, Row, STEADY_BOUND, Shop, address, eventually, nothing_is_lost, shared, table};
-use super::watch::Watch;
+use super::watch::{REASONS, Watch};
 use super::{SCALED, apart, at_work, budget, install, is_so, patch, scaler, slow, status};
 
 /// Small pools, so that few people fill them.
@@ -105,7 +105,8 @@ fn spent(shop: &mut Shop<'_, '_>, watch: &Watch) {
             let name = format!("deployment/{}", shop.release.name(service));
             shop.release.kubectl(&["rollout", "status", &name, "--timeout=90s"]);
         }
-        shop.load.come_each(SURGE);
+        // Those of the flood are all gone before anything else begins.
+        shop.load.come_each(QUIET);
         None
     });
     // Pods are replaced, and those that come begin to count anew.
@@ -117,7 +118,12 @@ fn spent(shop: &mut Shop<'_, '_>, watch: &Watch) {
          {sheddable} who only look",
         budget(shop.release)
     );
-    shop.demand(critical == 0.0, || format!("{critical} who confirm an order were refused"));
+    let worst = looks
+        .iter()
+        .map(|(_, pools)| pools.critical)
+        .max_by(|one, other| one.iter().sum::<f64>().total_cmp(&other.iter().sum()));
+    let why: Vec<_> = REASONS.into_iter().zip(worst.unwrap_or_default()).filter(|(_, count)| *count > 0.0).collect();
+    shop.demand(critical == 0.0, || format!("{critical} who confirm an order were refused: {why:?}"));
     shop.demand(normal + sheddable > 0.0, || "nobody was refused, so the budget wasn't spent".to_owned());
     patch(shop.release, "connectionbudget", "main", &json!({"spec": {"reserve": RESERVE}}));
 }

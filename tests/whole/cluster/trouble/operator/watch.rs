@@ -15,6 +15,9 @@ const EVERY: Duration = Duration::from_millis(200);
 const PODS: &str = r#"jsonpath={.metadata.name} {.metadata.labels.app\.kubernetes\.io/component} {.status.podIP} {.metadata.deletionTimestamp}{"\n"}"#;
 const REPLICAS: &str = r#"jsonpath={.metadata.name} {.spec.replicas}{"\n"}"#;
 
+/// Why callers are refused.
+pub(super) const REASONS: [&str; 5] = ["would_wait", "queue_full", "waited", "unreachable", "closed"];
+
 /// The pools of all pods of a service that answer, together.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pools {
@@ -27,6 +30,8 @@ pub(super) struct Pools {
     pub(super) refused: f64,
     /// The same of the classes critical, normal and sheddable.
     pub(super) by_class: [f64; 3],
+    /// Those of the class critical, by [`REASONS`].
+    pub(super) critical: [f64; REASONS.len()],
 }
 
 type Seen<T> = Arc<Mutex<Vec<(Instant, T)>>>;
@@ -78,6 +83,10 @@ impl Watch {
                         *sum += refused(class);
                     }
                     sum.refused = sum.by_class.iter().sum();
+                    for (sum, reason) in sum.critical.iter_mut().zip(REASONS) {
+                        let of = [("class", "critical"), ("reason", reason)];
+                        *sum += metrics.sum("selvage_pool_refused_total", &of);
+                    }
                 }
                 seen.lock().unwrap().push((Instant::now(), sum));
                 std::thread::sleep(EVERY);
