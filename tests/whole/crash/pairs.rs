@@ -135,7 +135,10 @@ impl Crowd {
 impl Pair {
     async fn start(server: &Server) -> Self {
         let mut proxies = Vec::new();
-        let through = async |_, url: &str| {
+        let through = async |name: &str, _, url: &str| {
+            if name != "checkout" {
+                return None;
+            }
             let (proxy, address) = before_database(url).await;
             proxies.push(proxy);
             Some(address)

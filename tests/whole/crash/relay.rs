@@ -39,7 +39,10 @@ async fn a_cancelled_order_comes_to_its_end_wherever_the_relay_is_killed() {
     let mut proxy = None;
     // No parcel is picked up here, so that whatever is cancelled in time is cancelled.
     let environment = [("SELVAGE_FAULTS", "allow"), ("SELVAGE_RELAY_POOL_LIMIT", "1"), ("SELVAGE_CARRIER_STEP", "1h")];
-    let through = async |_, url: &str| {
+    let through = async |name: &str, _, url: &str| {
+        if name != "checkout" {
+            return None;
+        }
         let (before, address) = before_database(url).await;
         proxy = Some(before);
         Some(address)

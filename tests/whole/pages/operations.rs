@@ -245,7 +245,7 @@ async fn each_instance_is_shown_and_a_fault_is_started_in_one_or_in_all() {
         return;
     }
     let server = Server::start(&[]).await;
-    let mut shop = Separate::start_several(&server, 2, async |_, _| None, &[("SELVAGE_FAULTS", "allow")]).await;
+    let mut shop = Separate::start_several(&server, 2, async |_, _, _| None, &[("SELVAGE_FAULTS", "allow")]).await;
     let pages = shop.pages(&[]);
     let mut visitor = Client::new(&pages.url);
     sign_in(&mut visitor, &shop.tokens().of(Role::Operations, "looks"));

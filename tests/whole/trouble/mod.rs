@@ -1,5 +1,7 @@
 //! What goes wrong around the shop is said in a sentence, and nothing is lost by it.
 
+mod day;
+
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
@@ -84,24 +86,36 @@ fn a_feed_that_is_none_is_refused_and_a_bad_row_is_named() {
     assert!(said.contains("none of the feed's products"), "{said}");
 }
 
-/// The shop on a disk of its own of 24 MiB, in a mount namespace that goes with it.
-fn on_a_small_disk(folder: &Path) -> Option<OneProcess> {
+/// The shop on a disk of its own of 24 MiB, in a mount namespace that goes with it, after `first`, a command of a shell.
+fn on_a_small_disk(folder: &Path, first: &str) -> Option<Command> {
     let may = |command: &mut Command| command.stderr(Stdio::null()).status().is_ok_and(|status| status.success());
     if !may(Command::new("unshare").args(["--mount", "true"])) {
         assert!(std::env::var("CI").as_deref() != Ok("true"), "CI=true, and this user may not make a mount namespace");
         eprintln!("!! SKIPPED: the test of a full disk. To run it: be root, and have unshare (util-linux)");
         return None;
     }
-    let script = r#"mount -t tmpfs -o size=24m tmpfs "$1" && exec "$0" serve --listen 127.0.0.1:0 --grpc 127.0.0.1:0 --data "$1""#;
+    let serve = r#"exec "$0" serve --listen 127.0.0.1:0 --grpc 127.0.0.1:0 --data "$1""#;
+    let script = format!(r#"mount -t tmpfs -o size=24m tmpfs "$1" && {first}; {serve}"#);
     let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c", script]).arg(binary("selvage")).arg(folder);
-    Some(OneProcess::of(Process::start(&mut command), folder))
+    command.args(["--mount", "sh", "-c", &script]).arg(binary("selvage")).arg(folder);
+    Some(command)
+}
+
+/// An empty file finds room on it.
+#[test]
+fn a_disk_that_is_full_at_the_start_is_called_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let fill = r#"head -c 32m /dev/zero > "$1/filler" 2>/dev/null"#;
+    let Some(mut command) = on_a_small_disk(folder.path(), fill) else { return };
+    let said = sentence(&command.output().expect("it runs"));
+    assert!(said.contains("free some space") && said.contains("No space left on device"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_refuses_orders_and_keeps_those_that_were_placed() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(shop) = on_a_small_disk(folder.path()) else { return };
+    let Some(mut command) = on_a_small_disk(folder.path(), "true") else { return };
+    let shop = OneProcess::of(Process::start(&mut command), folder.path());
     let channel = shop.channel();
     let clients = Clients::new(|_| channel.clone());
     // The keys are on that disk, and seen through the process that has it.
