@@ -1,10 +1,12 @@
 //! What the shop makes of its database: orders a second, with all that follows from each, beside pgbench making the very
-//! same statements; what our processes compute for an order; and the statements, step by step.
+//! same statements; what our processes compute for an order; the statements, step by step; and how fast a backlog is worked off.
 //!
 //! `cargo bench --workspace --bench orders`, with `SELVAGE_BIN` where the binaries to be measured are. The rounds of both
 //! take turns on one server, and what counts is the median of the ratios: a machine that is busy is busy for both.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints figures, and fails by panicking")]
+
+mod backlog;
 
 use std::time::{Duration, Instant};
 
@@ -100,6 +102,15 @@ async fn main() {
         sum += seconds;
     }
     println!("together  {sum:.2} s (to be at most 1.9)");
+
+    let backlog::Rates { taken, worked_off } = backlog::measure(&mut bench).await;
+    bench.ledger.settled(LONG).await;
+    bench.ledger.check().await;
+    println!(
+        "delivery takes no parcels: {taken:.0} orders/s taken; it does again: {worked_off:.0} orders/s worked off; ratio {:.2} (to be at \
+         least 1)",
+        worked_off / taken
+    );
 }
 
 impl Bench {
