@@ -47,7 +47,8 @@ impl Pooler {
         );
         std::fs::write(&file, text).expect("it is written");
         let script = r#"
-            run() { if [ -n "$AS" ]; then setpriv --reuid="$AS" --regid="$AS" --clear-groups -- "$@"; else "$@"; fi; }
+            # In place of the shell that runs in the background, so that its process is the one that is ended.
+            run() { if [ -n "$AS" ]; then exec setpriv --reuid="$AS" --regid="$AS" --clear-groups -- "$@"; else exec "$@"; fi; }
             trap '' INT TERM
             run pgbouncer "$FILE" </dev/null >"$LOG" 2>&1 &
             read -r word
@@ -81,5 +82,7 @@ impl Drop for Pooler {
         // The shell reads its end.
         self.pipe.take();
         let _ = self.watchdog.wait();
+        let goes_on = || std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok();
+        assert!(std::thread::panicking() || !goes_on(), "PgBouncer goes on");
     }
 }
