@@ -131,8 +131,8 @@ impl Config {
     }
 
     /// How long a caller of `class` waits for a connection, unless its deadline is nearer: `max_wait`, half of it for what is
-    /// sheddable, and for what is critical all that `request_deadline` leaves beside a statement. An order that can't be
-    /// confirmed is undone, which costs its buyer more than seconds.
+    /// sheddable, and for what is critical all that `request_deadline` leaves beside a statement. What can't be
+    /// finished has to be undone, which costs whoever waits for it more than seconds.
     pub fn patience(&self, class: Class) -> Duration {
         match class {
             Class::Critical => {
