@@ -27,7 +27,9 @@ impl DataFolder {
         })?;
         // Found out now, in words, rather than by the first order. An empty file finds room on a full disk too.
         let probe = path.join(".writable");
-        fs::write(&probe, [0; PROBE]).and_then(|()| fs::remove_file(&probe)).with_context(|| {
+        let written = fs::write(&probe, [0; PROBE]);
+        // Whatever part of it found room is taken away again.
+        written.and(fs::remove_file(&probe)).with_context(|| {
             format!(
                 "the data folder {} can't be written to; make it writable, free some space, or choose another with --data DIR",
                 path.display()
