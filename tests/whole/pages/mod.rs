@@ -160,10 +160,14 @@ fn is_closed(at: &str, page: &Markup, is_known: impl Fn(&str) -> bool) {
 
 /// Puts a piece of the first product of `category` that can be bought into the visitor's bag; says what and where it is.
 pub(crate) fn put_into_bag(visitor: &mut Client, category: &str) -> (String, String) {
-    let shelf = sound(category, &visitor.get(category));
+    let answer = visitor.get(category);
+    assert_eq!(answer.status, 200, "{category}: {}", answer.text());
+    let shelf = sound(category, &answer);
     let cards = shelf.all("a").filter_map(|link| link.get("href")).filter(|href| href.starts_with("/p/"));
     for card in cards {
-        let page = sound(card, &visitor.get(card));
+        let answer = visitor.get(card);
+        assert_eq!(answer.status, 200, "{card}: {}", answer.text());
+        let page = sound(card, &answer);
         let open = |size: &&markup::Element| size.has("name", "sku") && size.get("disabled").is_none();
         let Some(sku) = page.all("input").find(open).and_then(|size| size.get("value")) else { continue };
         let form = page.form("/bag/items").set("sku", sku);
