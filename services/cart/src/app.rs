@@ -99,6 +99,7 @@ impl Service for App {
         let pool = database.open(&POOL).await?;
         let settings = Settings { expiry: args.expiry(), currency: args.currency.as_str().to_owned() };
         let peers = Peers { catalogue: Channel::to(args.catalogue) };
+        host.life.awaits("the address of catalogue", Channel::are_known([&peers.catalogue])).await;
         Self::new(pool, settings, peers, host)
     }
 

@@ -173,6 +173,8 @@ impl Service for App {
         };
         let (mailer, settings) = (args.mailer()?, args.settings());
         let pools = Pools::open(database, args.relay_pool_limit).await?;
+        let called = Channel::are_known([&peers.cart, &peers.catalogue, &peers.delivery]);
+        host.life.awaits("the addresses of cart, catalogue and delivery", called).await;
         Ok(Self::new(pools, mailer, settings, peers, host))
     }
 

@@ -1,5 +1,6 @@
 use anyhow::Result;
 use selvage_boot::{Context, Keys, NoCommand, Process};
+use selvage_rpc::Channel;
 
 use crate::args::Args;
 use crate::{App, CONNECTIONS, serve};
@@ -25,9 +26,13 @@ impl Process for Web {
         let mut keys = Keys::new(clock.clone());
         let issuer = keys.issuer(&args.issuer_key)?;
         keys.run(&life);
-        let app = App::new(args.settings(), args.peers(), issuer, clock, life.clone());
+        let peers = args.peers();
+        let called = [&peers.catalogue, &peers.cart, &peers.checkout, &peers.delivery].map(Clone::clone);
+        let app = App::new(args.settings(), peers, issuer, clock, life.clone());
         let serving = life.clone();
         life.spawn("pages", async move { serve(listener, app, &serving).await });
+        // It could be asked for pages at once, and would have to keep people waiting.
+        life.awaits("the addresses of the services", Channel::are_known(called.each_ref())).await;
         Ok(Self)
     }
 

@@ -1,3 +1,4 @@
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -11,6 +12,11 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
 use crate::ending;
+
+/// What comes within this is nothing to speak of.
+const MOMENT: Duration = Duration::from_secs(1);
+/// How long is waited for what a process can do without. A cluster's name server that moves to another node is back within this.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Whether a process should be sent work. A process that is ready stays so, however busy it is, until it leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +83,18 @@ impl Life {
         });
         if changed {
             tracing::warn!(reason, "not ready");
+        }
+    }
+
+    /// Waits for something that is better there before the process is sent work, at most [`PATIENCE`]: without it the process
+    /// is of more use than not at all. What takes longer than a moment is said.
+    pub async fn awaits(&self, what: &str, there: impl Future<Output = ()>) {
+        let mut there = pin!(there);
+        if tokio::time::timeout(MOMENT, &mut there).await.is_err() {
+            self.waits_for(what);
+            if tokio::time::timeout(PATIENCE - MOMENT, there).await.is_err() {
+                tracing::warn!(what, "it isn't waited for any longer");
+            }
         }
     }
 
@@ -293,6 +311,18 @@ mod tests {
         assert!(drained.is_err(), "it isn't done yet");
         drop(begun);
         assert!(life.drain().await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_process_can_do_without_is_waited_for_for_some_seconds() {
+        let life = Life::starting();
+        life.awaits("the moon", async {}).await;
+        assert_eq!(*life.phase().borrow(), Phase::Starting("it starts".into()));
+        life.awaits("the tide", tokio::time::sleep(MOMENT * 2)).await;
+        assert_eq!(*life.phase().borrow(), Phase::Starting("the tide".into()));
+        let began = tokio::time::Instant::now();
+        life.awaits("a flood", std::future::pending()).await;
+        assert_eq!(began.elapsed(), PATIENCE);
     }
 
     #[tokio::test]

@@ -19,8 +19,9 @@ use tonic::{Code, Status};
 use tower::{Service, ServiceExt as _};
 
 use crate::peers::{Peer, Peers, choose};
+use crate::resolve::{self, Found};
 use crate::retry::{self, Budget, MAX_ATTEMPTS};
-use crate::{MAX_MESSAGE_BYTES, Target, idempotency, resolve};
+use crate::{MAX_MESSAGE_BYTES, Target, idempotency};
 
 /// How long a call may take whose caller has no deadline.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(5);
@@ -28,7 +29,7 @@ pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(5);
 /// A channel to all instances of a service, for tonic's generated clients. Cheap to clone; clones share everything.
 #[derive(Clone)]
 pub struct Channel {
-    peers: watch::Receiver<Peers>,
+    found: Found,
     budget: Arc<Budget>,
     token: Option<ServiceToken>,
 }
@@ -36,7 +37,7 @@ pub struct Channel {
 impl Channel {
     /// A channel to `target`, which need not be there yet. To be called within a tokio runtime.
     pub fn to(target: Target) -> Self {
-        Self { peers: resolve::watch(target), budget: Arc::new(Budget::new()), token: None }
+        Self { found: resolve::watch(target), budget: Arc::new(Budget::new()), token: None }
     }
 
     /// The same channel, with a service's own token where a request bears none.
@@ -49,16 +50,25 @@ impl Channel {
     /// Their connections are this channel's. One in this process has an empty address. While the target's name has no address
     /// this waits, without a bound of its own.
     pub async fn instances(&self) -> Vec<(String, Self)> {
-        let mut peers = self.peers.clone();
+        let mut peers = self.found.peers.clone();
         let Ok(peers) = peers.wait_for(|peers| !peers.is_empty()).await.map(|peers| peers.clone()) else {
             return Vec::new();
         };
         let alone = |peer: &Arc<Peer>| {
             // Nobody changes it: its sender goes at once, and the instance stays.
             let (_, peers) = watch::channel(Peers::from([peer.clone()]));
-            (peer.name().to_owned(), Self { peers, ..self.clone() })
+            (peer.name().to_owned(), Self { found: Found::always(peers), ..self.clone() })
         };
         peers.iter().map(alone).collect()
+    }
+
+    /// Waits until it is known of each which instances there are, be it none: a call before that would wait for it. While no
+    /// name server answers this has no bound of its own.
+    pub async fn are_known<const N: usize>(channels: [&Self; N]) {
+        for channel in channels {
+            // Err: nobody looks it up any more, as the process ends.
+            let _ = channel.found.is_known.clone().wait_for(|is_known| *is_known).await;
+        }
     }
 
     async fn send(self, request: Request<Body>) -> Result<Response<Observed<Body>>, Status> {
@@ -112,7 +122,7 @@ impl Channel {
     /// The instance for a call. While a name has no address yet this waits; the deadline bounds it.
     async fn peer(&mut self, tried: Option<&Arc<Peer>>) -> Result<Arc<Peer>, Status> {
         let gone = |_| Status::unavailable("the service has no address");
-        let peers = self.peers.wait_for(|peers| !peers.is_empty()).await.map_err(gone)?;
+        let peers = self.found.peers.wait_for(|peers| !peers.is_empty()).await.map_err(gone)?;
         choose(&peers, tried).ok_or_else(|| Status::unavailable("the service has no instance"))
     }
 }
@@ -198,6 +208,6 @@ impl Service<Request<Body>> for Channel {
 
 impl std::fmt::Debug for Channel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Channel").field("instances", &self.peers.borrow().len()).finish_non_exhaustive()
+        f.debug_struct("Channel").field("instances", &self.found.peers.borrow().len()).finish_non_exhaustive()
     }
 }

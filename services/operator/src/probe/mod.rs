@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// How long a statement may take before the server ends it. They take milliseconds; a server on which one takes a second is
 /// as slow as one can be.
@@ -25,6 +25,17 @@ pub const STATEMENT: Duration = Duration::from_secs(1);
 /// How long a look may take, a new connection included. Longer than [`STATEMENT`], so that it is the server that ends a
 /// statement, and no backend of ours is left behind.
 pub const LOOK: Duration = Duration::from_secs(3);
+
+/// How often a look asks for the fixed statement, and the pause in between. What is told is the mean: a server whose container
+/// is at its limit of processors answers at its old speed for the first milliseconds of each of the kernel's periods of
+/// 100 ms, and stands still for the rest; and who asks it something else first waits for that until the next period begins,
+/// and meets it awake. So nothing else is asked before, and the statements are spread over some periods, each at another
+/// place in them.
+const TIMES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(70);
+
+/// A server that has taken so long for some of them isn't asked for more.
+const ENOUGH: Duration = Duration::from_millis(700);
 
 /// What the probe's connection is called in the server's list.
 pub const APPLICATION: &str = "selvage-operator";
@@ -61,7 +72,7 @@ pub enum Outcome {
 /// What a server said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
-    /// How long the fixed statement took, its way there and back included.
+    /// How long the fixed statement took, its way there and back included: the mean of a few.
     pub statement: Duration,
     /// The server's settings.
     pub settings: Settings,
@@ -225,10 +236,8 @@ async fn look(
         Some(connection) => connection,
         None => options.connect().await?,
     };
+    let statement = statement(&mut connection).await?;
     let settings = statements::settings(&mut connection).await?;
-    let begun = Instant::now();
-    statements::fixed(&mut connection).await?;
-    let statement = begun.elapsed();
     let sees_others = statements::sees_others(&mut connection).await?;
     let (mut clients, mut doing) = (BTreeMap::new(), BTreeMap::new());
     for (client, what, count) in statements::backends(&mut connection).await? {
@@ -238,6 +247,22 @@ async fn look(
     let is_blocked = doing.contains_key(&Doing::Lock);
     let blockers = if is_blocked { statements::blockers(&mut connection).await? } else { Vec::new() };
     Ok((Observed { statement, settings, sees_others, clients, doing, blockers }, connection))
+}
+
+/// How long the fixed statement takes, as the mean of [`TIMES`].
+async fn statement(connection: &mut PgConnection) -> Result<Duration, sqlx::Error> {
+    let began = Instant::now();
+    let (mut sum, mut times) = (Duration::ZERO, 0);
+    while times < TIMES && began.elapsed() < ENOUGH {
+        if times > 0 {
+            sleep(PAUSE).await;
+        }
+        let asked = Instant::now();
+        statements::fixed(connection).await?;
+        sum += asked.elapsed();
+        times += 1;
+    }
+    Ok(sum / times)
 }
 
 #[cfg(test)]

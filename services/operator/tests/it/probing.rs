@@ -1,5 +1,9 @@
 //! The probe, at a real PostgreSQL.
 
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use selvage_operator::probe::{Doing, LOOK, Observed, Outcome, Probe};
@@ -155,4 +159,56 @@ async fn no_slot_is_told_from_no_server_and_a_role_without_rights_says_so() {
         Outcome::Failed(why) => assert!(!why.is_empty()),
         other => panic!("{other:?}"),
     }
+}
+
+/// Lets the probe's backend run for the first 10 ms of each period of 100 ms only, as the kernel does with a container that is
+/// at its limit of processors.
+struct Throttled {
+    ended: Arc<AtomicBool>,
+    throttles: Option<JoinHandle<()>>,
+}
+
+impl Throttled {
+    fn backend(pid: i32) -> Self {
+        let ended = Arc::<AtomicBool>::default();
+        let end = ended.clone();
+        let signal = move |name: &str| {
+            let told = Command::new("kill").args([name, &pid.to_string()]).status().expect("kill");
+            assert!(told.success(), "kill {name} {pid}");
+        };
+        let throttles = std::thread::spawn(move || {
+            while !end.load(Ordering::Relaxed) {
+                signal("-STOP");
+                std::thread::sleep(Duration::from_millis(90));
+                signal("-CONT");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        Self { ended, throttles: Some(throttles) }
+    }
+}
+
+impl Drop for Throttled {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        self.throttles.take().map(JoinHandle::join).unwrap().expect("it ends with the backend running");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_at_its_limit_of_processors_is_slow_in_every_look() {
+    let Some((server, mut admin)) = server(&[]).await else { return };
+    let mut probe = Probe::new(&at(&server, "watcher", "x"), None).unwrap();
+    let mut calm = Vec::new();
+    for _ in 0..5 {
+        calm.push(answered(&mut probe).await.statement);
+    }
+    calm.sort();
+    let own = "SELECT pid FROM pg_stat_activity WHERE application_name = 'selvage-operator'";
+    let throttled = Throttled::backend(sqlx::query_scalar(own).fetch_one(&mut admin).await.unwrap());
+    for number in 0..10 {
+        let slow = answered(&mut probe).await.statement;
+        assert!(slow > Duration::from_millis(5), "look {number}: {slow:?}, and in calm times {calm:?}");
+    }
+    drop(throttled);
 }

@@ -85,6 +85,19 @@ pub(super) fn silence_dns(cluster: &Cluster, lasts: Duration) {
     cluster.kubectl(&["--namespace", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=60s"]);
 }
 
+/// The cluster's only name server is on `node` from now on, and not on `other`.
+pub(super) fn move_dns(cluster: &Cluster, node: &str, other: &str) {
+    let dns = |verb: &[&str]| cluster.kubectl(&[&["--namespace", "kube-system", "rollout"], verb].concat());
+    cluster.kubectl(&["cordon", other]);
+    dns(&["restart", "deployment/coredns"]);
+    dns(&["status", "deployment/coredns", "--timeout=60s"]);
+    cluster.kubectl(&["uncordon", other]);
+    let pods = cluster.get(&["--namespace", "kube-system", "pods", "--selector", "k8s-app=kube-dns"]);
+    let pods = pods["items"].as_array().expect("pods").iter();
+    let mut pods = pods.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+    assert!(pods.any(|pod| pod["spec"]["nodeName"] == node), "the name server isn't on {node}");
+}
+
 /// A Deployment has no pod for this long; returns when it has one again.
 pub(super) fn gone_for(cluster: &Cluster, namespace: &str, deployment: &str, lasts: Duration) {
     let scale = |to: &str| {

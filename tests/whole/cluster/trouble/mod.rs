@@ -11,6 +11,8 @@ pub(super) mod table;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
 
+use selvage_pool::sea_orm::ConnectionTrait as _;
+use selvage_pool::{Config, Pool};
 use selvage_tests::cluster;
 use selvage_tests::installed::installed;
 use selvage_tests::jaeger::Query;
@@ -127,6 +129,21 @@ impl Shop<'_, '_> {
         }
     }
 
+    /// If something isn't as it must be: what Jaeger has of pages that failed lately.
+    fn tell_failures(&self, jaeger: &Query, since: SystemTime) {
+        if self.findings.is_empty() {
+            return;
+        }
+        for status in ["500", "503", "504"] {
+            for trace in jaeger.search_since(since, "selvage-web", &[("http.response.status_code", status)]) {
+                println!("  a page failed with {status}, trace {}:", trace.id);
+                for span in trace.spans.iter().filter(|span| span.tags.contains_key("error")) {
+                    println!("    {} {}: {:?}", span.service, span.name, span.tags);
+                }
+            }
+        }
+    }
+
     /// Every purchase since then is one trace, with all that followed from it.
     fn traces_are_whole(&mut self, jaeger: &Query, since: SystemTime, placed: usize) {
         let is_purchase = [("http.request.method", "POST"), ("http.route", "/checkout")];
@@ -153,6 +170,20 @@ pub(super) fn address(release: &Release<'_>, database: &str) -> String {
     let pod = release.pods().into_iter().find(|pod| pod.component == "postgres").expect("PostgreSQL");
     let password = release.secret("postgres", "superuser");
     format!("postgres://postgres:{password}@{}:5432/{database}?sslmode=disable", pod.address)
+}
+
+/// Lets whoever may do everything execute this.
+async fn execute(release: &Release<'_>, database: &str, statement: &str) {
+    let config =
+        Config { limit: 1, application_name: "prepares".into(), ..Config::new("prepares", address(release, database)) };
+    let pool = Pool::open(config).await.expect("PostgreSQL");
+    pool.execute_unprepared(statement).await.expect("it is done");
+    pool.close().await;
+}
+
+/// Nobody finds that somebody else has just taken the last piece.
+async fn enough_of_everything(release: &Release<'_>) {
+    execute(release, "catalogue", "UPDATE variants SET stock = stock + 10000").await;
 }
 
 /// Every order that somebody was told is placed came to its end, and all money and all pieces are where they must be.
@@ -192,6 +223,7 @@ async fn whatever_happens_to_the_cluster_the_shop_sells_on_or_recovers_and_loses
     let (url, _forward) = release.reach("web", 80);
     let (jaeger, _forward) = release.reach("jaeger", 16686);
     let backends = Backends::watch(&address(&release, "postgres")).await;
+    enough_of_everything(&release).await;
     let began = Instant::now();
     let mut shop =
         Shop { release: &release, load: Load::start(&url), backends, rows: Vec::new(), findings: Vec::new(), budget };
@@ -281,10 +313,14 @@ async fn whatever_happens_to_the_cluster_the_shop_sells_on_or_recovers_and_loses
         shop.unnoticed("every service rolled out again", to(&again));
     }
     shop.are_spread();
+    // With the node the only name server goes, at the moment at which new pods look up whom they call.
+    causes::move_dns(shop.release.cluster, DIES.1, "node1");
+    let since = SystemTime::now();
     shop.unnoticed("a node drained", |shop| {
         causes::drain(shop.release, DIES.1);
         None
     });
+    shop.tell_failures(&Query::at(&jaeger), since);
 
     table::print(&shop.rows);
     let Shop { load, findings, .. } = shop;

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use selvage_pool::sea_orm::ConnectionTrait as _;
-use selvage_pool::{Config, Pool};
 use selvage_tests::release::Release;
 use serde_json::json;
 
 use super::super::backends::no_slot;
-use super::super::{Backends, Load, Row, STEADY_BOUND, Shop, address, eventually, nothing_is_lost, shared, table};
+use super::super::{
+    Backends, Load, Row, STEADY_BOUND, Shop, address, enough_of_everything, eventually, execute, nothing_is_lost,
+    shared, table,
+};
 use super::watch::{REASONS, Watch};
 use super::{SCALED, apart, at_work, budget, install, is_so, patch, scaler, slow, status};
 
@@ -46,14 +47,8 @@ async fn prepare(release: &Release<'_>) {
          $$ BEGIN PERFORM pg_sleep({WRITING}); RETURN NEW; END $$; \
          CREATE TRIGGER takes_long BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION takes_long()"
     );
-    for (database, statement) in [("catalogue", "UPDATE variants SET stock = stock + 10000"), ("checkout", &slow)] {
-        let config = Config {
-            limit: 1,
-            application_name: "prepares".into(),
-            ..Config::new("prepares", address(release, database))
-        };
-        Pool::open(config).await.expect("PostgreSQL").execute_unprepared(statement).await.expect("it is done");
-    }
+    enough_of_everything(release).await;
+    execute(release, "checkout", &slow).await;
 }
 
 /// Eight times as many people come as before; it says by when there was more of everything, and lets them come.
@@ -171,7 +166,7 @@ async fn a_surge_is_met_within_seconds_and_within_the_budget_whatever_goes_wrong
     apart::for_its_whole_grace(&mut shop);
     spent(&mut shop, &watch);
     calm(&mut shop, &watch);
-    slow::database(&mut shop, &watch);
+    slow::database(&mut shop, &watch).await;
     eventually(STEADY_BOUND, "every PoolScaler is at work after all", &release, || at_work(&release) == SCALED);
     shop.demand(!is_so(&status(&release), "DatabaseBottleneck"), || "it is still taken for the bottleneck".to_owned());
 
