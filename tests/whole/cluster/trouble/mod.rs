@@ -256,6 +256,35 @@ async fn whatever_happens_to_the_cluster_the_shop_sells_on_or_recovers_and_loses
         complete(&release);
     }
 
+    let lasts = Duration::from_secs(10);
+    shop.unnoticed("no answer from DNS for 10 s", |shop| {
+        causes::silence_dns(shop.release.cluster, lasts);
+        None
+    });
+    shop.unnoticed("Jaeger gone for 10 s", |shop| {
+        causes::gone_for(shop.release.cluster, &shop.release.namespace, &shop.release.name("jaeger"), lasts);
+        None
+    });
+    if installed(&["prometheus"], "Prometheus gone").is_some() {
+        causes::install_prometheus(&release);
+        shop.unnoticed("Prometheus gone for 10 s", |shop| {
+            causes::gone_for(shop.release.cluster, causes::MONITORING, "prometheus", lasts);
+            None
+        });
+        cluster.kubectl(&["delete", "namespace", causes::MONITORING, "--wait=false"]);
+    }
+    shop.are_spread();
+    // With the node the only name server goes, at the moment at which new pods look up whom they call.
+    causes::move_dns(shop.release.cluster, DIES.1, "node1");
+    let since = SystemTime::now();
+    shop.unnoticed("a node drained", |shop| {
+        causes::drain(shop.release, DIES.1);
+        None
+    });
+    shop.tell_failures(&Query::at(&jaeger), since);
+    shop.unnoticed("every service rolled out again", to(&again));
+    shop.are_spread();
+
     // People come to the pages of the node that lives; what its Service does is another question.
     let alive = release.pods().into_iter().find(|pod| pod.component == "web" && pod.node != DIES.1).expect("a pod");
     shop.load.come_to(&format!("http://{}:8080", alive.address));
@@ -283,6 +312,7 @@ async fn whatever_happens_to_the_cluster_the_shop_sells_on_or_recovers_and_loses
     complete(&release);
     shop.load.come_to(&url);
 
+    // Last, as a pool that has just lost its connections has none for a while in one of its pods.
     shop.trouble("PostgreSQL restarted", |shop| {
         causes::restart_postgres(shop.release, "-INT");
         None
@@ -291,36 +321,6 @@ async fn whatever_happens_to_the_cluster_the_shop_sells_on_or_recovers_and_loses
         causes::restart_postgres(shop.release, "-KILL");
         None
     });
-    let lasts = Duration::from_secs(10);
-    shop.unnoticed("no answer from DNS for 10 s", |shop| {
-        causes::silence_dns(shop.release.cluster, lasts);
-        None
-    });
-    shop.unnoticed("Jaeger gone for 10 s", |shop| {
-        causes::gone_for(shop.release.cluster, &shop.release.namespace, &shop.release.name("jaeger"), lasts);
-        None
-    });
-    if installed(&["prometheus"], "Prometheus gone").is_some() {
-        causes::install_prometheus(&release);
-        shop.unnoticed("Prometheus gone for 10 s", |shop| {
-            causes::gone_for(shop.release.cluster, causes::MONITORING, "prometheus", lasts);
-            None
-        });
-        cluster.kubectl(&["delete", "namespace", causes::MONITORING, "--wait=false"]);
-    }
-    if full {
-        // Nobody has moved back to the node that was dead.
-        shop.unnoticed("every service rolled out again", to(&again));
-    }
-    shop.are_spread();
-    // With the node the only name server goes, at the moment at which new pods look up whom they call.
-    causes::move_dns(shop.release.cluster, DIES.1, "node1");
-    let since = SystemTime::now();
-    shop.unnoticed("a node drained", |shop| {
-        causes::drain(shop.release, DIES.1);
-        None
-    });
-    shop.tell_failures(&Query::at(&jaeger), since);
 
     table::print(&shop.rows);
     let Shop { load, findings, .. } = shop;
