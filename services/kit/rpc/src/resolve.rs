@@ -23,7 +23,7 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// These, whatever happens.
+    /// Of a target whose instances need no look-up.
     pub(crate) fn always(peers: watch::Receiver<Peers>) -> Self {
         // Nobody changes it: its sender goes at once, and it stays true.
         Self { peers, is_known: watch::channel(true).1 }
