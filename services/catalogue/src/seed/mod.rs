@@ -1,17 +1,18 @@
 //! The shop's default products: clothing written by us, the same on every machine and in every release.
 //!
-//! Styles (hand-written, by category) say in which looks, fabrics, colours and sizes a garment is made; [`products`]
-//! makes them into products with a random generator of its own from a fixed seed. No clock, no files, no dependency.
+//! Styles (hand-written, by category, in the crate's folder `seed`) say in which looks, fabrics, colours and sizes a garment is
+//! made; [`products`] makes some 400 of them with a random generator of its own from a fixed seed. No clock, and no file at run
+//! time.
 
-mod colours;
 mod compose;
-mod fabrics;
+mod data;
+mod garment;
 mod splitmix;
-mod styles;
-mod words;
 
 #[cfg(test)]
 mod tests;
+
+use std::sync::LazyLock;
 
 /// A part of the shop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -80,15 +81,12 @@ pub struct SeedVariant {
 
 /// The twelve categories, in the order of the menu.
 pub fn categories() -> &'static [Category] {
-    const CATEGORIES: [Category; 12] = {
-        let mut categories = [styles::RANGES[0].category; 12];
-        let mut place = 0;
-        while place < 12 {
-            categories[place] = styles::RANGES[place].category;
-            place += 1;
-        }
-        categories
-    };
+    static CATEGORIES: LazyLock<Vec<Category>> = LazyLock::new(|| {
+        data::RANGES
+            .iter()
+            .map(|range| Category { slug: &range.slug, name: &range.name, blurb: &range.blurb })
+            .collect()
+    });
     &CATEGORIES
 }
 
