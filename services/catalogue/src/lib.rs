@@ -16,7 +16,8 @@
 //! any more: neither one in memory nor one that is still being read. Nothing has to be removed from memory, and no change can
 //! slip in between a check and a storing. On PostgreSQL, triggers notify at commit, whoever made the change, and the process
 //! listens on one connection beside its pool (`store/follow.rs`). While it isn't listening, every read goes to the database.
-//! On SQLite the process counts its own transactions; what `selvage import` writes meanwhile shows after a second.
+//! On SQLite the process counts its own transactions; what `selvage import` or `selvage seed` writes meanwhile shows after a
+//! second.
 //!
 //! Answers that aren't in memory are read from the database by at most two statements at a time (`store/gathered.rs`). Products
 //! that are asked for while both are under way are read together by the next one, up to 32 of them. Nobody waits for company: in
@@ -91,4 +92,4 @@ pub mod store;
 pub use answer_cache::Counts;
 pub use app::{App, POOL, Peers, Settings};
 pub use args::CatalogueArgs;
-pub use planting::plant_seed;
+pub use planting::{Planted, plant, plant_seed};

@@ -1,36 +1,83 @@
-//! Planting the default seed.
+//! Planting the seed.
 
 use selvage_pool::StoreError;
 
 use crate::domain::product::{Audience, Picture, Product, Variant};
-use crate::seed::{SeedProduct, categories, products};
+use crate::seed::{self, SeedProduct, categories, products};
 use crate::store::Store;
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
 /// Products in one transaction: some thousand variants, a few milliseconds of work.
 const BATCH: usize = 100;
 
+/// What became of planting products.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Planted {
+    /// New ones.
+    pub created: u64,
+    /// Those that were there already, as they were planted or as somebody has changed them since.
+    pub there: u64,
+    /// Those that couldn't be planted: another product has a SKU of theirs.
+    pub refused: u64,
+}
+
+impl Planted {
+    /// How many products were looked at so far.
+    pub fn done(&self) -> u64 {
+        self.created + self.there + self.refused
+    }
+}
+
 /// Plants the default products if there are none; returns how many. What was planted in part before goes on.
 ///
 /// # Errors
 /// [`StoreError::Database`]; what was planted until then is kept, and planting again goes on from there.
 pub async fn plant_seed(store: &Store, now_ms: i64) -> Result<usize, StoreError> {
-    let seeds = products();
     let there = usize::try_from(store.product_count().await?).unwrap_or(usize::MAX);
     // More than the seed, or all of it: the shop has goods of its own. Less: either it is new, or was stopped in planting.
-    let began = there == 0 || (there < seeds.len() && store.product_get(&seeds[0].slug).await?.is_some());
-    if !began {
+    let may_go_on = there > 0 && there < seed::count();
+    if there > 0 && !(may_go_on && store.product_get(&products()[0].slug).await?.is_some()) {
         return Ok(0);
     }
+    let planted = plant(store, seed::count(), now_ms, |_| ()).await?;
+    Ok(usize::try_from(planted.created).unwrap_or(usize::MAX))
+}
+
+/// Plants the first `count` products of the seed, beside what else there is. Those that are there stay as they are, and so does
+/// their stock. `observe` hears how far it is after each transaction.
+///
+/// # Errors
+/// [`StoreError::Database`]; what was planted until then is kept, and planting again goes on from there.
+pub async fn plant(
+    store: &Store,
+    count: usize,
+    now_ms: i64,
+    observe: impl Fn(&Planted),
+) -> Result<Planted, StoreError> {
     let kinds: Vec<_> =
         categories().iter().map(|kind| (kind.slug.into(), kind.name.into(), kind.blurb.into())).collect();
     store.category_add(&kinds).await?;
-    let mut planted = 0;
-    let seeds: Vec<_> = seeds.into_iter().map(|seed| product(seed, now_ms)).collect();
-    for batch in seeds.chunks(BATCH) {
-        planted += usize::try_from(store.product_upsert(batch).await?.created).unwrap_or_default();
+    let mut planted = Planted::default();
+    // Made as they are planted: of a million only a batch is in memory.
+    let mut seeds = seed::first(count);
+    loop {
+        let mut batch: Vec<_> = seeds.by_ref().take(BATCH).collect();
+        if batch.is_empty() {
+            return Ok(planted);
+        }
+        let there = store.product_list_known(batch.iter().map(|seed| seed.slug.as_str())).await?;
+        batch.retain(|seed| !there.contains(&seed.slug));
+        planted.there += there.len() as u64;
+        if !batch.is_empty() {
+            let batch: Vec<_> = batch.into_iter().map(|seed| product(seed, now_ms)).collect();
+            let stored = store.product_upsert(&batch).await?;
+            planted.created += stored.created;
+            // Somebody else has planted them since.
+            planted.there += stored.updated + stored.unchanged;
+            planted.refused += stored.refused.len() as u64;
+        }
+        observe(&planted);
     }
-    Ok(planted)
 }
 
 /// The product, and when it came into the shop: no two at the same moment, so that the newest are in order.
@@ -77,7 +124,7 @@ mod tests {
 
     #[test]
     fn every_seed_is_a_product_that_we_would_take_from_anyone() {
-        for seed in products() {
+        for seed in seed::first(5_000) {
             let (product, _) = product(seed, 0);
             assert_eq!(product.check(), [], "{}", product.slug);
         }

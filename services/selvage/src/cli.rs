@@ -10,6 +10,8 @@ use selvage_proto::money::Currency;
 pub(crate) enum Command {
     /// Import products from a feed: Shopify's product CSV, or JSON Lines
     Import(Import),
+    /// Plant products for trying the shop out at size
+    Seed(Seed),
     /// Print a token: for grpcurl, for admins, for the operations page
     Token(Token),
     /// Whether a deployment's pools fit into its database
@@ -68,19 +70,36 @@ pub(crate) enum OperationsAccess {
     Link,
 }
 
+/// Which catalogue products are written to.
+#[derive(Args)]
+pub(crate) struct Catalogue {
+    #[command(flatten)]
+    pub(crate) data: Data,
+    /// Write to this catalogue's database instead of the data folder's, for example postgres://catalogue@localhost/catalogue.
+    /// With a password, set it by the environment
+    #[arg(long, env = "SELVAGE_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+    /// The currency of the prices, which is the shop's one
+    #[arg(long, env = "SELVAGE_CURRENCY", value_name = "CODE", default_value = "EUR")]
+    pub(crate) currency: Currency,
+}
+
 #[derive(Args)]
 pub(crate) struct Import {
     /// The feed: a .csv or .jsonl file
     pub(crate) file: PathBuf,
     #[command(flatten)]
-    pub(crate) data: Data,
-    /// Import into this catalogue's database instead of the data folder's, for example postgres://catalogue@localhost/catalogue.
-    /// With a password, set it by the environment
-    #[arg(long, env = "SELVAGE_DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    pub(crate) database_url: Option<String>,
-    /// The currency of the feed's prices, which is the shop's one
-    #[arg(long, env = "SELVAGE_CURRENCY", value_name = "CODE", default_value = "EUR")]
-    pub(crate) currency: Currency,
+    pub(crate) into: Catalogue,
+}
+
+#[derive(Args)]
+pub(crate) struct Seed {
+    /// How many products there are to be of those that we made: the shop's default ones first, then others like them, each with
+    /// ten variants or so. The same on every machine; those that are there already stay
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=selvage_catalogue::seed::MOST as i64))]
+    pub(crate) products: u32,
+    #[command(flatten)]
+    pub(crate) into: Catalogue,
 }
 
 #[derive(Args)]

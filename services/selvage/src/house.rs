@@ -17,7 +17,7 @@ use selvage_rpc::{Channel, InProcess, Target};
 
 use crate::cli::{Command, OperationsAccess, Serve};
 use crate::data::DataFolder;
-use crate::{budget, import, pool, token, trace};
+use crate::{budget, import, pool, seed, token, trace};
 
 /// Connections of each service's main pool: one process on one file needs few, and each costs a thread and some memory.
 /// 4 × 0.7 ÷ 0.5 ms a read = 5,600 reads a second, beyond what one machine renders.
@@ -146,6 +146,7 @@ impl Process for House {
     async fn command(command: Command) -> anyhow::Result<()> {
         match command {
             Command::Import(import) => import::import(&import).await,
+            Command::Seed(seed) => seed::seed(&seed).await,
             Command::Token(token) => token::print(&token),
             Command::Budget(budget) => budget::run(&budget),
             Command::Pool(pools) => pool::run(&pools).await,

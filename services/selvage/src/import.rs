@@ -6,21 +6,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use selvage_boot::{Database, Tuned};
 use selvage_catalogue::import::{self as feed, Event, Format, Report};
-use selvage_catalogue::store::Store;
 use selvage_context::clock::Clock;
 
+use crate::catalogue::Catalogue;
 use crate::cli::Import;
-use crate::data::DataFolder;
 
 /// How much of a feed is read to tell its format.
 const BEGINNING_BYTES: u64 = 4096;
 /// How many problems are printed. Further ones are counted, since nobody reads a million lines.
 const TOLD_PROBLEMS: u64 = 200;
-
-/// An import is one writer, which uses one connection.
-const POOL: Tuned = Tuned { name: "catalogue-import", tune: |config| config.limit = 1 };
 
 /// Imports the feed and prints what was done.
 pub(crate) async fn import(import: &Import) -> anyhow::Result<()> {
@@ -34,17 +29,7 @@ pub(crate) async fn import(import: &Import) -> anyhow::Result<()> {
         bail!("{} is neither Shopify's product CSV (.csv) nor JSON Lines (.jsonl, one product a line)", path.display());
     };
 
-    let migrate = async |database: &Database| database.migrate::<selvage_catalogue::migration::Migrator>().await;
-    let database = match &import.database_url {
-        Some(url) => {
-            let database = Database::at(url);
-            migrate(&database).await?;
-            database
-        }
-        None => DataFolder::open(&import.data.data)?.database("catalogue", migrate).await?,
-    };
-    let pool = database.open_apart(&POOL, None).await?;
-    let store = Store::new(pool, import.currency.as_str());
+    let Catalogue { database, store } = Catalogue::open(&import.into).await?;
 
     let began = Instant::now();
     let bar = bar(size);

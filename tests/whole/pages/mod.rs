@@ -8,6 +8,7 @@ mod hostile;
 mod imported;
 pub(super) mod markup;
 mod operations;
+mod planted;
 pub(super) mod purchase;
 
 use std::collections::BTreeSet;

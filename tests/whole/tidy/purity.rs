@@ -124,6 +124,7 @@ const CLOCKS: &[(&str, &str)] = &[
 const STOPWATCHES: &[(&str, &str)] = &[
     ("services/kit/testkit/src/wait.rs", "waits in real time, whatever the clock says"),
     ("services/selvage/src/import.rs", "tells a person how long an import took"),
+    ("services/selvage/src/seed.rs", "tells a person how long planting took"),
 ];
 /// Who may make a clock: whoever starts a process. Everybody else is given it.
 const CLOCKMAKERS: &[(&str, &str)] = &[
@@ -132,6 +133,7 @@ const CLOCKMAKERS: &[(&str, &str)] = &[
     ("services/deploy/src/stock.rs", "is a command of its own"),
     ("services/deploy/src/token.rs", "is a command of its own"),
     ("services/selvage/src/import.rs", "is a command of its own"),
+    ("services/selvage/src/seed.rs", "is a command of its own"),
     ("services/selvage/src/token.rs", "is a command of its own"),
 ];
 

@@ -4,11 +4,16 @@ use std::collections::{HashMap, HashSet};
 
 use super::SeedProduct;
 use super::data::{RANGES, Range, first_words};
-use super::garment::{Look, product};
+use super::garment::{ABOUT_PATTERN, Look, product};
 use super::splitmix::SplitMix;
 
 /// Changing it changes every product; the shop's tests pin the outcome.
-const SEED: u64 = 0x5e1_7a6e;
+pub(super) const SEED: u64 = 0x5e1_7a6e;
+
+/// How many there are, without making them.
+pub(super) fn count() -> usize {
+    RANGES.iter().flat_map(|range| &range.styles).map(|style| style.runs * style.looks.len()).sum()
+}
 
 pub(super) fn products() -> Vec<SeedProduct> {
     let mut composer = Composer {
@@ -77,7 +82,7 @@ impl Composer {
     fn description(&mut self, range: &'static Range, look: &Look) -> String {
         let about_pattern = look.about_pattern();
         loop {
-            let last = if !about_pattern.is_empty() && self.random.percent(60) {
+            let last = if !about_pattern.is_empty() && self.random.percent(ABOUT_PATTERN) {
                 self.least_said(about_pattern)
             } else {
                 self.least_said(&range.closings)

@@ -4,6 +4,9 @@ use super::data::{Shade, Sizes, Style, accents, pattern_lines};
 use super::splitmix::SplitMix;
 use super::{SeedProduct, SeedVariant};
 
+/// Of a hundred descriptions that could end with a sentence about the pattern, so many do.
+pub(super) const ABOUT_PATTERN: u32 = 60;
+
 /// One look of a style, to be made into a product.
 pub(super) struct Look {
     pub(super) category: &'static str,

@@ -1,11 +1,12 @@
-//! The shop's default products: clothing written by us, the same on every machine and in every release.
+//! The shop's products for trying it out: clothing written by us, the same on every machine and in every release.
 //!
 //! Styles (hand-written, by category, in the crate's folder `seed`) say in which looks, fabrics, colours and sizes a garment is
-//! made; [`products`] makes some 400 of them with a random generator of its own from a fixed seed. No clock, and no file at run
-//! time.
+//! made; [`products`] makes some 400 of them with a random generator of its own from a fixed seed, and [`first`] as many more as a
+//! trial at size wants. No clock, and no file at run time.
 
 mod compose;
 mod data;
+mod further;
 mod garment;
 mod splitmix;
 
@@ -93,4 +94,18 @@ pub fn categories() -> &'static [Category] {
 /// About 400 products with about 4,000 variants; always the same.
 pub fn products() -> Vec<SeedProduct> {
     compose::products()
+}
+
+/// How many [`products`] there are.
+pub fn count() -> usize {
+    compose::count()
+}
+
+/// The most that [`first`] can make.
+pub const MOST: usize = 1_000_000;
+
+/// So many products, [`MOST`] at the most: the default ones, and behind them others like them. Some more are the same, and some
+/// behind them.
+pub fn first(count: usize) -> impl Iterator<Item = SeedProduct> {
+    products().into_iter().chain(further::products()).take(count.min(MOST))
 }

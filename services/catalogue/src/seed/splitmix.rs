@@ -8,6 +8,11 @@ impl SplitMix {
         Self(seed)
     }
 
+    /// Those of one number of many: neighbours have nothing in common.
+    pub(super) fn of_number(seed: u64, number: u64) -> Self {
+        Self(Self(seed ^ number).next())
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;

@@ -65,6 +65,9 @@ fn the_seed_never_changes_by_accident() {
     // A deliberate change of the texts or tables changes this number; nothing else may.
     assert_eq!(fingerprint(&text), 0x45bd_f79e_d79f_8d74);
     assert_eq!(products(), products());
+    // Those behind them are told from new ones by their addresses when more are planted.
+    let further: String = first(2_000).skip(count()).map(|product| format!("{product:?}")).collect();
+    assert_eq!(fingerprint(&further), 0xb2ad_d793_bfc8_de65);
 }
 
 #[test]
@@ -119,4 +122,28 @@ fn colours_of_a_product_differ_in_name_and_sku() {
         assert!((1..=4).contains(&colours.len()), "{}", product.slug);
         assert_eq!(colours.len() * sizes.len(), product.variants.len(), "{}", product.slug);
     }
+}
+
+#[test]
+fn many_more_products_are_as_sound_as_the_default_ones() {
+    assert_eq!(count(), products().len());
+    let mut seen = HashSet::new();
+    let many: Vec<_> = first(20_000).collect();
+    assert_eq!(many.len(), 20_000);
+    assert_eq!(many[..count()], products());
+    for product in &many {
+        assert!(seen.insert(product.slug.clone()) && seen.insert(product.name.clone()), "{}", product.slug);
+        assert!((80..=600).contains(&product.description.chars().count()), "{}", product.description);
+        for variant in &product.variants {
+            assert!(seen.insert(variant.sku.clone()) && (3..=40).contains(&variant.sku.len()), "{}", variant.sku);
+            assert_ne!(variant.colour_hex, product.accent, "{}", variant.sku);
+        }
+    }
+    let variants: usize = many.iter().map(|product| product.variants.len()).sum();
+    assert!((9 * many.len()..12 * many.len()).contains(&variants), "{variants} variants");
+    let mut counts = BTreeMap::new();
+    for product in &many {
+        *counts.entry(product.category).or_insert(0) += 1;
+    }
+    assert!(counts.len() == 12 && counts.values().all(|count| *count > many.len() / 24), "{counts:?}");
 }

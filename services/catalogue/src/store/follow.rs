@@ -2,7 +2,8 @@
 //!
 //! On PostgreSQL triggers announce what a transaction changed, whoever made it, and every replica listens; the migration
 //! that makes the triggers describes the announcement. A file of SQLite has one process, which counts its own
-//! transactions; another that writes the file beside it (`selvage import`) is not heard of, and copies grow old by time.
+//! transactions; another that writes the file beside it (`selvage import`, `selvage seed`) is not heard of, and copies grow
+//! old by time.
 
 use sea_orm::{DbBackend, DbErr};
 use selvage_pool::{Class, Event, Pool, Tx};

@@ -1,5 +1,7 @@
 //! Reading products and variants.
 
+use std::collections::HashSet;
+
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, FromQueryResult as _, JoinType, PaginatorTrait as _,
     QueryFilter as _, QuerySelect as _, QueryTrait as _, Statement,
@@ -61,6 +63,24 @@ impl Store {
     /// [`StoreError::Database`].
     pub async fn product_count(&self) -> Result<u64, StoreError> {
         Ok(product::Entity::find().count(&self.pool.named("product_count", Class::Normal)).await?)
+    }
+
+    /// Which of these slugs products have: one statement. At most some hundred at a time.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn product_list_known<'a>(
+        &self,
+        slugs: impl IntoIterator<Item = &'a str>,
+    ) -> Result<HashSet<String>, StoreError> {
+        let known = product::Entity::find()
+            .select_only()
+            .column(product::Column::Slug)
+            .filter(product::Column::Slug.is_in(slugs))
+            .into_tuple::<String>()
+            .all(&self.pool.named("product_list_known", Class::Normal))
+            .await?;
+        Ok(known.into_iter().collect())
     }
 
     /// The variants behind SKUs that are sold, each with its product, in no order: one statement.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use selvage_catalogue::plant_seed;
 use selvage_catalogue::store::{Put, SkuTaken, Store};
+use selvage_catalogue::{Planted, plant, plant_seed, seed};
 use selvage_testkit::{Engine, engines, eventually};
 
 use crate::goods::{catalogue, product, variant};
@@ -136,5 +136,32 @@ async fn the_seed_is_planted_once_and_goes_on_where_it_was_stopped() {
             pool.execute_unprepared(sql).await.unwrap();
         }
         assert_eq!(plant_seed(&store, 1_800_000_000_000).await.unwrap(), planted - 200);
+    }
+}
+
+#[tokio::test]
+async fn more_is_planted_beside_what_is_there_and_changes_none_of_it() {
+    let now = 1_800_000_000_000;
+    for engine in engines() {
+        let (store, _pool, _database) = catalogue(engine).await;
+        let heard = std::cell::RefCell::new(Vec::new());
+        let planted = plant(&store, 450, now, |planted| heard.borrow_mut().push(planted.done())).await.unwrap();
+        assert_eq!(planted, Planted { created: 450, there: 0, refused: 0 }, "{engine:?}");
+        assert_eq!(heard.into_inner(), [100, 200, 300, 400, 450], "{engine:?}");
+
+        // Somebody has changed one, and another shop's product has a SKU that one would have.
+        let mut goods = seed::first(460).skip(449);
+        let (changed, next) = (goods.next().unwrap(), goods.next().unwrap());
+        let own = product(&changed.slug, "Ours", "shirts", vec![variant("OURS", "M", "Ink", 100, 5)]);
+        assert_eq!(store.product_update(&own, None, now).await.unwrap(), Put::Done);
+        let foreign = product("foreign", "Theirs", "shirts", vec![variant(&next.variants[0].sku, "M", "Ink", 100, 5)]);
+        assert_eq!(store.product_create(&foreign, now).await.unwrap(), Put::Done);
+        for created in [9, 0] {
+            let planted = plant(&store, 460, now, |_| ()).await.unwrap();
+            assert_eq!(planted, Planted { created, there: 459 - created, refused: 1 }, "{engine:?}");
+        }
+        assert_eq!(store.product_count().await.unwrap(), 460);
+        assert_eq!(store.product_get(&changed.slug).await.unwrap().unwrap().product.title, "Ours");
+        assert_eq!(plant_seed(&store, now).await.unwrap(), 0, "{engine:?}");
     }
 }
