@@ -9,7 +9,7 @@ catalogue:
   grpc: selvage.catalogue.v1.Catalogue
   calls: [checkout]
   key: catalogue
-  listeners: {catalogue: 1}
+  listeners: {}
   main: catalogue
 cart:
   port: 50052

@@ -76,7 +76,7 @@
 {{- range $name, $server := .Values.budget.servers -}}
 {{- $pooler := $server.pooler | default "none" -}}
 {{- if has $pooler (list "transaction" "statement") -}}
-{{- fail (printf "budget.servers.%s.pooler: with pool_mode = %s nothing works: statements are prepared by name in one session and asked for in another, LISTEN is taken and nothing is heard, and what is set for a session is lost. Use pool_mode = session and declare its size, or no pooler: the services' own pools do what it would" $name $pooler) -}}
+{{- fail (printf "budget.servers.%s.pooler: with pool_mode = %s nothing works: statements are prepared by name in one session and asked for in another, and what is set for a session is lost. Use pool_mode = session and declare its size, or no pooler: the services' own pools do what it would" $name $pooler) -}}
 {{- end -}}
 {{- if eq $pooler "session" -}}
 {{- $size := $server.poolSize | default 0 | int64 -}}

@@ -16,6 +16,7 @@ use crate::lapse::Lapse;
 use crate::meter;
 use crate::migration::Migrator;
 use crate::store::{Changes, Store};
+use crate::trim;
 
 /// The largest request: a product with 200 variants and a long description takes some 60 KiB.
 const MAX_REQUEST_BYTES: usize = 256 * 1024;
@@ -50,11 +51,9 @@ pub struct Peers {
 /// The pool's tuning: 1,000 reads a second that memory doesn't answer, of one statement at 1 ms, use 1,000 × 0.001 s = 1
 /// connection; with four times the use time under stress and 0.7 utilisation 1 × 4 ÷ 0.7 ≈ 5.7, and two for reservations
 /// beside them: 8.
-/// Callers have 5 s in all, pages and services alike: 1 s of waiting + 2 s for a statement < 5 s. One more connection
-/// listens for changes.
+/// Callers have 5 s in all, pages and services alike: 1 s of waiting + 2 s for a statement < 5 s.
 fn tune(config: &mut Config) {
     config.limit = 8;
-    config.listeners = 1;
     config.max_wait = Duration::from_secs(1);
     config.statement_timeout = Duration::from_secs(2);
 }
@@ -82,6 +81,9 @@ impl App {
             }
             None => tracing::info!("without --checkout, reservations past their time stay until checkout ends them"),
         }
+        if !store.has_one_writer() {
+            host.life.spawn("trim", trim::run(store.clone(), host.life.clone()));
+        }
         let server = Arc::new(Server { store: store.clone(), clock: host.clock.clone() });
         let cached = (settings.cache_bytes > 0).then(|| {
             host.life.spawn("follow", store.clone().follow(host.life.stopping()));
@@ -91,6 +93,7 @@ impl App {
             let (server, products) = (server.clone(), cache(settings.cache_bytes - listings));
             let cached = Arc::new(CachedReads { server, products, listings: cache(listings) });
             meter::observe(&cached);
+            meter::observe_changes(store.changes());
             cached
         });
         let server = CatalogueServer::from_arc(server).max_decoding_message_size(MAX_REQUEST_BYTES);

@@ -14,10 +14,14 @@
 //! Each answer is kept together with the counts of changes that this process had heard of *before* it read the answer
 //! (`store/changes.rs`). When it hears of another change, it increases a count, and an answer with an older count isn't used
 //! any more: neither one in memory nor one that is still being read. Nothing has to be removed from memory, and no change can
-//! slip in between a check and a storing. On PostgreSQL, triggers notify at commit, whoever made the change, and the process
-//! listens on one connection beside its pool (`store/follow.rs`). While it isn't listening, every read goes to the database.
-//! On SQLite the process counts its own transactions; what `selvage import` or `selvage seed` writes meanwhile shows after a
-//! second.
+//! slip in between a check and a storing.
+//!
+//! It hears of changes from a log in the database (`store/change_log.rs`), which triggers write whoever makes the change, and which it asks
+//! for what is new each 150 ms (`store/follow.rs`). On PostgreSQL what is new is what a snapshot didn't see and a later one does, so
+//! that nothing is missed however long a transaction takes, and nothing heard of twice. If no answer has come for a second, every read goes to
+//! the database until one does; what was missed by then is heard of first, and the rest of what is in memory is used
+//! again. On SQLite the process also counts its own transactions at once. Whoever else wants to know what has changed makes a
+//! [`store::Follower`] of their own. On PostgreSQL the log is trimmed (`trim.rs`); on SQLite it has a bound.
 //!
 //! Answers that aren't in memory are read from the database by at most two statements at a time (`store/gathered.rs`). Products
 //! that are asked for while both are under way are read together by the next one, up to 32 of them. Nobody waits for company: in
@@ -88,6 +92,7 @@ pub mod migration;
 mod planting;
 pub mod seed;
 pub mod store;
+mod trim;
 
 pub use answer_cache::Counts;
 pub use app::{App, POOL, Peers, Settings};

@@ -1,4 +1,4 @@
-//! What the catalogue counts: answers from memory, and stock that wasn't there.
+//! What the catalogue measures: answers from memory, how new they are, and stock that wasn't there.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock, Weak};
@@ -7,6 +7,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::Counter;
 
 use crate::grpc::CachedReads;
+use crate::store::Changes;
 
 /// Lets it be observed how often answers came from memory.
 pub(crate) fn observe(cached: &Arc<CachedReads>) {
@@ -22,6 +23,21 @@ pub(crate) fn observe(cached: &Arc<CachedReads>) {
                 for (outcome, count) in [("hit", counts.hits.load(Ordering::Relaxed)), ("miss", missed)] {
                     instrument.observe(count, &[KeyValue::new("cache", cache), KeyValue::new("outcome", outcome)]);
                 }
+            }
+        })
+        .build();
+}
+
+/// Lets it be observed how far behind the database answers from memory may be.
+pub(crate) fn observe_changes(changes: &Changes) {
+    let changes = changes.clone();
+    opentelemetry::global::meter("selvage.catalogue")
+        .f64_observable_gauge("selvage.changes.behind")
+        .with_unit("s")
+        .with_description("How long ago the database was asked for the changes that were heard of last.")
+        .with_callback(move |instrument| {
+            if let Some(behind) = changes.behind() {
+                instrument.observe(behind.as_secs_f64(), &[]);
             }
         })
         .build();

@@ -176,6 +176,6 @@ fn a_role_may_open_what_may_be_granted() {
         let said = arguments.iter().filter_map(Value::as_str).find_map(|said| said.strip_prefix("--connection-limit="));
         said.and_then(|said| said.parse::<u32>().ok()).expect("a limit")
     };
-    // (2 + 1 + 2) pods of 9, of 4, of 13 and of 4.
-    assert_eq!(STORED.map(limit), [45, 20, 65, 20]);
+    // (2 + 1 + 2) pods of 8, of 4, of 13 and of 4.
+    assert_eq!(STORED.map(limit), [40, 20, 65, 20]);
 }

@@ -80,7 +80,7 @@ fn cases() -> Vec<(Value, &'static [&'static str])> {
             &["ingress.tls", "web.options.secureCookies: true"],
         ),
         (json!({"httpRoute": {"enabled": true}}), &["httpRoute.parentRefs: name the gateway"]),
-        (json!({"catalogue": {"replicas": 3}}), &["the pools don't fit without an operator", "99 > 90", "9 too many"]),
+        (json!({"catalogue": {"replicas": 3}}), &["the pools don't fit without an operator", "95 > 90", "5 too many"]),
         (
             json!({"budget": {"withOperator": true}, "operator": {"enabled": true}}),
             &["budget.servers.main.probe.secret: the operator has to see", "a role that has pg_monitor"],

@@ -112,8 +112,8 @@ fn cloudnativepg_keeps_databases_and_roles() {
     let roles = cluster["spec"]["managed"]["roles"].as_array().expect("roles");
     assert_eq!(roles.len(), 8);
     let role = |named: &str| roles.iter().find(|role| role["name"] == named).expect("a role");
-    // (6 + 2) × 9: what the sum has for it.
-    assert_eq!(role("catalogue")["connectionLimit"], 72);
+    // (6 + 2) × 8: what the sum has for it.
+    assert_eq!(role("catalogue")["connectionLimit"], 64);
     assert_eq!(role("catalogue_owner")["connectionLimit"], -1);
     assert_eq!(role("cart")["passwordSecret"]["name"], "shop-selvage-cart-database");
     let databases: Vec<_> =

@@ -254,6 +254,17 @@ fn work() -> Vec<Panel> {
         )
         .up_to(1.0)
         .alerts(&["PoolWaiting"]),
+        Panel::new(
+            Kind::Series,
+            "Reads from memory are behind by",
+            "s",
+            &format!("max by (service_name, instance) ({})", of_service("selvage_changes_behind_seconds", "")),
+            "{{service_name}} {{instance}}",
+        )
+        .saying(
+            "How long ago the catalogue asked its database for changes and was answered: each 150 ms. After a second of silence it \
+                 reads everything from the database.",
+        ),
     ]
 }
 

@@ -1,8 +1,13 @@
 //! What has changed in the database, as far as this process has heard: by it a copy is known to be old.
 
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::change_log::News;
 
 /// Products share this many counts. One that changes makes copies of 1 in 1,024 others look old too, which costs a read
 /// each; 1,024 × 8 bytes = 8 KiB.
@@ -18,7 +23,11 @@ pub struct Changes(Arc<Counts>);
 
 #[derive(Debug)]
 struct Counts {
-    /// Of changes to whatever there is; odd while changes aren't heard of.
+    /// Whether changes are heard of.
+    followed: AtomicBool,
+    /// When what was heard last was asked for.
+    asked_at: Mutex<Option<Instant>>,
+    /// Of changes to whatever there is.
     all: AtomicU64,
     /// Of changes to what listings show.
     listings: AtomicU64,
@@ -51,7 +60,9 @@ impl Changes {
     /// Counts that hear of nothing yet.
     pub(crate) fn not_followed() -> Self {
         let counts = Counts {
-            all: AtomicU64::new(1),
+            followed: AtomicBool::new(false),
+            asked_at: Mutex::default(),
+            all: AtomicU64::default(),
             listings: AtomicU64::default(),
             products: std::array::from_fn(|_| AtomicU64::default()),
             hasher: RandomState::new(),
@@ -67,12 +78,14 @@ impl Changes {
             Subject::Product(slug) => Some(self.stripe(slug)),
             Subject::Listing => None,
         };
-        all.is_multiple_of(2).then(|| Mark { all, own: self.own(stripe).load(Ordering::SeqCst), stripe })
+        self.are_followed().then(|| Mark { all, own: self.own(stripe).load(Ordering::SeqCst), stripe })
     }
 
-    /// Whether nothing of it has changed since, as far as was heard.
+    /// Whether nothing of it has changed since; nobody knows while changes aren't heard of.
     pub fn holds(&self, mark: &Mark) -> bool {
-        self.0.all.load(Ordering::SeqCst) == mark.all && self.own(mark.stripe).load(Ordering::SeqCst) == mark.own
+        self.are_followed()
+            && self.0.all.load(Ordering::SeqCst) == mark.all
+            && self.own(mark.stripe).load(Ordering::SeqCst) == mark.own
     }
 
     /// How many changes were heard of.
@@ -82,7 +95,12 @@ impl Changes {
 
     /// Whether changes are heard of.
     pub fn are_followed(&self) -> bool {
-        self.0.all.load(Ordering::SeqCst).is_multiple_of(2)
+        self.0.followed.load(Ordering::SeqCst)
+    }
+
+    /// How long ago that was asked for which was heard last; `None` before the first.
+    pub fn behind(&self) -> Option<Duration> {
+        self.0.asked_at.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
     }
 
     /// A product has changed.
@@ -98,17 +116,32 @@ impl Changes {
 
     /// Anything may have changed.
     pub(super) fn everything(&self) {
-        self.0.all.fetch_add(2, Ordering::SeqCst);
+        self.0.all.fetch_add(1, Ordering::SeqCst);
         self.0.count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// From here on all changes are heard of, or (`false`) none. One task says so.
+    /// All this has changed.
+    pub(super) fn apply(&self, news: &News) {
+        if news.everything {
+            self.everything();
+        }
+        for changed in &news.changed {
+            self.product(&changed.product);
+        }
+        if news.changed.iter().any(|changed| changed.listed) {
+            self.listings();
+        }
+    }
+
+    /// From here on changes are heard of, or (`false`) none. What was missed in between is told before it is said that they are again, so
+    /// that copies from before hold, but for those that have changed. One task says so.
     pub(crate) fn set_followed(&self, followed: bool) {
-        // A new count either way: nothing from before holds.
-        let _ = self.0.all.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |all| {
-            let next = all + 1;
-            Some(if next.is_multiple_of(2) == followed { next } else { next + 1 })
-        });
+        self.0.followed.store(followed, Ordering::SeqCst);
+    }
+
+    /// What was asked for at this moment was heard.
+    pub(super) fn heard(&self, asked_at: Instant) {
+        *self.0.asked_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked_at);
     }
 
     fn stripe(&self, slug: &str) -> usize {
@@ -123,6 +156,7 @@ impl Changes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Changed;
 
     fn followed() -> Changes {
         let changes = Changes::not_followed();
@@ -149,21 +183,44 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_kept_while_changes_are_not_heard_of_nor_from_before() {
+    fn news_end_what_they_name() {
+        let news = |changed: &[(&str, bool)], everything: bool| News {
+            changed: changed
+                .iter()
+                .map(|(product, listed)| Changed { product: (*product).into(), listed: *listed })
+                .collect(),
+            everything,
+            position: "1".parse().unwrap(),
+        };
+        for (news, shirt, listing) in [
+            (news(&[], false), true, true),
+            (news(&[("shirt", false)], false), false, true),
+            (news(&[("coat", false), ("shirt", false)], false), false, true),
+            (news(&[("coat", false), ("shirt", true)], false), false, false),
+            (news(&[], true), false, false),
+        ] {
+            let changes = followed();
+            let marks = [Subject::Product("shirt"), Subject::Listing].map(|subject| changes.mark(subject).unwrap());
+            changes.apply(&news);
+            assert_eq!(marks.map(|mark| changes.holds(&mark)), [shirt, listing], "{news:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_kept_or_given_while_changes_are_not_heard_of() {
         let changes = Changes::not_followed();
         assert_eq!((changes.mark(Subject::Listing), changes.are_followed()), (None, false));
         changes.set_followed(true);
         let mark = changes.mark(Subject::Listing).unwrap();
-        for _ in 0..2 {
-            changes.set_followed(false);
-            assert!(!changes.holds(&mark) && changes.mark(Subject::Listing).is_none());
-            changes.everything();
-            assert!(!changes.are_followed());
-        }
-        for _ in 0..2 {
-            changes.set_followed(true);
-            assert!(!changes.holds(&mark) && changes.are_followed());
-        }
+        changes.set_followed(false);
+        assert!(!changes.holds(&mark) && changes.mark(Subject::Listing).is_none());
+        // Nothing was missed by then.
+        changes.set_followed(true);
+        assert!(changes.holds(&mark));
+        changes.set_followed(false);
+        changes.everything();
+        changes.set_followed(true);
+        assert!(!changes.holds(&mark));
         assert!(changes.holds(&changes.mark(Subject::Listing).unwrap()));
     }
 }

@@ -1,6 +1,7 @@
 //! The catalogue in the database.
 
 mod categories;
+mod change_log;
 mod changes;
 mod entity;
 mod follow;
@@ -20,7 +21,9 @@ use follow::FollowedPool;
 use gathered::Gathered;
 
 pub use categories::CategoryCount;
+pub use change_log::{Changed, News, NoPosition, Position};
 pub use changes::{Changes, Mark, Subject};
+pub use follow::Follower;
 pub use listing::{Facets, Listed, Listing, Summary};
 pub use product_writes::{Put, SkuTaken, Upserted};
 pub(crate) use stock::RESERVATIONS;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod cached;
+mod change_log;
 mod damaged;
 mod edge;
 mod goods;

@@ -1,7 +1,7 @@
 //! What the looks at reservations cost among many of them.
 
 use sea_orm::ConnectionTrait as _;
-use selvage_testkit::{engines, many, shortest, times};
+use selvage_testkit::{Engine, engines, many, shortest, times};
 
 use crate::goods::catalogue;
 
@@ -47,5 +47,36 @@ async fn a_look_for_what_lapses_or_is_forgotten_takes_as_long_among_many_as_amon
         for (what, took) in [("a look", overdue), ("a purge", purged)] {
             assert!(took[1] < took[0] * 5, "{engine:?}: {what} takes {took:?} among few and {} more", many());
         }
+    }
+}
+
+/// What is new is found by the index alone, however much is there that was heard of, and however long something is under way.
+#[tokio::test]
+async fn a_look_at_the_log_takes_as_long_among_many_changes_as_among_few() {
+    for engine in engines() {
+        let mut looks = Vec::new();
+        for crowded in [false, true] {
+            let (store, pool, database) = catalogue(engine).await;
+            let mut options = sea_orm::ConnectOptions::new(database.url());
+            options.max_connections(1).sqlx_logging(false);
+            let open = sea_orm::Database::connect(options).await.unwrap();
+            if engine == Engine::Postgres {
+                open.execute_unprepared("BEGIN; SELECT pg_current_xact_id()").await.unwrap();
+            }
+            for round in 0..if crowded { times() } else { 0 } {
+                let numbers = engine.numbers();
+                let sql = format!(
+                    "INSERT INTO catalogue_changes (product, listed) SELECT 'p{round}-' || n, FALSE FROM {numbers}"
+                );
+                pool.execute_unprepared(&sql).await.unwrap();
+            }
+            let position = store.change_position().await.unwrap();
+            pool.execute_unprepared("INSERT INTO catalogue_changes (product, listed) VALUES ('new', FALSE)")
+                .await
+                .unwrap();
+            let look = async || assert_eq!(store.change_list(&position).await.unwrap().changed.len(), 1);
+            looks.push(shortest(look).await);
+        }
+        assert!(looks[1] < looks[0] * 5, "{engine:?}: a look takes {looks:?} among few and {} more", many());
     }
 }

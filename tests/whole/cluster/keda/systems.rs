@@ -50,10 +50,10 @@ pub(super) enum System {
     /// Our operator, which moves limits too.
     Selvage,
     /// KEDA, with the budget divided by all pods that there may be: the most replicas, and one more in a roll-out. Of 90 connections
-    /// (6 + 1) × 9 are the cart's, (2 + 1) × 3 the catalogue's, of which one listens, (2 + 1) × 4 checkout's, (2 + 1) × 2 delivery's: 90.
+    /// (6 + 1) × 9 are the cart's, (2 + 1) × 2 the catalogue's, (2 + 1) × 4 checkout's, (2 + 1) × 2 delivery's: 87.
     Divided,
     /// KEDA, with pools that fit with the pods that there usually are, as the chart's own sum has it:
-    /// (2 + 1) × 24 + (1 + 1) × 3 + (1 + 1) × 4 + (1 + 1) × 2 = 90. With all replicas the cart alone may open 144.
+    /// (2 + 1) × 24 + (1 + 1) × 2 + (1 + 1) × 4 + (1 + 1) × 2 = 88. With all replicas the cart alone may open 144.
     Usual,
 }
 
