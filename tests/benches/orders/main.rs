@@ -1,13 +1,16 @@
 //! What the shop makes of its database: orders a second, with all that follows from each, beside pgbench making the very
-//! same statements; what our processes compute for an order; the statements, step by step; and how fast a backlog is worked off.
+//! same statements; what our processes compute for an order; the statements, step by step; how fast a backlog is worked off; and what a
+//! slow disk makes of it.
 //!
-//! `cargo bench --workspace --bench orders`, with `SELVAGE_BIN` where the binaries to be measured are. The rounds of both
+//! `cargo bench --workspace --bench orders`, with `SELVAGE_BIN` where the binaries to be measured are; with `-- flush` the slow disk alone. The rounds of both
 //! take turns on one server, and what counts is the median of the ratios: a machine that is busy is busy for both.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints figures, and fails by panicking")]
 
 mod backlog;
+mod flush;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use selvage_pool::sea_orm::{ConnectionTrait as _, DbBackend, Statement};
@@ -29,8 +32,11 @@ const ROUNDS: u32 = 5;
 /// Orders that are looked at one by one.
 const LOOKED_AT: usize = 8;
 const LONG: Duration = Duration::from_secs(60);
+/// What is counted of an order.
+const FOLLOWED_UP: &str = "placed and followed up";
 
 struct Bench {
+    at_once: u32,
     admin: Pool,
     shop: Separate,
     ledger: Ledger,
@@ -42,25 +48,16 @@ async fn main() {
     if !engines().contains(&Engine::Postgres) {
         return;
     }
+    if std::env::args().any(|argument| argument == "flush") {
+        return flush::measure().await;
+    }
     // As durable as a shop's: each commit is waited for. No checkpoint falls into a round of one and not of the other.
     let settings = ["fsync=on", "full_page_writes=on", "max_wal_size=4GB", "checkpoint_timeout=1h", PREFIX];
     let server = Server::start(&settings).await;
-    let admin = Pool::open(Config { limit: 1, ..Config::new("admin", server.url()) }).await.unwrap();
     let mails = mails();
-    let environment = [
-        ("RUST_LOG", "warn,selvage_boot=info"),
-        // Parcels stay where they are: what a carrier does to them is no part of an order.
-        ("SELVAGE_CARRIER_STEP", "6h"),
-        ("SELVAGE_MAIL_FOLDER", mails.path().to_str().unwrap()),
-    ];
-    let shop = Separate::start_on(&server, &environment).await;
-    let clients = Clients::new(|name| shop.channel(name));
-    let [catalogue, _, checkout, delivery] = &shop.databases;
-    let ledger = Ledger::open(catalogue.url(), checkout.url(), delivery.url()).await;
-    let rounds = Rounds::stock(clients, shop.tokens(), AT_ONCE).await;
-    let mut bench = Bench { admin, shop, ledger, rounds };
+    let mut bench = Bench::start(&server, mails.path(), AT_ONCE).await;
     // Connections are made, statements prepared.
-    bench.round().await;
+    bench.round(ORDERS_EACH).await;
 
     let (order, transactions) = bench.recorded(&server).await;
     let folder = tempfile::tempdir().unwrap();
@@ -70,7 +67,7 @@ async fn main() {
     let (mut ours, mut theirs, mut ratios, mut computed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
         let alone = replay.run(ORDERS_EACH);
-        let (rate, computing) = bench.round().await;
+        let (rate, computing) = bench.round(ORDERS_EACH).await;
         if round == 0 {
             continue;
         }
@@ -89,7 +86,7 @@ async fn main() {
 
     println!("\nan order's statements, step by step:\n{}", Work::of(&transactions).table());
     println!(
-        "{AT_ONCE} orders at once, placed and followed up: {:.0} orders/s; pgbench with the same statements: {:.0}; \
+        "{AT_ONCE} orders at once, {FOLLOWED_UP}: {:.0} orders/s; pgbench with the same statements: {:.0}; \
          ratio {:.2} (to be at least 0.5)",
         median(ours),
         median(theirs),
@@ -111,18 +108,37 @@ async fn main() {
          least 1)",
         worked_off / taken
     );
+    drop((bench, server));
+    flush::measure().await;
 }
 
 impl Bench {
+    /// Starts a shop on `server`, whose mails go into the folder `mails`, for so many orders at once.
+    async fn start(server: &Server, mails: &Path, at_once: u32) -> Self {
+        let admin = Pool::open(Config { limit: 1, ..Config::new("admin", server.url()) }).await.unwrap();
+        let environment = [
+            ("RUST_LOG", "warn,selvage_boot=info"),
+            // Parcels stay where they are: what a carrier does to them is no part of an order.
+            ("SELVAGE_CARRIER_STEP", "6h"),
+            ("SELVAGE_MAIL_FOLDER", mails.to_str().unwrap()),
+        ];
+        let shop = Separate::start_on(server, &environment).await;
+        let clients = Clients::new(|name| shop.channel(name));
+        let [catalogue, _, checkout, delivery] = &shop.databases;
+        let ledger = Ledger::open(catalogue.url(), checkout.url(), delivery.url()).await;
+        let rounds = Rounds::stock(clients, shop.tokens(), at_once).await;
+        Self { at_once, admin, shop, ledger, rounds }
+    }
+
     /// Places a round's orders; returns how many a second were done, to the last of what follows from each, and each
     /// service's seconds of computing for 1,000 of them.
-    async fn round(&mut self) -> (f64, Vec<(&'static str, f64)>) {
-        let ready = self.rounds.ready(ORDERS_EACH).await;
+    async fn round(&mut self, each: u32) -> (f64, Vec<(&'static str, f64)>) {
+        let ready = self.rounds.ready(each).await;
         let computed = || self.shop.running().map(|(name, process)| (name, process.computed())).collect::<Vec<_>>();
         let (before, began) = (computed(), Instant::now());
         place(ready).await;
         self.ledger.settled(LONG).await;
-        let orders = f64::from(AT_ONCE * ORDERS_EACH);
+        let orders = f64::from(self.at_once * each);
         let rate = orders / began.elapsed().as_secs_f64();
         let each = before.into_iter().zip(computed()).map(|((name, before), (_, after))| {
             let seconds = (after - before).as_secs_f64();

@@ -10,6 +10,7 @@ mod port;
 mod postgres;
 mod refused;
 mod rows;
+mod slow_disk;
 mod tokens;
 mod wait;
 

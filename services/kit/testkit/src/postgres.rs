@@ -10,7 +10,7 @@ use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use crate::{certificates, eventually, free_port};
+use crate::{certificates, eventually, free_port, slow_disk};
 
 /// The administrator's address of a server that is to be used instead of one of our own.
 pub(crate) const GIVEN: &str = "SELVAGE_TEST_POSTGRES";
@@ -69,7 +69,17 @@ impl Server {
     /// # Panics
     /// If it can't be started.
     pub async fn start(settings: &[&str]) -> Self {
-        Self::start_in(folder(), None, settings).await
+        Self::start_in(folder(), None, None, settings).await
+    }
+
+    /// Starts one for which a flush of its disk takes `flush`, whatever this machine's takes; `None` where there is no compiler of C.
+    ///
+    /// # Panics
+    /// If it can't be started.
+    pub async fn start_on_slow_disk(flush: Duration, settings: &[&str]) -> Option<Self> {
+        let folder = folder();
+        let library = slow_disk::library(folder.path(), flush)?;
+        Some(Self::start_in(folder, None, Some(&library), settings).await)
     }
 
     /// Starts a standby of `primary`, which follows it by streaming, and waits until it answers.
@@ -77,7 +87,7 @@ impl Server {
     /// # Panics
     /// If it can't be started.
     pub async fn start_standby(primary: &Self) -> Self {
-        Self::start_in(folder(), Some(&primary.url), &[]).await
+        Self::start_in(folder(), Some(&primary.url), None, &[]).await
     }
 
     /// Starts one that offers TLS, with a certificate for `localhost` by an authority of its own; `None` if this machine has
@@ -94,10 +104,10 @@ impl Server {
         let file = |name: &str| folder.path().join(name).display().to_string();
         let certificate = format!("ssl_cert_file={}", file(certificates::CERTIFICATE));
         let key = format!("ssl_key_file={}", file(certificates::KEY));
-        Some(Self::start_in(folder, None, &["ssl=on", &certificate, &key]).await)
+        Some(Self::start_in(folder, None, None, &["ssl=on", &certificate, &key]).await)
     }
 
-    async fn start_in(folder: TempDir, primary: Option<&str>, settings: &[&str]) -> Self {
+    async fn start_in(folder: TempDir, primary: Option<&str>, preloaded: Option<&Path>, settings: &[&str]) -> Self {
         let programs = programs().expect("PostgreSQL is installed");
         let data = folder.path().join("data");
         std::fs::create_dir(&data).expect("the data folder");
@@ -126,7 +136,7 @@ impl Server {
             else
                 run "$PROGRAMS/initdb" -D "$FOLDER/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >"$FOLDER/log" 2>&1
             fi
-            serve() { run "$PROGRAMS/postgres" "$@" </dev/null >>"$FOLDER/log" 2>&1 & }
+            serve() { LD_PRELOAD="$PRELOADED" run "$PROGRAMS/postgres" "$@" </dev/null >>"$FOLDER/log" 2>&1 & }
             # Its own pid, from its own file: a shell's background job ignores signals, and so may what it started.
             stop() { kill "$1" "$(head -n 1 "$FOLDER/data/postmaster.pid")" 2>/dev/null; wait; }
             serve "$@"
@@ -147,6 +157,7 @@ impl Server {
             .env("FOLDER", folder.path())
             .env("PROGRAMS", &programs)
             .env("PRIMARY", primary.unwrap_or_default())
+            .env("PRELOADED", preloaded.map(Path::as_os_str).unwrap_or_default())
             .env("AS", user.unwrap_or_default())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
