@@ -4,15 +4,13 @@
 {{- define "selvage.client" -}}
 {{- $values := get .root.Values .component -}}
 {{- $settings := include "selvage.settings" . | fromYaml -}}
-{{- $facts := get (include "selvage.services" . | fromYaml) .component -}}
 {{- $limit := 0 -}}
 {{- $floor := 0 -}}
 {{- $ceiling := 0 -}}
 {{- range $name, $pool := $values.pools -}}
-{{- $listeners := get $facts.listeners $name | default 0 | int64 -}}
-{{- $limit = add $limit (int64 $pool.limit) $listeners -}}
-{{- $floor = add $floor (int64 $pool.floor) $listeners -}}
-{{- $ceiling = add $ceiling (int64 ($pool.ceiling | default $pool.limit)) $listeners -}}
+{{- $limit = add $limit (int64 $pool.limit) -}}
+{{- $floor = add $floor (int64 $pool.floor) -}}
+{{- $ceiling = add $ceiling (int64 ($pool.ceiling | default $pool.limit)) -}}
 {{- end -}}
 {{- $most := $values.maxReplicas | default (add (int64 $values.replicas) 1) | int64 }}
 {{- /* Another autoscaler than our operator counts no connections: it may have as many pods as it is said here that there may be. */}}

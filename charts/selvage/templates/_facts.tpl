@@ -1,7 +1,7 @@
 {{/* What the binaries are, whatever is set of them. tests/whole/chart compares it with what `<binary> schema` says. */}}
 
-{{/* The services, by name. `calls` are those that it calls; `key` is whose key it signs with; `listeners` are connections beside
-     a pool's limit; `main` is the pool whose callers have 5 s in all. */}}
+{{/* The services, by name. `calls` are those that it calls; `key` is whose key it signs with; `main` is the
+     pool whose callers have 5 s in all. */}}
 {{- define "selvage.services" -}}
 catalogue:
   port: 50051
@@ -9,14 +9,12 @@ catalogue:
   grpc: selvage.catalogue.v1.Catalogue
   calls: [checkout]
   key: catalogue
-  listeners: {}
   main: catalogue
 cart:
   port: 50052
   metricsPort: 9465
   grpc: selvage.cart.v1.Cart
   calls: [catalogue]
-  listeners: {}
   main: cart
 checkout:
   port: 50053
@@ -24,14 +22,12 @@ checkout:
   grpc: selvage.checkout.v1.Checkout
   calls: [cart, catalogue, delivery]
   key: checkout
-  listeners: {}
   main: checkout
 delivery:
   port: 50054
   metricsPort: 9467
   grpc: selvage.delivery.v1.Delivery
   calls: []
-  listeners: {}
   main: delivery
 web:
   port: 8080

@@ -135,8 +135,8 @@ fn client(asked: &Asked, file: Option<&TuningFile>) -> anyhow::Result<Client> {
         // Its address doesn't matter for the sums.
         let config = pool.config("postgres://localhost/any", file);
         config.validate()?;
-        limit += config.limits().limit + config.listeners;
-        floor += config.limits().floor + config.listeners;
+        limit += config.limits().limit;
+        floor += config.limits().floor;
     }
     let (limit, floor) = (asked.limit.unwrap_or(limit), asked.floor.unwrap_or(floor));
     ensure!(floor <= limit, "{}: a floor of {floor} is above the limit of {limit}", asked.name);

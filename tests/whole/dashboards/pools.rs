@@ -256,17 +256,13 @@ fn connections() -> Vec<Panel> {
         .alerts(&["PoolUnreachable"]),
         Panel::new(
             Kind::Series,
-            "Opening, in debt, listening",
+            "Opening, in debt",
             "none",
             &by_pool("sum", &of_pool("selvage_pool_opening", "")),
             "{{db_client_connection_pool_name}} opening",
         )
         .and(&by_pool("sum", &of_pool("selvage_pool_debt", "")), "{{db_client_connection_pool_name}} debt")
-        .and(&by_pool("sum", &of_pool("selvage_pool_listening", "")), "{{db_client_connection_pool_name}} listening")
-        .saying(
-            "Opening: being made. Debt: open beyond a limit that was lowered, until they come back. \
-                 Listening: for notifications, beside the limit.",
-        ),
+        .saying("Opening: being made. Debt: open beyond a limit that was lowered, until they come back."),
         Panel::new(
             Kind::Series,
             "Statements and transactions",

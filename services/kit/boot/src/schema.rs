@@ -34,8 +34,6 @@ pub struct Pool {
     pub name: &'static str,
     /// What the file can set.
     pub settings: Vec<Setting>,
-    /// Connections that it opens beside its limit, to listen for changes.
-    pub listeners: u32,
 }
 
 /// One thing that can be set.

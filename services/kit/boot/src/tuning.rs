@@ -188,11 +188,7 @@ pub(crate) fn describe(pools: &[Tuned], schema: &mut Schema) {
     // Its address doesn't matter for a tuning.
     let configs = pools.iter().map(|pool| (pool.name, pool.config("postgres://localhost/any", None)));
     schema.pools = configs
-        .map(|(name, config)| schema::Pool {
-            name,
-            settings: KEYS.iter().map(|key| key.setting(&config)).collect(),
-            listeners: config.listeners,
-        })
+        .map(|(name, config)| schema::Pool { name, settings: KEYS.iter().map(|key| key.setting(&config)).collect() })
         .collect();
     let Some(main) = schema.pools.first() else { return };
     for (option, key) in MAIN {

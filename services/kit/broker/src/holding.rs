@@ -46,9 +46,9 @@ impl Holding {
             return Err(LimitError::Older { given: grant.id, known });
         }
         grant.may_follow(self.known)?;
-        let floor = shares.iter().filter(|share| share.allowed > 0).map(|share| share.bounds.least()).sum();
+        let floor = shares.iter().filter(|share| share.allowed > 0).map(|share| share.bounds.floor).sum();
         if grant.limit < floor {
-            let ceiling = shares.iter().map(|share| share.bounds.most()).sum();
+            let ceiling = shares.iter().map(|share| share.bounds.ceiling).sum();
             return Err(LimitError::OutOfBounds { owner: LimitOwner::Grant, given: grant.limit, floor, ceiling });
         }
         (self.known, self.alone, self.epoch) = (Some(grant), false, grant.id.epoch);
@@ -70,7 +70,7 @@ impl Holding {
     pub(crate) fn next(&self, shares: &[Share]) -> Vec<(usize, u32)> {
         let allowed = match self.known {
             Some(grant) => grant.limit,
-            None if self.alone => shares.iter().map(|share| share.bounds.least()).sum(),
+            None if self.alone => shares.iter().map(|share| share.bounds.floor).sum(),
             None => 0,
         };
         shares::next(allowed, shares)
@@ -96,7 +96,7 @@ mod tests {
     }
 
     fn share(floor: u32, ceiling: u32) -> Share {
-        Share { bounds: Bounds { floor, ceiling, listeners: 0 }, allowed: 0, open: 0 }
+        Share { bounds: Bounds { floor, ceiling }, allowed: 0, open: 0 }
     }
 
     /// Sets the limits that are to be set now.

@@ -58,5 +58,5 @@ impl Pools {
 /// What a pool is configured with.
 pub(crate) fn bounds(pool: &Pool) -> Bounds {
     let limits = pool.config().limits();
-    Bounds { floor: limits.floor, ceiling: limits.ceiling, listeners: pool.config().listeners }
+    Bounds { floor: limits.floor, ceiling: limits.ceiling }
 }

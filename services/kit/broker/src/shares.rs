@@ -7,20 +7,6 @@ pub(crate) struct Bounds {
     pub(crate) floor: u32,
     /// The limit is never set above.
     pub(crate) ceiling: u32,
-    /// Those that listen, beside the limit, from when the pool may open anything.
-    pub(crate) listeners: u32,
-}
-
-impl Bounds {
-    /// The fewest with which the pool can work.
-    pub(crate) fn least(&self) -> u32 {
-        self.floor + self.listeners
-    }
-
-    /// The most of which it can make use.
-    pub(crate) fn most(&self) -> u32 {
-        self.ceiling + self.listeners
-    }
 }
 
 /// A pool at one moment.
@@ -28,17 +14,16 @@ impl Bounds {
 pub(crate) struct Share {
     /// What it is configured with.
     pub(crate) bounds: Bounds,
-    /// What it was allowed last, without those that listen; 0 if nothing yet.
+    /// What it was allowed last; 0 if nothing yet.
     pub(crate) allowed: u32,
-    /// Connections that exist, without those that listen.
+    /// Connections that exist.
     pub(crate) open: u32,
 }
 
 impl Share {
     /// The most connections that it may have until it is allowed another number.
     pub(crate) fn held(&self) -> u32 {
-        let listeners = if self.allowed > 0 { self.bounds.listeners } else { 0 };
-        self.allowed.max(self.open) + listeners
+        self.allowed.max(self.open)
     }
 }
 
@@ -47,7 +32,7 @@ pub(crate) fn held(shares: &[Share]) -> u32 {
     shares.iter().map(Share::held).sum()
 }
 
-/// What each pool gets of `connections`, without those that listen: the floors first, and the rest in proportion to what there is
+/// What each pool gets of `connections`: the floors first, and the rest in proportion to what there is
 /// from floor to ceiling. A pool that was allowed something has its floor in any case; another one gets nothing if what is
 /// left doesn't suffice for its floor.
 fn split(connections: u32, shares: &[Share]) -> Vec<u32> {
@@ -56,9 +41,9 @@ fn split(connections: u32, shares: &[Share]) -> Vec<u32> {
     let (begun, new): (Vec<_>, Vec<_>) = (0..shares.len()).partition(|index| shares[*index].allowed > 0);
     for index in begun.into_iter().chain(new) {
         let Share { bounds, allowed, .. } = &shares[index];
-        if *allowed > 0 || bounds.least() <= rest {
+        if *allowed > 0 || bounds.floor <= rest {
             limits[index] = bounds.floor;
-            rest = rest.saturating_sub(bounds.least());
+            rest = rest.saturating_sub(bounds.floor);
         }
     }
     let room = |index: usize| match limits[index] {
@@ -100,8 +85,7 @@ pub(crate) fn next(connections: u32, shares: &[Share]) -> Vec<(usize, u32)> {
     for index in 0..shares.len() {
         let room = connections.saturating_sub(held(&shares));
         let share = &mut shares[index];
-        let listeners = if share.allowed > 0 { 0 } else { share.bounds.listeners };
-        let possible = share.allowed.max(share.open) + room.saturating_sub(listeners);
+        let possible = share.allowed.max(share.open) + room;
         let limit = wanted[index].min(possible);
         if limit > share.allowed && limit >= share.bounds.floor {
             share.allowed = limit;
@@ -118,7 +102,7 @@ mod tests {
     use super::*;
 
     fn share(floor: u32, ceiling: u32, allowed: u32, open: u32) -> Share {
-        Share { bounds: Bounds { floor, ceiling, listeners: 0 }, allowed, open }
+        Share { bounds: Bounds { floor, ceiling }, allowed, open }
     }
 
     #[test]
@@ -133,17 +117,6 @@ mod tests {
         assert_eq!(split(3, &shares), [2, 1, 0], "the last one waits");
         assert_eq!(split(1, &shares), [0, 1, 0], "what fits is given");
         assert_eq!(split(0, &shares), [0, 0, 0]);
-    }
-
-    #[test]
-    fn those_that_listen_are_part_of_the_floor() {
-        let mut listens = share(2, 6, 0, 0);
-        listens.bounds.listeners = 1;
-        let shares = [listens, share(1, 3, 0, 0)];
-        assert_eq!(split(2, &shares), [0, 2], "3 would be needed for the first");
-        assert_eq!(split(4, &shares), [2, 1]);
-        assert_eq!(next(4, &shares), [(0, 2), (1, 1)]);
-        assert_eq!(held(&[Share { allowed: 2, ..listens }]), 3);
     }
 
     #[test]
@@ -169,9 +142,9 @@ mod tests {
 
     /// Pools, each with something open, allowed or neither.
     fn shares() -> impl Strategy<Value = Vec<Share>> {
-        let one = (1..5_u32, 0..10_u32, 0..3_u32, any::<bool>(), 0..12_u32, 0..16_u32).prop_map(
-            |(floor, more, listeners, begun, allowed, open)| {
-                let bounds = Bounds { floor, ceiling: floor + more, listeners };
+        let one = (1..5_u32, 0..10_u32, any::<bool>(), 0..12_u32, 0..16_u32).prop_map(
+            |(floor, more, begun, allowed, open)| {
+                let bounds = Bounds { floor, ceiling: floor + more };
                 let allowed = if begun { allowed.clamp(floor, floor + more) } else { 0 };
                 Share { bounds, allowed, open: if begun { open } else { 0 } }
             },
@@ -186,12 +159,12 @@ mod tests {
             let limits = split(connections, &shares);
             let (mut sum, mut begun, mut most) = (0, 0, 0);
             for (limit, share) in limits.iter().zip(&shares) {
-                let Bounds { floor, ceiling, listeners } = share.bounds;
+                let Bounds { floor, ceiling } = share.bounds;
                 prop_assert!(*limit == 0 || (floor..=ceiling).contains(limit));
                 prop_assert!(*limit > 0 || share.allowed == 0, "it had something");
-                sum += if *limit > 0 { limit + listeners } else { 0 };
-                begun += if share.allowed > 0 { share.bounds.least() } else { 0 };
-                most += share.bounds.most();
+                sum += limit;
+                begun += if share.allowed > 0 { share.bounds.floor } else { 0 };
+                most += share.bounds.ceiling;
             }
             prop_assert!(sum <= connections.max(begun));
             let nobody_waits = limits.iter().all(|limit| *limit > 0);
@@ -209,7 +182,7 @@ mod tests {
             for (which, closed) in closing.into_iter().map(Some).chain([None]).flatten() {
                 let before = held(&shares);
                 for (index, limit) in next(connections, &shares) {
-                    let Bounds { floor, ceiling, .. } = shares[index].bounds;
+                    let Bounds { floor, ceiling } = shares[index].bounds;
                     prop_assert!((floor..=ceiling).contains(&limit), "a pool takes nothing else");
                     shares[index].allowed = limit;
                     prop_assert!(held(&shares) <= before.max(connections));

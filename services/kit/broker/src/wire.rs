@@ -65,7 +65,7 @@ pub(crate) fn request(message: Message) -> v1::AttachRequest {
 pub(crate) fn hello(settings: &Settings, pools: &Pools) -> v1::Hello {
     let pool = |pool: &Pool| {
         let bounds = bounds(pool);
-        v1::Pool { name: pool.config().name.clone(), floor: bounds.least(), ceiling: bounds.most() }
+        v1::Pool { name: pool.config().name.clone(), floor: bounds.floor, ceiling: bounds.ceiling }
     };
     v1::Hello {
         namespace: settings.pod.namespace.clone(),
@@ -108,7 +108,7 @@ fn of_pool(pool: &Pool) -> v1::PoolReport {
     v1::PoolReport {
         name: pool.config().name.clone(),
         limit: seen.limit,
-        open: seen.open + seen.uncounted + seen.listeners,
+        open: seen.open + seen.uncounted,
         in_use: seen.in_use,
         waiting: seen.waiting,
         refused: refused.collect(),

@@ -42,8 +42,6 @@ pub struct Config {
     pub limit: u32,
     /// Connections that the limit is never set above; the limit itself if it isn't said.
     pub ceiling: Option<u32>,
-    /// Connections beside the limit that listen for notifications; see [`Pool::listen`](crate::Pool::listen).
-    pub listeners: u32,
     /// How long a caller waits for a connection before it is refused, unless its deadline is nearer; other classes than
     /// [`Normal`](crate::Class::Normal) wait for less or longer, see [`patience`](Self::patience).
     pub max_wait: Duration,
@@ -73,7 +71,7 @@ pub struct Config {
     pub awaits_grant: bool,
     /// What the server shows as the client's name: `<boot id>/<pod>`, at most 63 bytes.
     pub application_name: String,
-    /// A number from 0 to 1 by chance. It spreads attempts to connect, to listen and to do a transaction again, and the ends
+    /// A number from 0 to 1 by chance. It spreads attempts to connect and to do a transaction again, and the ends
     /// of connections, over time.
     pub chance: fn() -> f64,
 }
@@ -113,7 +111,6 @@ impl Config {
             floor: None,
             limit: 8,
             ceiling: None,
-            listeners: 0,
             max_wait: Duration::from_secs(1),
             statement_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_millis(1500),

@@ -166,8 +166,8 @@ const NO_SERVER: &str = "no server of the database's address can be reached and 
 const READ_ONLY: &str = "the database takes no writes: its server is a standby, or was told to only read; where there are several, \
                          the address names all of them, with target_session_attrs=read-write";
 /// Also what a pool says that finds it out when it is opened.
-pub(crate) const SHARED_SESSIONS: &str = "a pooler gives each transaction another session of the database, so that prepared statements, \
-                                          LISTEN and settings of a session are lost: set its pool_mode to session, or let the \
+pub(crate) const SHARED_SESSIONS: &str = "a pooler gives each transaction another session of the database, so that prepared statements \
+                                          and settings of a session are lost: set its pool_mode to session, or let the \
                                           address name the database's own server";
 const STARTUP_PARAMETERS: &str = "a pooler refuses what is said when a session begins: it needs pool_mode = session and \
                                   ignore_startup_parameters = extra_float_digits,options";
@@ -275,12 +275,6 @@ pub(crate) fn is_missing_feature(error: &DbErr) -> bool {
 /// Whether there is no schema to create something in.
 pub(crate) fn has_no_schema(error: &DbErr) -> bool {
     sqlx_error(error).and_then(sqlstate).as_deref() == Some("3F000")
-}
-
-/// Whether a notification arrived over a connection that listens to nothing, for which sqlx has no error of its own.
-pub(crate) fn is_stray_notification(error: &DbErr) -> bool {
-    let Some(Error::Protocol(why)) = sqlx_error(error) else { return false };
-    why.contains("NotificationResponse")
 }
 
 /// Whether our role lacks the right to what it asked for.

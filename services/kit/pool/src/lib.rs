@@ -17,7 +17,7 @@
 //! - Who holds a connection for long is named in the log, with its span and its line of code. A connection whose socket
 //!   died in silence is replaced alone, and stays charged until the server no longer shows its session. A database that went
 //!   away is tried with pauses that grow and differ, and found within two seconds of its return.
-//! - A password may be in a file that changes ([`Config::password_file`]). [`Pool::listen`] hears PostgreSQL's notifications.
+//! - A password may be in a file that changes ([`Config::password_file`]).
 //! - [`metrics`] has OpenTelemetry's names for all of it; [`budget`] the sums for many pools on one server.
 //!
 //! # The modules
@@ -29,7 +29,7 @@
 //! `watch`, `uses`, `waits`, `writer`, `stranded`, `reachability`, `generation`); `snapshot` and `metrics` show it. On it stand `connect`, which makes and
 //! ends connections; `lease`, which runs statements over one; `acquire`, how a caller gets one; `keeper`, which works ahead of
 //! callers; `terminate`, which ends at the server what we lost; and `server` and `pooler`, which look at what a pool has come to. At the top are `pool` and `transaction`, each with SeaORM's
-//! traits in a file `orm` of its own, `limit`, `hold` and `listen`. `migrate` and `budget` stand alone. Nothing knows what is
+//! traits in a file `orm` of its own, `limit` and `hold`. `migrate` and `budget` stand alone. Nothing knows what is
 //! above it.
 //!
 //! # How to name an operation
@@ -56,10 +56,10 @@
 //! | | |
 //! |---|---|
 //! | PostgreSQL 15.18, 16.15, 17.11, 18.6 | everything; tried with this crate's tests and those of cart, catalogue, checkout, delivery and outbox (15 of Debian, the others embedded binaries of Maven Central) |
-//! | PgBouncer 1.18 (Debian's), `pool_mode = session` | tried by `tests/it/pooler.rs`: statements, transactions, `LISTEN` and migrations work, with `ignore_startup_parameters = extra_float_digits,options`; without these it refuses us, which is named with the remedy. It then drops what we set for a session, which is said in the log: `statement_timeout`, `idle_in_transaction_session_timeout` and keepalives are to be set on the role (`ALTER ROLE … SET`), or a statement that is too slow is given up by us a second later, with its connection. The server shows the pooler's sessions, which outlive ours, so it may show more than the pool's limit, up to the pooler's own |
-//! | PgBouncer 1.18, `pool_mode = transaction` or `statement` | refused when a pool is opened, with the remedy: its first transaction finds itself in the session of another connection. Statements are prepared by name in one session and asked for in another (26000, 42P05), and `LISTEN` is taken and nothing is heard. A pool of one connection can't find out; its [`Listener`] does, and says so instead of that it listens. From 1.21 on PgBouncer can follow prepared statements (`max_prepared_statements`), and `LISTEN` is still lost |
-//! | CockroachDB | not tried; by its documentation and issues: no `LISTEN` (42601) and no triggers, so nothing may need them; no `pg_terminate_backend` and no `pg_stat_get_activity`, so what ends in silence isn't looked after; advisory locks of a transaction from 26.3 on, before that a stub that locks nothing or none at all, so one migration at a time; sequence numbers are neither dense nor in order of commit; 40001 is everyday, 40003 means that it doesn't know. Migrations with triggers, `tsvector` columns and several changes of a table in one transaction would have to be written anew |
-//! | YugabyteDB | not tried; by its documentation and issues: `LISTEN` in early access from 2025.2.3 on; advisory locks from 2025.1 on, an error (0A000) before; each node shows its own sessions, so that behind a balancer a session may be taken for gone that another node has; sequences are cached by node, so their numbers are not in order; `client_connection_check_interval` is unknown before its PostgreSQL 15 (2.25), and the server then refuses the connection |
+//! | PgBouncer 1.18 (Debian's), `pool_mode = session` | tried by `tests/it/pooler.rs`: statements, transactions and migrations work, with `ignore_startup_parameters = extra_float_digits,options`; without these it refuses us, which is named with the remedy. It then drops what we set for a session, which is said in the log: `statement_timeout`, `idle_in_transaction_session_timeout` and keepalives are to be set on the role (`ALTER ROLE … SET`), or a statement that is too slow is given up by us a second later, with its connection. The server shows the pooler's sessions, which outlive ours, so it may show more than the pool's limit, up to the pooler's own |
+//! | PgBouncer 1.18, `pool_mode = transaction` or `statement` | refused when a pool is opened, with the remedy: its first transaction finds itself in the session of another connection. Statements are prepared by name in one session and asked for in another (26000, 42P05). A pool of one connection can't find out. From 1.21 on PgBouncer can follow prepared statements (`max_prepared_statements`), and what is set for a session is still lost |
+//! | CockroachDB | not tried; by its documentation and issues: no triggers, so nothing may need them; no `pg_terminate_backend` and no `pg_stat_get_activity`, so what ends in silence isn't looked after; advisory locks of a transaction from 26.3 on, before that a stub that locks nothing or none at all, so one migration at a time; sequence numbers are neither dense nor in order of commit; 40001 is everyday, 40003 means that it doesn't know. Migrations with triggers, `tsvector` columns and several changes of a table in one transaction would have to be written anew |
+//! | YugabyteDB | not tried; by its documentation and issues: advisory locks from 2025.1 on, an error (0A000) before; each node shows its own sessions, so that behind a balancer a session may be taken for gone that another node has; sequences are cached by node, so their numbers are not in order; `client_connection_check_interval` is unknown before its PostgreSQL 15 (2.25), and the server then refuses the connection |
 //!
 //! # Several servers
 //!
@@ -78,7 +78,7 @@
 //! # What a server lacks
 //!
 //! What a server lacks is found where it is first asked for, named once in the log, and done without: the view of sessions,
-//! advisory locks (for migrations alone), `LISTEN`. A conflict (40001, 40P01) is done again, with pauses that differ by chance,
+//! advisory locks (for migrations alone). A conflict (40001, 40P01) is done again, with pauses that differ by chance,
 //! where nothing can have happened: a transaction before its COMMIT was answered, a single statement that is one transaction by
 //! itself. What may have happened is [`Kind::OutcomeUnknown`]: a COMMIT or a single write whose answer didn't come, or of which
 //! somebody in between only says that the server is gone (08xxx), and what the server itself doesn't know (40003, 08007). Every other failure means that nothing was done.
@@ -152,7 +152,6 @@ mod keeper;
 mod latency;
 mod lease;
 mod limit;
-mod listen;
 mod meters;
 pub mod metrics;
 pub mod migrate;
@@ -187,7 +186,6 @@ pub use failure::{Kind, OpenError, in_words, is_outcome_unknown, is_unique_viola
 pub use gate::{Class, Grant, GrantId, LimitError, LimitOwner, Reason, Refusal};
 pub use hold::Hold;
 pub use limit::{GrantStatus, LimitOverride};
-pub use listen::{Event, Listener};
 pub use pool::Pool;
 pub use sea_orm;
 pub use snapshot::Snapshot;

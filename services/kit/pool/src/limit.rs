@@ -17,7 +17,7 @@ pub struct GrantStatus {
     pub id: GrantId,
     /// Connections that it allows.
     pub limit: u32,
-    /// Connections that exist, whatever their state; those that listen are beside it.
+    /// Connections that exist, whatever their state.
     pub open: u32,
 }
 

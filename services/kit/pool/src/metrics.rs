@@ -98,7 +98,7 @@ const NOW: [(&str, &str, &str, Number); 4] = [
     }),
 ];
 
-const GAUGES: [(&str, &str, &str, Number); 9] = [
+const GAUGES: [(&str, &str, &str, Number); 8] = [
     ("selvage.pool.limit", "{connection}", "Connections that may be open now.", |pool| pool.limit.into()),
     ("selvage.pool.ceiling", "{connection}", "Connections that the limit may be raised to.", |pool| {
         pool.ceiling.into()
@@ -106,9 +106,6 @@ const GAUGES: [(&str, &str, &str, Number); 9] = [
     ("selvage.pool.debt", "{connection}", "Connections beyond a limit that was lowered.", |pool| pool.debt.into()),
     ("selvage.pool.stranded", "{connection}", "Connections ended by us that the server may still have.", |pool| {
         pool.stranded.into()
-    }),
-    ("selvage.pool.listening", "{connection}", "Connections that listen, beside the limit.", |pool| {
-        pool.listening.into()
     }),
     ("selvage.pool.opening", "{connection}", "Connections that are being made.", |pool| pool.opening.into()),
     ("selvage.pool.long_held", "{connection}", "Connections held for longer than makes sense.", |pool| {

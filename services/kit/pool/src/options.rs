@@ -17,7 +17,7 @@ use crate::address::Address;
 use crate::connection::{Connection, SessionId};
 use crate::latency::Latency;
 use crate::password::PasswordFile;
-use crate::servers::{Servers, Session};
+use crate::servers::Servers;
 use crate::wanted::Wanted;
 use crate::{Config, OpenError, failure};
 
@@ -136,7 +136,7 @@ impl Options {
     }
 
     /// A new session of PostgreSQL, and which password it was made with; each server has `each` for its answer.
-    pub(crate) async fn session<S: Session>(&self, each: Duration) -> Result<(S, u64), sqlx::Error> {
+    async fn session(&self, each: Duration) -> Result<(PgConnection, u64), sqlx::Error> {
         let Self::Postgres { servers, password, .. } = self else { return Err(failure::closed()) };
         let (password, credentials) = match password {
             Some(file) => file.read().map_err(sqlx::Error::Io)?,
@@ -158,7 +158,7 @@ impl Options {
             match self {
                 Self::Sqlite(options) => Ok((Connection::sqlite(options.connect().await?, latency.clone()), None, 0)),
                 Self::Postgres { shows_sessions, .. } => {
-                    let (mut raw, credentials) = self.session::<PgConnection>(each).await?;
+                    let (mut raw, credentials) = self.session(each).await?;
                     let session = session(&mut raw, shows_sessions).await?;
                     Ok((Connection::postgres(raw, latency.clone()), session, credentials))
                 }

@@ -29,7 +29,7 @@ pub(crate) async fn check_room(pool: &State, lease: &mut Lease) -> Result<(), Op
     let (max, reserved, role) = (number(0)?, number(1)?.unwrap_or(0), number(2)?);
     let Some(max) = max.filter(|max| *max > 0) else { return Ok(()) };
     let role = role.filter(|role| *role >= 0);
-    let ceiling = pool.config.limits().ceiling + pool.config.listeners;
+    let ceiling = pool.config.limits().ceiling;
     let room = role.map_or(max - reserved, |role| role.min(max - reserved));
     if i64::from(ceiling) <= i64::from(room) {
         return Ok(());

@@ -30,10 +30,6 @@ pub struct Snapshot {
     pub uncounted: u32,
     /// Those beyond the limit, after it was lowered.
     pub debt: u32,
-    /// Those for notifications, beside the limit and not counted in `open`: the ones that hear, and those being made.
-    pub listeners: u32,
-    /// Those of them that hear what is announced, as each tries out before it counts.
-    pub listening: u32,
     /// Callers who wait for one, or for the turn of SQLite's one writer.
     pub waiting: u32,
     /// The mean time of the last uses, about 31.
@@ -85,8 +81,6 @@ impl Snapshot {
             stranded: look.counts.stranded,
             uncounted: pool.stranded.uncounted(),
             debt: look.debt(),
-            listeners: pool.listeners.load(Ordering::Relaxed),
-            listening: pool.listening.load(Ordering::Relaxed),
             waiting: look.waiting.iter().sum::<u32>() + writers_waiting,
             use_time: look.use_time,
             saturated: look.saturated || writers_saturated,

@@ -1,7 +1,7 @@
 //! What all handles of a pool share.
 
 use std::panic::Location;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use selvage_context::deadline;
@@ -47,9 +47,6 @@ pub(crate) struct State {
     pub(crate) reachability: Reachability,
     pub(crate) stranded: StrandedList,
     pub(crate) generation: Generation,
-    /// Connections to listen with, beside the limit, and those of them that hear.
-    pub(crate) listeners: Arc<AtomicU32>,
-    pub(crate) listening: Arc<AtomicU32>,
     /// The one writer's turn, where the database is a SQLite file; known once the file is there.
     pub(crate) writer: OnceLock<Writer>,
     closed: AtomicBool,
@@ -75,8 +72,6 @@ impl State {
             reachability: Reachability::default(),
             stranded: StrandedList::default(),
             generation: Generation::default(),
-            listeners: Arc::default(),
-            listening: Arc::default(),
             writer: OnceLock::new(),
             closed: AtomicBool::new(false),
         }

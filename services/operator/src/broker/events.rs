@@ -70,7 +70,7 @@ impl Hello {
     }
 }
 
-/// A pool, as it is configured; connections, those that listen included.
+/// A pool, as it is configured; connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolBounds {
     /// Its name.

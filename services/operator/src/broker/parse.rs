@@ -10,7 +10,7 @@ use super::{Hello, Identity, PoolBounds, PoolReport, RefusedCount, Report, UseCo
 
 /// Pools of one process.
 const MAX_POOLS: usize = 16;
-/// Connections of one pool, those that listen included: twice what a pool takes.
+/// Connections of one pool: twice what a pool takes.
 const MAX_CONNECTIONS: u32 = 2_000;
 /// A name in Kubernetes, of a namespace, and of a thing in it.
 const MAX_NAMESPACE_BYTES: usize = 63;

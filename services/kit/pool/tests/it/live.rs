@@ -217,7 +217,7 @@ async fn a_grant_counts_before_the_configuration_and_is_acknowledged_when_what_i
 }
 
 #[tokio::test]
-async fn a_pool_that_awaits_its_first_grant_opens_nothing_before_not_even_to_listen() {
+async fn a_pool_that_awaits_its_first_grant_opens_nothing_before() {
     if !engines().contains(&Engine::Postgres) {
         return;
     }
@@ -227,31 +227,26 @@ async fn a_pool_that_awaits_its_first_grant_opens_nothing_before_not_even_to_lis
     let config = Config {
         floor: Some(1),
         limit: 4,
-        listeners: 1,
         max_wait: Duration::from_millis(200),
         awaits_grant: true,
         application_name: name.into(),
         ..Config::new("awaits", database.url())
     };
     let pool = Pool::unopened(config).unwrap();
-    let mut listener = pool.listen("news");
-    let mut hears = std::pin::pin!(listener.next());
     let mut reached = std::pin::pin!(pool.reach());
-    assert!(futures::poll!(hears.as_mut()).is_pending() && futures::poll!(reached.as_mut()).is_pending());
+    assert!(futures::poll!(reached.as_mut()).is_pending());
     // It waits for as long as it can, and by then everything that is made ahead would be there.
     let refused = pool.execute_unprepared("SELECT 1").await.unwrap_err();
     assert!(selvage_pool::kind(&refused) != selvage_pool::Kind::Other, "{refused}");
     let _drill = pool.override_limit(2).unwrap();
     let seen = pool.snapshot();
-    assert_eq!((seen.limit, seen.open, seen.listening, sessions(&observer, name).await), (0, 0, 0, 0), "{seen:?}");
+    assert_eq!((seen.limit, seen.open, sessions(&observer, name).await), (0, 0, 0), "{seen:?}");
 
     pool.grant_limit(Grant { id: GrantId { epoch: 1, sequence: 1 }, limit: 2 }).unwrap();
-    let (reached, hears) = tokio::time::timeout(LONG, async { tokio::join!(reached, hears) }).await.expect("in time");
-    reached.unwrap();
-    assert_eq!(hears, selvage_pool::Event::Listening);
+    tokio::time::timeout(LONG, reached).await.expect("in time").unwrap();
     pool.execute_unprepared("SELECT 1").await.unwrap();
     let there = sessions(&observer, name).await;
-    assert!((2..=3).contains(&there), "{there}: two at the most, and one that listens");
+    assert!((1..=2).contains(&there), "{there}");
     let uses = pool.uses();
     assert!(uses.iter().any(|used| used.operation == "pool_open" && used.count == 1), "{uses:?}");
 }

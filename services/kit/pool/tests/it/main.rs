@@ -6,7 +6,6 @@ mod each;
 mod entity;
 mod failover;
 mod gate;
-mod listen;
 mod live;
 mod log;
 mod measured;

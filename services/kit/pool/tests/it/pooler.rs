@@ -1,15 +1,12 @@
 //! Debian's PgBouncer between a pool and its server: what it breaks is named when the pool is opened, and what works works.
 
-use std::time::Duration;
-
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
-use selvage_pool::{Class, Config, Event, OpenError, Pool, migrate};
-use selvage_testkit::{Database, Engine, Pooler, database, engines, eventually};
+use selvage_pool::{Class, Config, OpenError, Pool, migrate};
+use selvage_testkit::{Database, Engine, Pooler, database, engines};
 
 use crate::log::Log;
 use crate::migrations::Migrations;
 
-const LONG: Duration = Duration::from_secs(20);
 const IGNORED: &str = "ignore_startup_parameters = extra_float_digits,options";
 
 /// A database, and the same by way of a pooler with these settings.
@@ -35,28 +32,6 @@ async fn a_pooler_that_shares_sessions_out_by_transactions_is_refused_with_the_r
     }
 }
 
-/// One connection can't tell by itself; what it would listen to it would never hear.
-#[tokio::test]
-async fn nobody_listens_who_hears_nothing() {
-    let Some((database, _pooler, url)) = through(&["pool_mode = transaction", IGNORED]).await else { return };
-    let (log, _guard) = Log::start();
-    let pool = Pool::open(Config { limit: 1, ..Config::new("test", &url) }).await.expect("nothing shows yet");
-    let mut listener = pool.listen("news");
-    let mut hears = std::pin::pin!(listener.next());
-    let said = async || {
-        assert!(futures::poll!(hears.as_mut()).is_pending(), "it can't hear anything");
-        assert_eq!(pool.snapshot().listening, 0);
-        log.has("nothing that is announced is heard") && log.has("pool_mode to session")
-    };
-    eventually(LONG, "it is named with the remedy", said).await;
-    eventually(LONG, "the connection isn't kept", async || pool.snapshot().listeners == 0).await;
-
-    let direct = Pool::open(Config { limit: 1, ..Config::new("direct", database.url()) }).await.unwrap();
-    let mut listener = direct.listen("news");
-    assert_eq!(listener.next().await, Event::Listening);
-    assert_eq!((direct.snapshot().listening, direct.snapshot().listeners), (1, 1));
-}
-
 #[tokio::test]
 async fn a_pooler_that_refuses_our_settings_is_named_with_the_remedy() {
     for settings in
@@ -76,10 +51,8 @@ async fn a_pooler_with_a_session_for_each_client_works_and_what_it_drops_is_name
     };
     let (log, _guard) = Log::start();
     assert_eq!(migrate::up::<Migrations>(url.as_str()).await, Ok(1));
-    let pool = Pool::open(Config { limit: 4, listeners: 1, ..Config::new("test", &url) }).await.expect("it works");
+    let pool = Pool::open(Config { limit: 4, ..Config::new("test", &url) }).await.expect("it works");
     assert!(log.has("a pooler drops what is set for a session") && log.has("wanted_ms=5000"));
-    let mut listener = pool.listen("news");
-    assert_eq!(listener.next().await, Event::Listening);
     let write =
         |text: &str| Statement::from_sql_and_values(DbBackend::Postgres, "INSERT INTO note VALUES ($1)", [text.into()]);
     let writes = (0..32).map(async |index: i32| {
@@ -87,13 +60,11 @@ async fn a_pooler_with_a_session_for_each_client_works_and_what_it_drops_is_name
             return pool.execute_raw(write("single")).await.map(drop);
         }
         pool.run_tx("note_write", Class::Normal, |tx| async move {
-            tx.execute_raw(write("in a transaction")).await?;
-            tx.execute_unprepared("NOTIFY news, 'written'").await.map(drop)
+            tx.execute_raw(write("in a transaction")).await.map(drop)
         })
         .await
     });
     for written in futures::future::join_all(writes).await {
         written.expect("it works");
     }
-    assert_eq!(listener.next().await, Event::Notified("written".into()));
 }
