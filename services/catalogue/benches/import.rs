@@ -64,7 +64,7 @@ fn feed() -> String {
     for product in 0..PRODUCTS {
         for variant in 0..VARIANTS {
             let fields = if variant == 0 {
-                format!("Striped Shirt {product},{body},Mill,Shirts,\"men, cotton\",TRUE,Size")
+                format!("Striped Shirt {product},\"{body}\",Mill,Shirts,\"men, cotton\",TRUE,Size")
             } else {
                 ",,,,,,".into()
             };
