@@ -1,3 +1,4 @@
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,11 +8,14 @@ use selvage_pool::{Config, Pool};
 use selvage_proto::catalogue::v1::catalogue_server::CatalogueServer;
 use selvage_proto::checkout::v1::checkout_client::CheckoutClient;
 use selvage_rpc::Channel;
+use tempfile::TempDir;
+use tokio::time::Instant;
 use tonic::service::RoutesBuilder;
 
 use crate::answer_cache::{AnswerCache, Counts};
 use crate::args::CatalogueArgs;
 use crate::grpc::{CachedReads, CachingService, Server};
+use crate::index::{Index, Keeper};
 use crate::lapse::Lapse;
 use crate::meter;
 use crate::migration::Migrator;
@@ -33,11 +37,18 @@ pub struct Settings {
     /// A product of 30 variants and its key take 3 KiB, a page of 24 in a listing 6 KiB: of the default, 48 MiB, two thirds
     /// hold 10,000 products, and the rest 2,700 pages of listings.
     pub cache_bytes: u64,
+    /// Where the index is kept; `None` for a temporary folder of its own, from which it is made anew at each start.
+    pub index: Option<PathBuf>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { currency: "EUR".into(), lapse_every: Duration::from_secs(10), cache_bytes: 48 * 1024 * 1024 }
+        Self {
+            currency: "EUR".into(),
+            lapse_every: Duration::from_secs(10),
+            cache_bytes: 48 * 1024 * 1024,
+            index: None,
+        }
     }
 }
 
@@ -66,13 +77,24 @@ pub struct App {
     server: CatalogueServer<Server>,
     cached: Option<Arc<CachedReads>>,
     store: Store,
+    index: Index,
     host: Host,
 }
 
 impl App {
     /// Wires it, and starts the ending of reservations past their time.
-    pub fn new(pool: Pool, settings: Settings, peers: Peers, host: Host) -> Self {
+    ///
+    /// # Errors
+    /// If the index's folder can't be used.
+    pub fn new(pool: Pool, settings: Settings, peers: Peers, host: Host) -> anyhow::Result<Self> {
         let store = Store::new(pool, settings.currency);
+        let temporary = match settings.index {
+            None => Some(tempfile::tempdir().context("there is no folder for the index; say one with --index")?),
+            Some(_) => None,
+        };
+        let folder =
+            settings.index.as_deref().or_else(|| temporary.as_ref().map(TempDir::path)).unwrap_or(Path::new("."));
+        let (index, writer) = Index::open(folder)?;
         match peers.checkout {
             Some(channel) => {
                 let checkout = CheckoutClient::new(channel);
@@ -84,7 +106,18 @@ impl App {
         if !store.has_one_writer() {
             host.life.spawn("trim", trim::run(store.clone(), host.life.clone()));
         }
-        let server = Arc::new(Server { store: store.clone(), clock: host.clock.clone() });
+        meter::observe_index(&index);
+        let keeper = Keeper::new(store.clone(), writer);
+        let (changes, stopping) = (store.changes().clone(), host.life.stopping());
+        host.life.spawn("index", async move {
+            tokio::select! {
+                () = keeper.run(changes) => {}
+                () = stopping => {}
+            }
+            // Nobody writes there any more.
+            drop(temporary);
+        });
+        let server = Arc::new(Server { store: store.clone(), index: index.clone(), clock: host.clock.clone() });
         let cached = (settings.cache_bytes > 0).then(|| {
             host.life.spawn("follow", store.clone().follow(host.life.stopping()));
             let cache =
@@ -97,12 +130,22 @@ impl App {
             cached
         });
         let server = CatalogueServer::from_arc(server).max_decoding_message_size(MAX_REQUEST_BYTES);
-        Self { server, cached, store, host }
+        Ok(Self { server, cached, store, index, host })
     }
 
     /// How often GetProduct and ListProducts were answered from their caches, in this order; `None` without caches.
     pub fn cache_counts(&self) -> Option<[&Counts; 2]> {
         self.cached.as_ref().map(|cached| [cached.products.counts(), cached.listings.counts()])
+    }
+
+    /// Waits until listings and searches can be answered.
+    pub async fn ready(&self) {
+        self.index.ready().await;
+    }
+
+    /// Waits until listings and searches show what is committed by now.
+    pub async fn shows_all(&self) {
+        self.index.has_all_until(Instant::now()).await;
     }
 
     /// The changes of products that this process follows.
@@ -141,11 +184,16 @@ impl Service for App {
             None => Peers::default(),
         };
         let pool = database.open(&POOL).await?;
-        let app = Self::new(pool, Settings { currency: args.currency.to_string(), ..Settings::default() }, peers, host);
+        let settings = Settings { currency: args.currency.to_string(), index: args.index, ..Settings::default() };
+        let app = Self::new(pool, settings, peers, host)?;
         if args.seed {
             let planted = app.seed_if_empty().await?;
             tracing::info!(planted, "the default products are there");
+            if planted > 0 {
+                app.host.life.awaits("the index has the default products", app.shows_all()).await;
+            }
         }
+        app.host.life.awaits("the index of products is made", app.ready()).await;
         Ok(app)
     }
 

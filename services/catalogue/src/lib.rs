@@ -23,6 +23,10 @@
 //! again. On SQLite the process also counts its own transactions at once. Whoever else wants to know what has changed makes a
 //! [`store::Follower`] of their own. On PostgreSQL the log is trimmed (`trim.rs`); on SQLite it has a bound.
 //!
+//! Listings and searches are answered by an [`index`] in this process, without a statement: words, columns and cards in mapped files,
+//! which follow the same log and are some 0.3 s behind it. It is made from the database where there is none, and goes on from its file
+//! after a restart. What it says of prices and stock is for looking; a bag and an order ask the database.
+//!
 //! Answers that aren't in memory are read from the database by at most two statements at a time (`store/gathered.rs`). Products
 //! that are asked for while both are under way are read together by the next one, up to 32 of them. Nobody waits for company: in
 //! a quiet shop each product has its own statement, and the busier the database, the fewer statements it gets. One caller
@@ -86,6 +90,7 @@ mod args;
 pub mod domain;
 mod grpc;
 pub mod import;
+pub mod index;
 mod lapse;
 mod meter;
 pub mod migration;
@@ -97,4 +102,4 @@ mod trim;
 pub use answer_cache::Counts;
 pub use app::{App, POOL, Peers, Settings};
 pub use args::CatalogueArgs;
-pub use planting::{Planted, plant, plant_seed};
+pub use planting::{Planted, plant, plant_seed, planted_products};

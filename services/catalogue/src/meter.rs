@@ -7,6 +7,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::Counter;
 
 use crate::grpc::CachedReads;
+use crate::index::Index;
 use crate::store::Changes;
 
 /// Lets it be observed how often answers came from memory.
@@ -37,6 +38,28 @@ pub(crate) fn observe_changes(changes: &Changes) {
         .with_description("How long ago the database was asked for the changes that were heard of last.")
         .with_callback(move |instrument| {
             if let Some(behind) = changes.behind() {
+                instrument.observe(behind.as_secs_f64(), &[]);
+            }
+        })
+        .build();
+}
+
+/// Lets it be observed how many products the index has, and how far behind the database it may be.
+pub(crate) fn observe_index(index: &Index) {
+    let meter = opentelemetry::global::meter("selvage.catalogue");
+    let (products, behind) = (index.clone(), index.clone());
+    meter
+        .u64_observable_gauge("selvage.index.products")
+        .with_unit("{product}")
+        .with_description("How many products listings and searches know.")
+        .with_callback(move |instrument| instrument.observe(products.products(), &[]))
+        .build();
+    meter
+        .f64_observable_gauge("selvage.index.behind")
+        .with_unit("s")
+        .with_description("For how long listings and searches may lack what was changed.")
+        .with_callback(move |instrument| {
+            if let Some(behind) = behind.behind() {
                 instrument.observe(behind.as_secs_f64(), &[]);
             }
         })

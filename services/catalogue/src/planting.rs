@@ -80,6 +80,11 @@ pub async fn plant(
     }
 }
 
+/// What is planted: the first `count` products, and when each came into the shop, in milliseconds since the Unix epoch.
+pub fn planted_products(count: usize, now_ms: i64) -> impl Iterator<Item = (Product, i64)> {
+    seed::first(count).map(move |seed| product(seed, now_ms))
+}
+
 /// The product, and when it came into the shop: no two at the same moment, so that the newest are in order.
 fn product(seed: SeedProduct, now_ms: i64) -> (Product, i64) {
     let created_at = now_ms - i64::from(seed.days_ago) * DAY_MS;

@@ -87,6 +87,11 @@ impl DataFolder {
         }
     }
 
+    /// Where the index of products is kept; it is made anew if it is missing.
+    pub(crate) fn index(&self) -> PathBuf {
+        self.0.join("index")
+    }
+
     pub(crate) fn mails(&self) -> PathBuf {
         self.0.join("mail")
     }

@@ -77,7 +77,12 @@ impl Process for House {
             databases: Vec::new(),
         };
         let currency = serve.currency;
-        let catalogue = CatalogueArgs { currency: currency.clone(), checkout: Some(here()), seed: true };
+        let catalogue = CatalogueArgs {
+            currency: currency.clone(),
+            checkout: Some(here()),
+            index: Some(folder.index()),
+            seed: true,
+        };
         services.start::<selvage_catalogue::App>(catalogue, token("catalogue")?).await?;
         services.start::<selvage_cart::App>(CartArgs::new(currency.clone(), here()), None).await?;
         let delivery = DeliveryArgs::new(currency.clone(), serve.carrier_step);

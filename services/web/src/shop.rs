@@ -31,6 +31,16 @@ pub(crate) struct Shop {
     delivery: DeliveryClient<Channel>,
 }
 
+/// What a search found.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub(crate) listing: ListProductsResponse,
+    /// Words that what was found needn't have.
+    pub(crate) left_out: Vec<String>,
+    /// What was looked for in place of a word that nothing has; empty if it is what was typed.
+    pub(crate) corrected: String,
+}
+
 impl Shop {
     /// Clients for the channels of `peers`.
     pub(crate) fn new(peers: &Peers) -> Self {
@@ -51,15 +61,17 @@ impl Shop {
         Ok(self.catalogue.clone().list_products(with_token(token, request)).await?.into_inner())
     }
 
-    /// Searches the catalogue. The answer has the form of a listing's, so that one page shows both.
-    pub(crate) async fn search(&self, token: &str, request: SearchProductsRequest) -> Answer<ListProductsResponse> {
+    /// Searches the catalogue. What is found has the form of a listing, so that one page shows both.
+    pub(crate) async fn search(&self, token: &str, request: SearchProductsRequest) -> Answer<Found> {
         let found = self.catalogue.clone().search_products(with_token(token, request)).await?.into_inner();
-        Ok(ListProductsResponse {
+        let listing = ListProductsResponse {
             products: found.products,
             next_page_token: found.next_page_token,
             total_size: found.total_size,
             facets: found.facets,
-        })
+            may_be_old: found.may_be_old,
+        };
+        Ok(Found { listing, left_out: found.left_out_words, corrected: found.corrected_query })
     }
 
     pub(crate) async fn product(&self, token: &str, slug: &str) -> Answer<Product> {

@@ -69,7 +69,8 @@ async fn main() -> ExitCode {
             token: None,
             faults: Faults::off(),
         };
-        let app = App::new(pool, settings, Peers::default(), host);
+        let app = App::new(pool, settings, Peers::default(), host).expect("an app");
+        app.ready().await;
         if cache_bytes > 0 {
             eventually(std::time::Duration::from_secs(10), "it listens", async || app.changes().are_followed()).await;
         }

@@ -6,6 +6,37 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::product::{Audience, is_slug};
+use super::search::Query;
+
+/// What to list.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// What to look for, if anything.
+    pub query: Option<Query>,
+    /// Conditions.
+    pub filter: Filter,
+    /// How to sort.
+    pub order: Order,
+    /// Behind which product to begin.
+    pub after: Option<Cursor>,
+    /// 1 to 100.
+    pub size: u64,
+    /// Whether to count what it can be narrowed by.
+    pub with_facets: bool,
+}
+
+/// What a listing can be narrowed by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facets {
+    /// Sizes and how many products have each.
+    pub sizes: Vec<(String, i64)>,
+    /// Colours with their hexadecimal digits.
+    pub colours: Vec<(String, String, i64)>,
+    /// Categories.
+    pub categories: Vec<(String, i64)>,
+    /// Lowest and highest price.
+    pub prices: (i64, i64),
+}
 
 /// How a listing is sorted. Ties are broken by slug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,17 +72,6 @@ pub struct Filter {
     pub audience: Option<Audience>,
 }
 
-impl Filter {
-    /// Whether it says something about variants, so that one must be found that fits all of it.
-    pub fn is_about_variants(&self) -> bool {
-        !self.sizes.is_empty()
-            || !self.colours.is_empty()
-            || self.min_price.is_some()
-            || self.max_price.is_some()
-            || self.in_stock
-    }
-}
-
 /// Behind which product a page begins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cursor {
@@ -59,14 +79,18 @@ pub enum Cursor {
     Number(i64, String),
     /// By text: titles.
     Text(String, String),
-    /// So many products in: relevance has no key of its own. At most [`Cursor::DEEPEST`].
-    Offset(u64),
+    /// By how well products match: a place among those that have these words of the query, a bit for each.
+    Match {
+        /// Smaller is better.
+        rank: u64,
+        /// The words.
+        words: u8,
+        /// Of the last product.
+        slug: String,
+    },
 }
 
 impl Cursor {
-    /// Nobody reads the best matches beyond.
-    pub const DEEPEST: u64 = 10_000;
-
     /// Writes it as a page token that holds only for the same listing.
     pub fn token(&self, listing: &str) -> String {
         let body = serde_json::to_vec(&(check(listing), self)).expect("numbers and strings");
@@ -79,7 +103,7 @@ impl Cursor {
         let body = URL_SAFE_NO_PAD.decode(token).ok()?;
         let (of, cursor): (String, Self) = serde_json::from_slice(&body).ok()?;
         let fits = match (&cursor, order) {
-            (Self::Offset(offset), Order::Relevance) => *offset <= Self::DEEPEST,
+            (Self::Match { words, slug, .. }, Order::Relevance) => *words > 0 && is_slug(slug),
             (Self::Text(text, slug), Order::Title) => is_slug(slug) && !text.contains('\0'),
             (Self::Number(_, slug), Order::Newest | Order::PriceAscending | Order::PriceDescending) => is_slug(slug),
             _ => false,

@@ -60,6 +60,11 @@ pub struct Picture {
     pub accent: String,
 }
 
+impl Picture {
+    /// What is drawn where nobody said what the product is.
+    pub const FALLBACK: &str = "tshirt";
+}
+
 /// A product in one size and one colour.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Variant {

@@ -4,9 +4,11 @@ use selvage_proto::catalogue::v1 as api;
 use selvage_proto::money::v1::Money;
 use selvage_proto::time::timestamp;
 
+use crate::domain::card::Summary;
+use crate::domain::listing::Facets;
 use crate::domain::product::{Audience, Picture, Variant};
 use crate::domain::stock::State;
-use crate::store::{CategoryCount, Facets, Reservation, StoredProduct, StoredVariant, Summary, VariantOfProduct};
+use crate::store::{CategoryCount, Reservation, StoredProduct, StoredVariant, VariantOfProduct};
 
 pub(super) fn product(stored: StoredProduct) -> api::Product {
     let etag = stored.etag();
@@ -72,6 +74,10 @@ pub(super) fn summary(summary: Summary) -> api::ProductSummary {
         picture: Some(picture(summary.picture)),
         create_time: Some(timestamp(summary.created_at)),
     }
+}
+
+pub(super) fn count(products: u64) -> i32 {
+    i32::try_from(products).unwrap_or(i32::MAX)
 }
 
 pub(super) fn facets(facets: Facets) -> api::Facets {

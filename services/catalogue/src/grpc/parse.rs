@@ -5,11 +5,10 @@ use selvage_proto::money::v1::Money;
 use selvage_status::{Error, FieldViolations, Result};
 use uuid::Uuid;
 
-use crate::domain::listing::{Cursor, Filter, Order, identity};
+use crate::domain::listing::{Cursor, Filter, Listing, Order, identity};
 use crate::domain::product::{Audience, MAX_VARIANTS, Picture, Product, Variant, is_sku, is_slug};
 use crate::domain::search;
 use crate::domain::stock::Line;
-use crate::store::Listing;
 
 const MAX_LINES: usize = 100;
 const MAX_FILTER_VALUES: usize = 20;

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::time::Duration;
 
 use selvage_context::clock::Clock;
 use selvage_identity::{Role, caller};
@@ -15,16 +16,22 @@ use tonic::{Request, Response, Status};
 use super::parse::{Asked, listing};
 use super::{convert, parse};
 use crate::domain::stock::State;
+use crate::index::{Index, NoPage, Page};
 use crate::meter;
-use crate::store::{Adjusted, Listed, Put, Refused, Store};
+use crate::store::{Adjusted, Put, Refused, Store};
 
 /// From when on the lapse may forget a reservation that was given back before it came: longer than any request is on its
 /// way.
 const TOMBSTONE_MS: i64 = 24 * 3600 * 1000;
 
+/// How far behind the database the index may be before it is said: usual are some tenths of a second, and a second or two on a
+/// machine that is busy.
+const OLD: Duration = Duration::from_secs(5);
+
 /// The rpcs.
 pub(crate) struct Server {
     pub(crate) store: Store,
+    pub(crate) index: Index,
     pub(crate) clock: Clock,
 }
 
@@ -34,17 +41,27 @@ type Answer<T> = std::result::Result<Response<T>, Status>;
 impl Catalogue for Server {
     async fn list_products(&self, request: Request<ListProductsRequest>) -> Answer<ListProductsResponse> {
         caller(&request)?;
-        Ok(Response::new(self.page(request.into_inner().into()).await?))
+        let (page, token) = self.page(request.into_inner().into()).await?;
+        Ok(Response::new(ListProductsResponse {
+            products: page.products.into_iter().map(convert::summary).collect(),
+            next_page_token: token,
+            total_size: convert::count(page.total),
+            facets: page.facets.map(convert::facets),
+            may_be_old: self.may_be_old(),
+        }))
     }
 
     async fn search_products(&self, request: Request<SearchProductsRequest>) -> Answer<SearchProductsResponse> {
         caller(&request)?;
-        let page = self.page(request.into_inner().into()).await?;
+        let (page, token) = self.page(request.into_inner().into()).await?;
         Ok(Response::new(SearchProductsResponse {
-            products: page.products,
-            next_page_token: page.next_page_token,
-            total_size: page.total_size,
-            facets: page.facets,
+            products: page.products.into_iter().map(convert::summary).collect(),
+            next_page_token: token,
+            total_size: convert::count(page.total),
+            facets: page.facets.map(convert::facets),
+            left_out_words: page.left_out,
+            corrected_query: page.corrected.unwrap_or_default(),
+            may_be_old: self.may_be_old(),
         }))
     }
 
@@ -191,20 +208,27 @@ fn out_of_stock(short: Vec<(String, Option<i32>)>) -> Error {
 }
 
 impl Server {
-    async fn page(&self, asked: Asked) -> Result<ListProductsResponse> {
+    fn may_be_old(&self) -> bool {
+        self.index.behind().is_none_or(|behind| behind > OLD)
+    }
+
+    /// A page, and the token of the next one.
+    async fn page(&self, asked: Asked) -> Result<(Page, String)> {
         // A search for nothing that could be a word finds nothing.
         let finds_nothing = asked
             .query
             .as_ref()
             .is_some_and(|text| !text.trim().is_empty() && crate::domain::search::Query::parse(text).is_none());
         let (listing, identity) = listing(asked)?;
-        let listed = if finds_nothing { Listed::default() } else { self.store.product_list(&listing).await? };
-        Ok(ListProductsResponse {
-            products: listed.products.into_iter().map(convert::summary).collect(),
-            next_page_token: listed.next.map(|cursor| cursor.token(&identity)).unwrap_or_default(),
-            total_size: i32::try_from(listed.total).unwrap_or(i32::MAX),
-            facets: listed.facets.map(convert::facets),
-        })
+        if finds_nothing {
+            return Ok(<(Page, String)>::default());
+        }
+        let page = self.index.page(listing).await.map_err(|why| match why {
+            NoPage::Preparing => Error::new(ErrorCode::Unavailable, why.to_string()).reason("CATALOGUE_PREPARING"),
+            NoPage::Unreadable(_) => Error::internal(why),
+        })?;
+        let token = page.next.as_ref().map(|cursor| cursor.token(&identity)).unwrap_or_default();
+        Ok((page, token))
     }
 
     async fn product(&self, slug: &str) -> Result<Product> {

@@ -81,7 +81,7 @@ impl Hints {
 
     /// What is drawn of a product whose first variant has the colour `main`.
     pub(super) fn picture(&self, main: &str) -> Picture {
-        let garment = self.garment().unwrap_or("tshirt");
+        let garment = self.garment().unwrap_or(Picture::FALLBACK);
         let said = [&self.title, &self.kind, &self.tags];
         let pattern = said.into_iter().chain([&self.body]).flatten().find_map(|word| pattern(word));
         // Only where a word is about the whole: a description speaks of long sleeves and wide collars.

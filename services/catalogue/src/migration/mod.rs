@@ -7,6 +7,7 @@ mod m20261125_000002_withdrawn;
 mod m20261126_000003_announce;
 mod m20261127_000004_returned;
 mod m20261128_000005_change_log;
+mod m20261129_000006_search;
 
 /// All migrations, in order.
 pub struct Migrator;
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000003_announce::Migration),
             Box::new(m20261127_000004_returned::Migration),
             Box::new(m20261128_000005_change_log::Migration),
+            Box::new(m20261129_000006_search::Migration),
         ]
     }
 }

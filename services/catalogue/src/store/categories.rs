@@ -66,15 +66,23 @@ impl Store {
         }
         self.pool
             .run_tx("category_add", Class::Normal, |tx| async move {
-                let there = category::Entity::find().count(&tx).await?;
-                let first = i32::try_from(there).unwrap_or(i32::MAX / 2);
-                let rows =
-                    categories.iter().zip(first..).map(|((slug, title, blurb), position)| category::ActiveModel {
-                        slug: Set(slug.clone()),
-                        title: Set(title.clone()),
-                        blurb: Set(blurb.clone()),
-                        position: Set(position),
-                    });
+                let there: Vec<String> =
+                    category::Entity::find().select_only().column(category::Column::Slug).into_tuple().all(&tx).await?;
+                let mut rows = Vec::new();
+                for (slug, title, blurb) in categories {
+                    if !there.contains(slug) {
+                        rows.push(category::ActiveModel {
+                            slug: Set(slug.clone()),
+                            title: Set(title.clone()),
+                            blurb: Set(blurb.clone()),
+                            position: Set(i32::try_from(there.len() + rows.len()).unwrap_or(i32::MAX)),
+                        });
+                    }
+                }
+                // A statement that changes nothing is noted as a change of everything, too.
+                if rows.is_empty() {
+                    return Ok(());
+                }
                 let there = OnConflict::column(category::Column::Slug).do_nothing().to_owned();
                 category::Entity::insert_many(rows).on_conflict(there).exec_without_returning(&tx).await?;
                 Ok(())

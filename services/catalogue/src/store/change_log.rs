@@ -100,7 +100,7 @@ pub struct News {
 
 impl News {
     /// Anything may have changed until `position`.
-    pub(super) fn everything(position: Position) -> Self {
+    pub(crate) fn everything(position: Position) -> Self {
         Self { changed: Vec::new(), everything: true, position }
     }
 }

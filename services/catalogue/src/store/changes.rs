@@ -110,7 +110,7 @@ impl Changes {
     }
 
     /// Something has changed that listings show.
-    pub(super) fn listings(&self) {
+    pub(crate) fn listings(&self) {
         self.0.listings.fetch_add(1, Ordering::SeqCst);
     }
 

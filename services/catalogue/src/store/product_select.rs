@@ -69,6 +69,19 @@ impl ProductRow {
         let sql = &WRITTEN[usize::from(backend != DbBackend::Postgres)];
         Statement::from_sql_and_values(backend, sql, [slug.into()])
     }
+
+    /// The statement by which all are read, `size` at a time: those behind the slug `last`.
+    pub(super) fn walk(last: &str, size: u64, backend: DbBackend) -> Statement {
+        static WRITTEN: LazyLock<[String; 2]> = LazyLock::new(|| {
+            [POSTGRES_VARIANTS, SQLITE_VARIANTS].map(|variants| {
+                format!(
+                    "SELECT {PRODUCT_COLUMNS}, ({variants}) AS variants FROM products WHERE slug > $1 ORDER BY slug LIMIT $2"
+                )
+            })
+        });
+        let sql = &WRITTEN[usize::from(backend != DbBackend::Postgres)];
+        Statement::from_sql_and_values(backend, sql, [last.into(), size.into()])
+    }
 }
 
 /// One of several products that are asked for at once.

@@ -52,6 +52,33 @@ impl Store {
         Ok(found)
     }
 
+    /// The products behind `slugs`, each in its place, `None` where there is none: one statement, on SQLite one for each.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn product_list_of(&self, slugs: &[String]) -> Result<Vec<Option<StoredProduct>>, StoreError> {
+        if !self.has_one_writer() {
+            return self.products_read(slugs).await;
+        }
+        let mut found = Vec::with_capacity(slugs.len());
+        for slug in slugs {
+            found.push(self.product_read(slug).await?);
+        }
+        Ok(found)
+    }
+
+    /// The next `size` products behind the one with the slug `last`, by slug: one statement, in whose way those that are damaged
+    /// don't stand.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn product_walk(&self, last: &str, size: u64) -> Result<Vec<StoredProduct>, StoreError> {
+        let db = self.pool.named("product_walk", Class::Sheddable);
+        let rows = db.query_all_raw(ProductRow::walk(last, size, db.backend())).await?;
+        let rows = Each::of(rows, |row| ProductRow::from_query_result(row, ""));
+        Ok(rows.or_pass_over(PRODUCTS, "slug").into_iter().map(StoredProduct::from).collect())
+    }
+
     /// What [`Store::product_get`] asks the database, for those who measure what the database takes for it.
     pub fn product_get_statement(&self, slug: &str) -> Statement {
         ProductRow::statement(slug, self.pool.backend())

@@ -45,7 +45,8 @@ async fn replica(url: &str, clock: &Clock) -> Replica {
         token: None,
         faults: Faults::off(),
     };
-    let app = App::new(pool, Settings::default(), Peers::default(), host);
+    let app = App::new(pool, Settings::default(), Peers::default(), host).expect("an app");
+    app.ready().await;
     let mut services = grpc::Services::default();
     services.add(App::GRPC_NAME, |routes| app.add_to(routes));
     let (routes, on) = (services.finish(&life).await.unwrap(), life.clone());
@@ -251,7 +252,8 @@ async fn on_sqlite_a_change_of_ones_own_is_shown_at_once_and_anothers_soon() {
     replica.reserve("A", 2).await;
     assert_eq!(replica.available().await, 7);
     replica.rename("Better Shirt").await;
-    assert_eq!(replica.listed().await, [("Better Shirt".into(), true)]);
+    assert_eq!(replica.get("shirt").await.unwrap().title, "Better Shirt");
+    eventually(SOON, "in listings", async || replica.listed().await == [("Better Shirt".into(), true)]).await;
     assert_eq!(replica.get("coat").await.unwrap_err().code(), Code::NotFound);
 
     // As `selvage import` beside an open shop.

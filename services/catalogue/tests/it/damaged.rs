@@ -1,12 +1,12 @@
 //! Rows that are damaged: they stand in no other's way.
 
 use sea_orm::{ConnectionTrait as _, Statement};
-use selvage_catalogue::domain::listing::{Cursor, Filter, Order};
-use selvage_catalogue::store::{Listing, Put};
+use selvage_catalogue::domain::listing::{Cursor, Filter, Listing, Order};
+use selvage_catalogue::store::Put;
 use selvage_testkit::{Engine, engines};
 use uuid::Uuid;
 
-use crate::goods::{catalogue, product, variant};
+use crate::goods::{catalogue, indexed, product, variant};
 
 #[tokio::test]
 async fn a_damaged_product_is_left_out_of_listings_and_bags_and_hides_no_other() {
@@ -24,13 +24,16 @@ async fn a_damaged_product_is_left_out_of_listings_and_bags_and_hides_no_other()
         for (slug, damage) in damages {
             pool.execute_unprepared(&format!("UPDATE products SET {damage} WHERE slug = '{slug}'")).await.unwrap();
         }
+        // Nothing that is shown is read of the column of colours, which the release before reads.
+        let sound = if engine == Engine::Sqlite { vec!["b", "d", "e"] } else { vec!["b", "c", "d", "e"] };
+        let index = indexed(&store).await;
         for order in [Order::Newest, Order::Title, Order::PriceAscending] {
             for size in 2..=7 {
                 let (mut seen, mut after): (Vec<String>, Option<Cursor>) = (Vec::new(), None);
                 loop {
                     let page =
                         Listing { query: None, filter: Filter::default(), order, after, size, with_facets: false };
-                    let page = store.product_list(&page).await.unwrap();
+                    let page = index.page(page).await.unwrap();
                     seen.extend(page.products.into_iter().map(|product| product.slug));
                     after = page.next;
                     if after.is_none() {
@@ -38,13 +41,12 @@ async fn a_damaged_product_is_left_out_of_listings_and_bags_and_hides_no_other()
                     }
                 }
                 seen.sort();
-                assert_eq!(seen, ["b", "d", "e"], "{engine:?}: {order:?}, pages of {size}");
+                assert_eq!(seen, sound, "{engine:?}: {order:?}, pages of {size}");
             }
         }
         let skus: Vec<_> = slugs.iter().map(|slug| slug.to_uppercase()).collect();
         let mut lines: Vec<_> = store.variant_list(&skus).await.unwrap().into_iter().map(|line| line.slug).collect();
         lines.sort();
-        let sound = if engine == Engine::Sqlite { vec!["b", "d", "e"] } else { vec!["b", "c", "d", "e"] };
         assert_eq!(lines, sound, "{engine:?}: of a bag no colours are read");
         // Whoever asks for several at once gets those that can be read.
         let asked = slugs.map(|slug| store.product_get(slug));

@@ -30,7 +30,8 @@ async fn edge(engine: Engine) -> Edge {
     plant_seed(&store, clock.now_ms()).await.unwrap();
     let (tokens, life) = (Tokens::new(&clock), Life::new());
     let host = Host { clock, verifier: tokens.verifier(), life: life.clone(), token: None, faults: Faults::off() };
-    let app = App::new(pool, Settings::default(), Peers::default(), host);
+    let app = App::new(pool, Settings::default(), Peers::default(), host).expect("an app");
+    app.ready().await;
     let mut services = grpc::Services::default();
     services.add(App::GRPC_NAME, |routes| app.add_to(routes));
     let routes = services.finish(&life).await.unwrap();

@@ -1,6 +1,7 @@
 //! Goods and databases for the tests.
 
 use selvage_catalogue::domain::product::{Audience, Picture, Product, Variant};
+use selvage_catalogue::index::{Index, Keeper};
 use selvage_catalogue::migration::Migrator;
 use selvage_catalogue::store::Store;
 use selvage_pool::{Config, Pool};
@@ -16,6 +17,15 @@ pub(crate) async fn catalogue(engine: Engine) -> (Store, Pool, Database) {
     let categories = ["shirts", "coats", "bags"].map(|slug| (slug.into(), slug.to_uppercase(), String::new()));
     store.category_add(&categories).await.expect("categories");
     (store, pool, database)
+}
+
+/// The index of what a catalogue has by now.
+pub(crate) async fn indexed(store: &Store) -> Index {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (index, writer) = Index::open(folder.path()).expect("an index");
+    Keeper::new(store.clone(), writer).catch_up().await.expect("an index of the catalogue");
+    // Its files are mapped: they needn't have names any more.
+    index
 }
 
 /// A variant with `stock` pieces.

@@ -97,7 +97,7 @@ async fn serve(pool: Pool, clock: Clock, checkout: &Checkout) -> Life {
     let host = Host { clock, verifier: tokens.verifier(), life: life.clone(), token: None, faults: Faults::off() };
     let peers = Peers { checkout: Some(Channel::to(Target::InProcess(way_in))) };
     let settings = Settings { lapse_every: Duration::from_millis(20), ..Settings::default() };
-    drop(App::new(pool, settings, peers, host));
+    drop(App::new(pool, settings, peers, host).expect("an app"));
     life
 }
 

@@ -2,21 +2,22 @@
 
 use std::collections::BTreeSet;
 
-use selvage_catalogue::domain::listing::{Cursor, Filter, Order};
+use selvage_catalogue::domain::listing::{Cursor, Filter, Listing, Order};
 use selvage_catalogue::domain::product::Audience;
 use selvage_catalogue::domain::search::Query;
+use selvage_catalogue::index::Index;
 use selvage_catalogue::plant_seed;
-use selvage_catalogue::store::{Listing, Put, Store};
+use selvage_catalogue::store::Put;
 use selvage_testkit::engines;
 
-use crate::goods::{catalogue, product, variant};
+use crate::goods::{catalogue, indexed, product, variant};
 
 fn listing(filter: Filter, order: Order) -> Listing {
     Listing { query: None, filter, order, after: None, size: 24, with_facets: false }
 }
 
-async fn slugs(store: &Store, listing: &Listing) -> Vec<String> {
-    let listed = store.product_list(listing).await.expect("a page");
+async fn slugs(index: &Index, listing: &Listing) -> Vec<String> {
+    let listed = index.page(listing.clone()).await.expect("a page");
     assert_eq!(listed.total, listed.products.len() as u64, "all on one page");
     listed.products.into_iter().map(|product| product.slug).collect()
 }
@@ -37,31 +38,33 @@ async fn filters_hold_together_for_one_variant() {
         for (at, product) in [(1, &harbour), (2, &meadow), (3, &tote)] {
             assert_eq!(store.product_create(product, at).await.unwrap(), Put::Done);
         }
+        let index = indexed(&store).await;
         let all = |order| listing(Filter::default(), order);
-        assert_eq!(slugs(&store, &all(Order::Newest)).await, ["tote", "meadow", "harbour"]);
-        assert_eq!(slugs(&store, &all(Order::PriceAscending)).await, ["tote", "harbour", "meadow"]);
-        assert_eq!(slugs(&store, &all(Order::PriceDescending)).await, ["meadow", "harbour", "tote"]);
-        assert_eq!(slugs(&store, &all(Order::Title)).await, ["tote", "harbour", "meadow"]);
-        let found = async |filter| slugs(&store, &listing(filter, Order::Title)).await;
+        assert_eq!(slugs(&index, &all(Order::Newest)).await, ["tote", "meadow", "harbour"]);
+        assert_eq!(slugs(&index, &all(Order::PriceAscending)).await, ["tote", "harbour", "meadow"]);
+        assert_eq!(slugs(&index, &all(Order::PriceDescending)).await, ["meadow", "harbour", "tote"]);
+        assert_eq!(slugs(&index, &all(Order::Title)).await, ["tote", "harbour", "meadow"]);
+        let found = async |filter| slugs(&index, &listing(filter, Order::Title)).await;
         let any = Filter::default;
         assert_eq!(found(Filter { category: "coats".into(), ..any() }).await, ["meadow"]);
         assert_eq!(found(Filter { sizes: vec!["M".into()], ..any() }).await, ["harbour", "meadow"]);
         // In stock *and* in size M: the shirt's M is sold out, though its L isn't.
         assert_eq!(found(Filter { sizes: vec!["M".into()], in_stock: true, ..any() }).await, ["meadow"]);
         assert_eq!(found(Filter { colours: vec!["Ink".into()], ..any() }).await, ["tote", "harbour"]);
-        assert_eq!(found(Filter { min_price: Some(1500), max_price: Some(3000), ..any() }).await, ["tote", "harbour"]);
+        assert_eq!(found(Filter { min_price: Some(1500), max_price: Some(3000), ..any() }).await, ["tote"]);
+        assert_eq!(found(Filter { min_price: Some(4000), ..any() }).await, ["harbour", "meadow"]);
         assert_eq!(found(Filter { audience: Some(Audience::Women), ..any() }).await, ["tote", "meadow"]);
         assert_eq!(found(Filter { audience: Some(Audience::Men), ..any() }).await, ["tote", "harbour", "meadow"]);
 
         let narrow =
             Listing { with_facets: true, ..listing(Filter { category: "shirts".into(), ..any() }, Order::Title) };
-        let listed = store.product_list(&narrow).await.unwrap();
+        let listed = index.page(narrow).await.unwrap();
         let facets = listed.facets.expect("they were asked for");
-        assert_eq!(facets.prices, (3000, 4000));
+        assert_eq!(facets.prices, (4000, 4000), "the ink one is sold out");
         assert_eq!(facets.categories, [("shirts".into(), 1)]);
         assert_eq!(facets.sizes, [("M".into(), 1), ("L".into(), 1)], "from small to large");
         let shown = &listed.products[0];
-        assert_eq!((shown.price, shown.price_varies, shown.in_stock), (3000, true, true));
+        assert_eq!((shown.price, shown.price_varies, shown.in_stock), (4000, false, true), "what can be bought");
     }
 }
 
@@ -70,6 +73,7 @@ async fn pages_of_every_order_hold_each_product_once() {
     for engine in engines() {
         let (store, pool, _database) = catalogue(engine).await;
         let planted = plant_seed(&store, 1_800_000_000_000).await.unwrap();
+        let index = indexed(&store).await;
         let walks = [
             (Order::Newest, None),
             (Order::PriceAscending, None),
@@ -82,7 +86,7 @@ async fn pages_of_every_order_hold_each_product_once() {
             let (mut seen, mut total, mut pages) = (BTreeSet::new(), 0, 0);
             let before = pool.snapshot().statements;
             loop {
-                let listed = store.product_list(&listing).await.unwrap();
+                let listed = index.page(listing.clone()).await.unwrap();
                 total = total.max(listed.total);
                 pages += 1;
                 for product in listed.products {
@@ -95,7 +99,7 @@ async fn pages_of_every_order_hold_each_product_once() {
             }
             assert_eq!(seen.len() as u64, total, "{order:?}");
             assert!(listing.query.is_some() || seen.len() == planted, "{order:?}");
-            assert_eq!(pool.snapshot().statements - before, 2 * pages, "a page is two statements");
+            assert!(pages > 1 && pool.snapshot().statements == before, "a page is no statement");
         }
     }
 }
@@ -106,6 +110,7 @@ async fn a_search_finds_the_same_on_either_engine() {
     for engine in engines() {
         let (store, _pool, _database) = catalogue(engine).await;
         plant_seed(&store, 1_800_000_000_000).await.unwrap();
+        let index = indexed(&store).await;
         let mut answer = Vec::new();
         for text in [
             "shirt",
@@ -132,7 +137,7 @@ async fn a_search_finds_the_same_on_either_engine() {
         ] {
             let Some(query) = Query::parse(text) else { continue };
             let listing = Listing { query: Some(query), size: 100, ..listing(Filter::default(), Order::Title) };
-            let listed = store.product_list(&listing).await.unwrap_or_else(|error| panic!("{text}: {error}"));
+            let listed = index.page(listing).await.unwrap_or_else(|error| panic!("{text}: {error}"));
             answer.push((text, listed.total, listed.products.into_iter().map(|p| p.slug).collect::<Vec<_>>()));
         }
         assert!(answer.iter().find(|(text, ..)| *text == "shirt").unwrap().1 > 20);
@@ -156,8 +161,9 @@ async fn the_best_match_comes_first() {
         mentions.description_html = "<p>Goes with a linen shirt, and with any other shirt of linen.</p>".into();
         assert_eq!(store.product_create(&mentions, 2).await.unwrap(), Put::Done);
         assert_eq!(store.product_create(&named, 1).await.unwrap(), Put::Done);
+        let index = indexed(&store).await;
         let query = Query::parse("linen shirt");
         let listing = Listing { query, ..listing(Filter::default(), Order::Relevance) };
-        assert_eq!(slugs(&store, &listing).await, ["a-linen-shirt", "b-coat"]);
+        assert_eq!(slugs(&index, &listing).await, ["a-linen-shirt", "b-coat"]);
     }
 }

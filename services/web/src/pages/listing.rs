@@ -13,7 +13,7 @@ use crate::frame::{Frame, Frames, page};
 use crate::problem::Problem;
 use crate::session::Visitor;
 use crate::settings::Settings;
-use crate::shop::Shop;
+use crate::shop::{Found, Shop};
 use crate::view::CategoryLink;
 use crate::view::card::Card;
 use crate::view::listing::filters::Filters;
@@ -26,6 +26,8 @@ struct ListingPage {
     frame: Frame,
     heading: String,
     blurb: String,
+    /// What was looked for instead of what was typed.
+    notices: Vec<String>,
     /// Where the filter form leads.
     path: String,
     query: Query,
@@ -84,7 +86,7 @@ pub(crate) async fn search(
     let currency = &settings.currency;
     let find = async {
         if query.words.is_empty() {
-            return Ok(ListProductsResponse::default());
+            return Ok(Found::default());
         }
         let request = SearchProductsRequest {
             query: query.words.clone(),
@@ -106,8 +108,30 @@ pub(crate) async fn search(
         words => format!("\u{201c}{words}\u{201d}"),
     };
     let frame = Frame { query: query.words.clone(), ..frame };
-    let listing = listing(frame, "/search".to_owned(), query, found, currency)?;
-    Ok(page(&ListingPage { heading, ..listing }))
+    let mut notices = notices(&found);
+    let listing = listing(frame, "/search".to_owned(), query, found.listing, currency)?;
+    notices.extend(listing.notices);
+    Ok(page(&ListingPage { heading, notices, ..listing }))
+}
+
+/// Said where the catalogue can't ask its database.
+const MAY_BE_OLD: &str = "Prices and stock may have changed since. Your bag shows what holds now.";
+
+/// What a search did otherwise than it was told.
+fn notices(found: &Found) -> Vec<String> {
+    let mut notices = Vec::new();
+    if found.listing.products.is_empty() {
+        return notices;
+    }
+    if !found.corrected.is_empty() {
+        notices.push(format!("We looked for \u{201c}{}\u{201d}: nothing has what you typed.", found.corrected));
+    }
+    let quoted: Vec<_> = found.left_out.iter().map(|word| format!("\u{201c}{word}\u{201d}")).collect();
+    if !quoted.is_empty() {
+        let words = quoted.join(" and ");
+        notices.push(format!("Nothing here has all of that. This is what we found without {words}."));
+    }
+    notices
 }
 
 /// Whether a page's token is no longer good: the listing begins again then.
@@ -127,6 +151,7 @@ fn listing(
     Ok(ListingPage {
         heading: String::new(),
         blurb: String::new(),
+        notices: Vec::from_iter(found.may_be_old.then(|| MAY_BE_OLD.to_owned())),
         filters: Filters::new(&query, found.facets.as_ref(), &path, currency),
         cards: cards.collect::<Result<_, _>>()?,
         total: found.total_size,
