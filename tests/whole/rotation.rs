@@ -124,6 +124,8 @@ async fn guests_keep_their_bags_while_the_key_of_the_pages_is_rotated() {
     clients.stock(&tokens, "ROTATED", 100).await;
     let pages = shop.pages(&[]);
     let mut guest = Client::new(&pages.url);
+    let is_listed = async || guest.get("/c/shirts").text().contains("Test shirt ROTATED");
+    eventually(LONG, "listings have the new shirt", is_listed).await;
     put_into_bag(&mut guest, "/c/shirts");
     let rotation = Rotation { shop };
 

@@ -47,6 +47,10 @@
 - name: RUST_LOG
   value: {{ quote . }}
 {{- end }}
+{{- if eq .component "catalogue" }}
+- name: SELVAGE_INDEX
+  value: /var/lib/selvage/index
+{{- end }}
 {{- if eq .component "checkout" }}
 {{- include "selvage.mailEnv" .settings.mail }}
 {{- end }}

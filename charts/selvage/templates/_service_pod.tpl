@@ -71,6 +71,11 @@ volumeMounts:
 {{- if .root.Values.operator.enabled }}
 {{ include "selvage.brokerVolume" . }}
 {{- end }}
+{{- if eq .component "catalogue" }}
+- name: index
+  emptyDir:
+    sizeLimit: {{ .settings.index.folderSize }}
+{{- end }}
 {{- if and (eq .component "checkout") (not .settings.mail.secret) }}
 - name: mail
   emptyDir:
@@ -92,6 +97,10 @@ volumeMounts:
 - name: broker
   mountPath: /etc/selvage/broker
   readOnly: true
+{{- end }}
+{{- if eq .component "catalogue" }}
+- name: index
+  mountPath: /var/lib/selvage/index
 {{- end }}
 {{- if and (eq .component "checkout") (not .settings.mail.secret) }}
 - name: mail

@@ -20,6 +20,7 @@ const BY_TEMPLATE: &[(&str, &str)] = &[
     ("max-connections-per-peer", "the service's own; `extraEnv` sets it"),
     ("reflection", "off, as the service's own; `extraEnv` sets it"),
     ("currency", "`shop.currency`"),
+    ("index", "a folder of the pod's own"),
     ("faults", "`shop.faults`"),
     ("trusted-keys", "a Secret that is mounted"),
     ("issuer-key", "a Secret that is mounted"),

@@ -1,6 +1,7 @@
 //! Whatever is done to the shop's processes and to their sessions at the database, every order comes to an end: placed and
-//! delivered, cancelled with its money given back, or paid back; and stock and money are in balance.
+//! delivered, cancelled with its money given back, or paid back; stock and money are in balance, and listings show what there is.
 
+mod index;
 mod mix;
 mod one_process;
 mod pairs;

@@ -263,8 +263,27 @@ fn work() -> Vec<Panel> {
         )
         .saying(
             "How long ago the catalogue asked its database for changes and was answered: each 150 ms. After a second of silence it \
-                 reads everything from the database.",
+                 reads products from the database.",
         ),
+        Panel::new(
+            Kind::Series,
+            "Listings and searches are behind by",
+            "s",
+            &format!("max by (service_name, instance) ({})", of_service("selvage_index_behind_seconds", "")),
+            "{{service_name}} {{instance}}",
+        )
+        .saying(
+            "For how long the index may lack what was changed: some tenths of a second while the database answers. The pages go on \
+                 without it, and say from 5 s on that prices and stock may be old.",
+        ),
+        Panel::new(
+            Kind::Series,
+            "Products in the index",
+            "short",
+            &format!("max by (service_name, instance) ({})", of_service("selvage_index_products", "")),
+            "{{service_name}} {{instance}}",
+        )
+        .saying("What listings and searches know. Instances that differ for longer than a second don't follow the same database."),
     ]
 }
 

@@ -10,6 +10,7 @@ pub(super) mod markup;
 mod operations;
 mod planted;
 pub(super) mod purchase;
+mod searched;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, Weak};

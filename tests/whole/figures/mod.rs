@@ -1,6 +1,8 @@
 //! What the shop costs: memory, time to the first page, work for an order, rows of a feed. Figures are printed; only those
 //! that don't depend on the machine's mood are bounds.
 
+mod size;
+
 use std::fmt::Write as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
