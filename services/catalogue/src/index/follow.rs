@@ -127,7 +127,8 @@ impl Keeper {
             match done {
                 Ok(()) => {
                     noted = begun;
-                    index.was_right(begun);
+                    // And not `begun`: what was committed between that question and the round isn't in it.
+                    index.was_right(asked_at);
                     changes.listings();
                     due = missed;
                 }
