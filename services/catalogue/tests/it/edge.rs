@@ -17,14 +17,15 @@ use tonic::{Code, Status};
 
 use crate::goods::catalogue;
 
-struct Edge {
-    client: CatalogueClient<Channel>,
-    tokens: Tokens,
+/// The default products, with their rpcs through a real channel.
+pub(crate) struct Edge {
+    pub(crate) client: CatalogueClient<Channel>,
+    pub(crate) tokens: Tokens,
     _database: Database,
     _life: Life,
 }
 
-async fn edge(engine: Engine) -> Edge {
+pub(crate) async fn edge(engine: Engine) -> Edge {
     let (store, pool, database) = catalogue(engine).await;
     let clock = Clock::system();
     plant_seed(&store, clock.now_ms()).await.unwrap();

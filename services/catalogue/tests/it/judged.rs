@@ -7,19 +7,15 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use selvage_boot::{Faults, Host, Life, Service, grpc};
 use selvage_catalogue::domain::hue;
 use selvage_catalogue::seed::{self, SeedProduct, SeedVariant};
-use selvage_catalogue::{App, Peers, Settings, plant_seed};
-use selvage_context::clock::Clock;
 use selvage_identity::Role;
 use selvage_proto::catalogue::v1 as api;
-use selvage_proto::catalogue::v1::catalogue_client::CatalogueClient;
-use selvage_rpc::{Channel, InProcess, Target, with_token};
-use selvage_testkit::{Database, Engine, Tokens, engines};
+use selvage_rpc::with_token;
+use selvage_testkit::engines;
 use serde::Deserialize;
 
-use crate::goods::catalogue;
+use crate::edge::{Edge, edge};
 
 /// What either half must reach: the mean of nDCG@10 over its queries.
 const LEAST_NDCG: f64 = 0.80;
@@ -163,38 +159,12 @@ fn right_first(found: &[&SeedProduct], query: &Query) -> bool {
     found.first().map(|product| query.gain(product)) == most
 }
 
-/// The seeded shop, with its rpcs through a real channel.
-struct Shop {
-    client: CatalogueClient<Channel>,
-    token: String,
-    _database: Database,
-    _life: Life,
-}
-
-async fn shop(engine: Engine) -> Shop {
-    let (store, pool, database) = catalogue(engine).await;
-    let clock = Clock::system();
-    assert_eq!(plant_seed(&store, clock.now_ms()).await.unwrap(), PRODUCTS.len());
-    let (tokens, life) = (Tokens::new(&clock), Life::new());
-    let host = Host { clock, verifier: tokens.verifier(), life: life.clone(), token: None, faults: Faults::off() };
-    let app = App::new(pool, Settings::default(), Peers::default(), host).expect("an app");
-    app.ready().await;
-    let mut services = grpc::Services::default();
-    services.add(App::GRPC_NAME, |routes| app.add_to(routes));
-    let routes = services.finish(&life).await.unwrap();
-    let (way_in, incoming) = InProcess::pair();
-    let on = life.clone();
-    tokio::spawn(async move { grpc::serve(routes, incoming, &on).await });
-    let client = CatalogueClient::new(Channel::to(Target::InProcess(way_in)));
-    Shop { client, token: tokens.of(Role::Guest, "g"), _database: database, _life: life }
-}
-
 /// What the shop finds: slugs, best first. This is the one place that knows how it is asked.
-async fn search(shop: &Shop, query: &str) -> Vec<String> {
+async fn search(shop: &Edge, query: &str) -> Vec<String> {
     let page_size = i32::try_from(LOOKED_AT).unwrap();
     let request =
         api::SearchProductsRequest { query: query.into(), page_size, ..api::SearchProductsRequest::default() };
-    let answer = shop.client.clone().search_products(with_token(&shop.token, request)).await;
+    let answer = shop.client.clone().search_products(with_token(&shop.tokens.of(Role::Guest, "g"), request)).await;
     let page = answer.unwrap_or_else(|status| panic!("{query}: {status}")).into_inner();
     page.products.into_iter().map(|product| product.slug).collect()
 }
@@ -203,7 +173,7 @@ async fn search(shop: &Shop, query: &str) -> Vec<String> {
 async fn what_people_type_is_found() {
     let by_slug: HashMap<_, _> = PRODUCTS.iter().map(|product| (product.slug.as_str(), product)).collect();
     for engine in engines() {
-        let shop = shop(engine).await;
+        let shop = edge(engine).await;
         let mut too_low = Vec::new();
         for (name, half) in [("tuned", tuned()), ("held_out", held_out())] {
             let (mut judged, mut right) = (Vec::new(), 0_u32);
